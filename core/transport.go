@@ -1,0 +1,197 @@
+package gcnode
+
+import (
+	"context"
+	"time"
+)
+
+// Peer is a member of the cluster. The ring hashes the ID, so a member that
+// changes its address keeps its keys.
+type Peer struct {
+	ID string
+	// Addr is where the transport reaches the member; its form is the
+	// transport's. The node never looks at it.
+	Addr string
+	// Weight is the member's share of the keys relative to the others; 0 is 1.
+	Weight uint16
+}
+
+// Transport carries requests to peers.
+//
+// RoundTrip sends req to the peer and hands every reply to w, in the order of
+// arrival, from one goroutine at a time. It returns nil once the peer has
+// finished the request. An error means that the peer did not answer (not
+// reachable, connection lost, garbage received, ctx done); replies that came
+// before it are valid. An error that WriteReply returns ends the exchange
+// and is returned. Cancellation of ctx reaches the peer. RoundTrip keeps no
+// reference to req, but w may keep replies: their memory is not reused.
+//
+// RoundTrip is called from many goroutines at once.
+type Transport interface {
+	RoundTrip(ctx context.Context, to Peer, req *Request, w ReplyWriter) error
+}
+
+// ReplyWriter takes the replies to one request. A WriteReply that blocks is
+// back-pressure. It is not called concurrently for one request unless the
+// implementation says so.
+type ReplyWriter interface {
+	WriteReply(r Reply) error
+}
+
+// Handler serves the requests of peers; a [*Node] is one. An error means that
+// no usable answer could be given; errors about keys are in the replies. ctx
+// ends when the peer is gone. w is called by one goroutine at a time and not
+// after ServePeer has returned.
+type Handler interface {
+	ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
+}
+
+// Op is what a request asks for. The numbers are part of the protocol.
+type Op uint8
+
+const (
+	// OpGet is a look-up by a caller of this node. It does not travel.
+	OpGet Op = 0
+	// OpFetch asks for the values of Request.Keys, one reply per key.
+	OpFetch Op = 1
+	// OpRemove asks to apply Request.Removals; the one reply has an Ack.
+	OpRemove Op = 2
+	// OpFinish announces that every member has acknowledged the removals in
+	// Request.Finished; the one reply is empty.
+	OpFinish Op = 3
+)
+
+// String names the operation.
+func (o Op) String() string {
+	switch o {
+	case OpGet:
+		return "get"
+	case OpFetch:
+		return "fetch"
+	case OpRemove:
+		return "remove"
+	case OpFinish:
+		return "finish"
+	default:
+		return "unknown operation"
+	}
+}
+
+// Request is what one member asks of another. Receivers treat it as immutable.
+type Request struct {
+	Op Op
+	// From is the sender.
+	From Sender
+	// ListHash is the hash of the sender's member list. Nobody keeps an
+	// answer that was found under another list than his own.
+	ListHash uint64
+	Group    string
+	Keys     []string
+	// Removals are to be applied before the request is answered. With OpFetch
+	// they are those that may not have reached the receiver yet and concern
+	// its keys.
+	Removals []Removal
+	Finished []RemovalID
+	// Timeout is how much longer the sender waits, counted from sending; 0:
+	// no limit is known. A duration and not a time, so that clocks need not
+	// agree.
+	Timeout time.Duration
+	// Heartbeat asks for a Pending reply at least this often while a key is
+	// being loaded, so that a slow getter is not taken for a dead member; 0:
+	// none.
+	Heartbeat time.Duration
+}
+
+// Sender identifies a member and one life of its process.
+type Sender struct {
+	ID string
+	// Incarnation is random for each start of a node.
+	Incarnation uint64
+}
+
+// Reply answers one key of a request, or the request itself.
+type Reply struct {
+	// Key is the index in Request.Keys that is answered.
+	Key int
+	// Pending says that the member is alive and working on the request; the
+	// other fields are empty.
+	Pending bool
+	Value   Value
+	// Keep is the remaining life of the value, or with a not-found error of
+	// the negative entry.
+	Keep Lifetime
+	// Source is how the member came by the answer: SourceHit or SourceLoaded.
+	Source Source
+	// ListHash is that of the member when it answered.
+	ListHash uint64
+	Err      *Error
+	Ack      *Ack
+}
+
+// Source is where an answer came from.
+type Source uint8
+
+const (
+	// SourceHit is this node's own share.
+	SourceHit Source = 1
+	// SourceHot is a copy here of another member's value.
+	SourceHot Source = 2
+	// SourceOwner is another member, which had the value.
+	SourceOwner Source = 3
+	// SourceLoaded is the getter, which was called for this answer, here or
+	// at the owner.
+	SourceLoaded Source = 4
+)
+
+// String names the source.
+func (s Source) String() string {
+	switch s {
+	case SourceHit:
+		return "hit"
+	case SourceHot:
+		return "hot"
+	case SourceOwner:
+		return "owner"
+	case SourceLoaded:
+		return "loaded"
+	default:
+		return "none"
+	}
+}
+
+// RemovalID identifies a removal. A retry has the same one.
+type RemovalID struct {
+	Sender string
+	// Incarnation and Seq count the sender's removals: Seq from 1 in each
+	// incarnation.
+	Incarnation uint64
+	Seq         uint64
+}
+
+// Stamp orders writes: a hybrid logical clock (Kulkarni et al., "Logical
+// Physical Clocks", 2014) taken by the caller of the write, with the node and
+// its incarnation to break ties.
+type Stamp struct {
+	// Time is in nanoseconds since 1970, and ahead of the wall clock where
+	// causality demands it.
+	Time        int64
+	Node        string
+	Incarnation uint64
+}
+
+// Removal takes keys out of a group.
+type Removal struct {
+	ID    RemovalID
+	Stamp Stamp
+	Group string
+	Keys  []string
+}
+
+// Ack confirms removals.
+type Ack struct {
+	// Incarnation of the member that confirms.
+	Incarnation uint64
+	// Members are those it knows, and those it knew until recently: copies
+	// may live there, so they must be reached too.
+	Members []Peer
+}

@@ -1,0 +1,3 @@
+module github.com/gcnode/gcnode/getters/wasm
+
+go 1.26.0
