@@ -1,0 +1,3 @@
+module github.com/gcnode/gcnode/plugins/sdk/go
+
+go 1.26.0
