@@ -10,8 +10,10 @@ type Item[V any] struct {
 
 // Getter is where values come from: a database, a file, another service.
 //
-// GetItem is called at most once at a time per key and node, from any number
-// of goroutines for different keys. Its context carries the values of the
+// GetItem is called from any number of goroutines for different keys, and at
+// most once at a time per key and node, except that a call which a removal
+// has overtaken, or which goes on after its context has ended, does not hold
+// up the next one. Its context carries the values of the
 // first caller's context but neither its deadline nor its cancellation: it
 // ends at [GroupOptions.LoadTimeout], or when nobody waits for the answer any
 // more.

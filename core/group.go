@@ -1,0 +1,272 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+	"github.com/gcnode/gcnode/core/internal/store"
+)
+
+const (
+	// DefaultNegativeTTL is the default of [GroupOptions.NegativeTTL].
+	DefaultNegativeTTL = 5 * time.Second
+	// DefaultLoadTimeout is the default of [GroupOptions.LoadTimeout].
+	DefaultLoadTimeout = 30 * time.Second
+	// MinBytes is the smallest [GroupOptions.MaxBytes].
+	MinBytes = 64 << 10
+	// hotShare is the part of a group's bytes that hot copies may take.
+	hotShare = 8
+)
+
+// GroupOptions describe a group. MaxBytes is required.
+type GroupOptions struct {
+	// MaxBytes bounds the memory of the group on this node, in bytes: the
+	// owned share and, with an eighth of it, hot copies.
+	MaxBytes int64
+	// TTL is how long a value is kept when the getter does not say; 0 is
+	// [Forever].
+	TTL Lifetime
+	// NegativeTTL is how long it is remembered that a key has no value, when
+	// the getter does not say; 0 is [DefaultNegativeTTL], a negative one means
+	// not at all.
+	NegativeTTL time.Duration
+	// LoadTimeout bounds one call of the getter; 0 is [DefaultLoadTimeout].
+	LoadTimeout time.Duration
+}
+
+// Group is a set of keys with one getter, shared by the members that have a
+// group of its name. Its methods may be called from any goroutine.
+type Group struct {
+	node     *Node
+	name     string
+	getter   Getter[Value]
+	ttl      Lifetime
+	negative Lifetime
+	timeout  time.Duration // of a load
+
+	owned   *store.Store // this node's share
+	hot     *store.Store // copies of others' values
+	flights *flight.Flights[answer]
+	counts  groupCounts
+}
+
+func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*Group, error) {
+	var errs []error
+	if name == "" || len(name) > MaxIDBytes {
+		errs = append(errs, fmt.Errorf("the name has %d bytes; 1 to %d are allowed", len(name), MaxIDBytes))
+	}
+	if getter == nil {
+		errs = append(errs, errors.New("there is no getter"))
+	}
+	if opts.MaxBytes < MinBytes {
+		errs = append(errs, fmt.Errorf("MaxBytes %d is too small; at least %d are needed", opts.MaxBytes, MinBytes))
+	}
+	if opts.LoadTimeout < 0 {
+		errs = append(errs, fmt.Errorf("LoadTimeout %v is negative", opts.LoadTimeout))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	g := &Group{
+		node:     n,
+		name:     name,
+		getter:   getter,
+		ttl:      opts.TTL.or(Forever),
+		negative: For(DefaultNegativeTTL),
+		timeout:  opts.LoadTimeout,
+		owned:    store.New(opts.MaxBytes-opts.MaxBytes/hotShare, n.now),
+		hot:      store.New(opts.MaxBytes/hotShare, n.now),
+		flights:  flight.New[answer](),
+	}
+	if opts.NegativeTTL != 0 {
+		g.negative = For(opts.NegativeTTL)
+	}
+	if g.timeout == 0 {
+		g.timeout = DefaultLoadTimeout
+	}
+	return g, nil
+}
+
+// answer is what is known about a key.
+type answer struct {
+	value    string // or the message beside notFound
+	notFound bool
+	// expires is the end of its life on the node's clock: past for one that
+	// must not be kept, store.Never for one without end.
+	expires int64
+	source  Source
+}
+
+func (a answer) entry() store.Entry {
+	return store.Entry{Value: a.value, NotFound: a.notFound, Expires: a.expires}
+}
+
+// expiry is when something expires that began to live at start.
+func expiry(start int64, keep Lifetime) int64 {
+	switch {
+	case keep <= 0:
+		return start
+	case int64(keep) >= math.MaxInt64-start:
+		return store.Never
+	default:
+		return start + int64(keep)
+	}
+}
+
+// remaining is the rest of a life.
+func remaining(now, expires int64) Lifetime {
+	if expires == store.Never {
+		return Forever
+	}
+	return For(time.Duration(expires - now))
+}
+
+// Answer is what [Group.Lookup] found.
+type Answer struct {
+	Item[Value]
+	// Source is where the answer came from.
+	Source Source
+	// Owner is the ID of the key's owner.
+	Owner string
+}
+
+// Name is the group's name.
+func (g *Group) Name() string { return g.name }
+
+// Owner is the member that owns the key; the zero Peer when the list is empty.
+func (g *Group) Owner(key string) Peer {
+	v := g.node.view.Load()
+	if p := v.peers[v.ring.Owner(key)]; p != nil {
+		return p.Peer
+	}
+	return Peer{}
+}
+
+// Get returns the value of the key, loading it if need be. Errors are
+// [*Error], except when ctx was cancelled: then its error is in the chain and
+// the load goes on for the others who wait. [ErrNotFound] says that the key has
+// no value.
+func (g *Group) Get(ctx context.Context, key string) (Value, error) {
+	a, err := g.Lookup(ctx, key)
+	return a.Value, err
+}
+
+// GetItem is Get with the remaining life of the value, which is also set
+// beside [ErrNotFound].
+func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
+	a, err := g.Lookup(ctx, key)
+	return a.Item, err
+}
+
+// Lookup is GetItem with where the answer came from. Everything but the value
+// is also set beside [ErrNotFound].
+func (g *Group) Lookup(ctx context.Context, key string) (Answer, error) {
+	if err := checkKey(key); err != nil {
+		return Answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
+	}
+	if !g.node.begin() {
+		return Answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
+	}
+	defer g.node.end()
+	g.counts.gets.Add(1)
+	v := g.node.view.Load()
+	owner := v.ring.Owner(key)
+	a, ok := g.cached(key)
+	if ok {
+		g.counts.hit(a)
+	} else {
+		var err error
+		if a, err = g.fill(ctx, v, owner, key); err != nil {
+			return Answer{}, g.failure(OpGet, key, err)
+		}
+	}
+	found := Answer{Source: a.source, Owner: owner}
+	found.Keep = remaining(g.node.now(), a.expires)
+	if a.notFound {
+		return found, g.notFound(key, a.value)
+	}
+	found.Value = StringValue(a.value)
+	return found, nil
+}
+
+// cached is the answer that this node has.
+func (g *Group) cached(key string) (answer, bool) {
+	source := SourceHit
+	e, ok := g.owned.Get(key)
+	if !ok {
+		source = SourceHot
+		e, ok = g.hot.Get(key)
+	}
+	return answer{value: e.Value, notFound: e.NotFound, expires: e.Expires, source: source}, ok
+}
+
+// keep stores an answer: at its owner for its whole life, elsewhere as a hot
+// copy whose age counts from born, when the owner vouched for it. It must be
+// called in a flight's Keep.
+func (g *Group) keep(key string, a answer, owned bool, born int64) {
+	if a.expires <= g.node.now() {
+		return
+	}
+	if owned {
+		g.hot.Remove(key)
+		g.owned.Set(key, a.entry())
+		return
+	}
+	a.expires = min(a.expires, expiry(born, For(g.node.cfg.HotTTL)))
+	g.hot.Set(key, a.entry())
+}
+
+// demote makes hot copies of the entries that this node does not own any
+// more. It is called after the member list has changed: answers that were
+// found under the old list are not kept from then on, and Settle waits for
+// those that were just being kept.
+func (g *Group) demote() {
+	g.flights.Settle()
+	ring := g.node.view.Load().ring
+	for _, key := range g.owned.Keys() {
+		if ring.Owner(key) == g.node.cfg.Self.ID {
+			continue
+		}
+		g.flights.Apply(key, func() bool {
+			if e, ok := g.owned.Get(key); ok {
+				g.owned.Remove(key)
+				a := answer{value: e.Value, notFound: e.NotFound, expires: e.Expires}
+				g.keep(key, a, false, g.node.now())
+			}
+			return false
+		})
+	}
+}
+
+func (g *Group) notFound(key, message string) *Error {
+	e := &Error{Kind: KindNotFound, Group: g.name, Key: key}
+	if message != "" {
+		e.Err = errors.New(message)
+	}
+	return e
+}
+
+// failure is err as an *Error about the key, or as it is when the caller's
+// context was cancelled.
+func (g *Group) failure(op Op, key string, err error) error {
+	if e, ok := errors.AsType[*Error](err); ok {
+		return e
+	}
+	if errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%v %q in group %q: %w", op, clip(key), g.name, err)
+	}
+	return &Error{Kind: KindOf(err), Op: op, Group: g.name, Key: key, Err: err}
+}
+
+func clip(key string) string { return key[:min(len(key), maxKeyInMessage)] }
+
+func checkKey(key string) error {
+	if len(key) > MaxKeyBytes {
+		return fmt.Errorf("the key has %d bytes; at most %d are allowed", len(key), MaxKeyBytes)
+	}
+	return nil
+}

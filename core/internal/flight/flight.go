@@ -1,0 +1,239 @@
+// Package flight lets one call a key run while everyone who asks for the key
+// waits for its answer.
+//
+// A call belongs to none of its callers: it has a deadline of its own, and is
+// cancelled when the last waiter leaves. It can be detached from its key, and
+// then nobody new joins it and nothing it found is kept.
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// Role separates the calls that ask other members from those that load from
+// the origin. A request from a peer joins loads only: if it could join a call
+// that asks, two nodes that each take the other for the owner would wait for
+// one another.
+type Role uint8
+
+const (
+	// Ask is a call to other members.
+	Ask Role = iota
+	// Load is a call to the origin.
+	Load
+)
+
+// ErrDeadline is the error of a call that took longer than its timeout.
+var ErrDeadline = errors.New("the call took longer than its timeout")
+
+// ErrExited is the error of a call whose goroutine exited without returning.
+var ErrExited = errors.New("the function ended its goroutine (runtime.Goexit)")
+
+// PanicError is the error of a call that panicked.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error implements the error interface.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+const stripes = 64
+
+// Flights holds the calls under way. The zero value is not usable; see [New].
+type Flights[T any] struct {
+	seed    maphash.Seed
+	stripes [stripes]stripe[T]
+}
+
+type stripe[T any] struct {
+	mu    sync.Mutex
+	calls map[id]*Call[T]
+	_     [40]byte // one stripe a cache line
+}
+
+type id struct {
+	role Role
+	key  string
+}
+
+// Call is one call under way.
+type Call[T any] struct {
+	stripe   *stripe[T]
+	id       id
+	ctx      context.Context
+	cancel   context.CancelFunc
+	waiters  int  // guarded by stripe.mu
+	detached bool // guarded by stripe.mu
+	done     chan struct{}
+	value    T     // valid after done
+	err      error // valid after done
+}
+
+// New makes an empty set of flights.
+func New[T any]() *Flights[T] {
+	f := &Flights[T]{seed: maphash.MakeSeed()}
+	for i := range f.stripes {
+		f.stripes[i].calls = map[id]*Call[T]{}
+	}
+	return f
+}
+
+func (f *Flights[T]) stripe(key string) *stripe[T] {
+	return &f.stripes[maphash.String(f.seed, key)%stripes]
+}
+
+// Plan says which call is wanted.
+type Plan[T any] struct {
+	Role Role
+	Key  string
+	// Timeout is the call's own deadline, counted from its start.
+	Timeout time.Duration
+	// Alone makes a call that nobody joins and whose answer is not kept, and
+	// joins none.
+	Alone bool
+	// Look is the caller's look-up once more, under the lock of the key's
+	// stripe: between the first one and Do
+	//
+	//	this caller                   another one
+	//	look-up: nothing
+	//	                              its call ends, the answer is kept
+	//	Do: no call under way
+	//
+	// the answer may have come.
+	Look func() (T, bool)
+	// Run does the work, in a goroutine of its own. Its context has the values
+	// of the first caller's.
+	Run func(ctx context.Context, c *Call[T]) (T, error)
+}
+
+// Do returns the answer of the call under way for the key, or else of a new
+// one, and whether it was spared a call of its own. When ctx ends first, Do
+// returns its error at once.
+func (f *Flights[T]) Do(ctx context.Context, p Plan[T]) (value T, joined bool, err error) {
+	c, value, ok := f.board(ctx, p)
+	if c == nil {
+		return value, true, nil
+	}
+	joined = ok
+	select {
+	case <-c.done:
+		return c.value, joined, c.err
+	case <-ctx.Done():
+		c.leave()
+		return value, joined, ctx.Err()
+	case <-c.ctx.Done(): // a function that ignores its context holds up nobody
+		c.leave()
+		select {
+		case <-c.done:
+			return c.value, joined, c.err
+		default:
+			return value, joined, ErrDeadline
+		}
+	}
+}
+
+// board finds or starts the call, and takes a place in it. Without a call the
+// answer has come meanwhile.
+func (f *Flights[T]) board(ctx context.Context, p Plan[T]) (c *Call[T], value T, joined bool) {
+	s := f.stripe(p.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := id{p.Role, p.Key}
+	if c = s.calls[key]; c != nil && !p.Alone {
+		if c.ctx.Err() == nil {
+			c.waiters++
+			return c, value, true
+		}
+		c.detach() // its deadline has passed, its waiters are about to leave
+	}
+	if v, ok := p.Look(); ok {
+		return nil, v, true
+	}
+	c = &Call[T]{stripe: s, id: key, waiters: 1, detached: p.Alone, done: make(chan struct{})}
+	c.ctx, c.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.Timeout)
+	if !p.Alone {
+		s.calls[key] = c
+	}
+	go c.fly(p.Run)
+	return c, value, false
+}
+
+// fly runs the function and publishes what it returned.
+func (c *Call[T]) fly(run func(context.Context, *Call[T]) (T, error)) {
+	c.err = ErrExited
+	defer func() {
+		if v := recover(); v != nil {
+			c.err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+		c.stripe.mu.Lock()
+		c.detach()
+		c.stripe.mu.Unlock()
+		close(c.done)
+		c.cancel()
+	}()
+	c.value, c.err = run(c.ctx, c)
+}
+
+// leave takes one waiter away. With the last one the call is of no use: it is
+// cancelled, and a newcomer starts afresh instead of joining the corpse.
+func (c *Call[T]) leave() {
+	c.stripe.mu.Lock()
+	defer c.stripe.mu.Unlock()
+	c.waiters--
+	if c.waiters == 0 || c.ctx.Err() != nil {
+		c.detach()
+		c.cancel()
+	}
+}
+
+// detach parts the call from its key. The stripe is locked.
+func (c *Call[T]) detach() {
+	c.detached = true
+	if c.stripe.calls[c.id] == c {
+		delete(c.stripe.calls, c.id)
+	}
+}
+
+// Keep calls store unless the call has been detached, and reports whether it
+// did. The lock of the key's stripe is held.
+func (c *Call[T]) Keep(store func()) bool {
+	c.stripe.mu.Lock()
+	defer c.stripe.mu.Unlock()
+	if c.detached {
+		return false
+	}
+	store()
+	return true
+}
+
+// Apply calls change under the lock of the key's stripe, and if it returns
+// true detaches the calls of the key, in both roles. Those who wait still get
+// their answer.
+func (f *Flights[T]) Apply(key string, change func() bool) {
+	s := f.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !change() {
+		return
+	}
+	for _, role := range []Role{Ask, Load} {
+		if c := s.calls[id{role, key}]; c != nil {
+			c.detach()
+		}
+	}
+}
+
+// Settle returns when every Keep and Apply that was running has ended.
+func (f *Flights[T]) Settle() {
+	for i := range f.stripes {
+		f.stripes[i].mu.Lock()
+		f.stripes[i].mu.Unlock() //nolint:staticcheck // the empty section is the point: whoever held the lock has left
+	}
+}

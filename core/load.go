@@ -1,0 +1,217 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+)
+
+// fill gets the answer that this node does not have: from the getter if the
+// key is its own, else from the owner.
+func (g *Group) fill(ctx context.Context, v *view, owner, key string) (answer, error) {
+	if owner == g.node.cfg.Self.ID || owner == "" {
+		return g.load(ctx, key)
+	}
+	// The load has the getter's whole time, and each member of the line may
+	// cost one peer timeout before.
+	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
+	return g.fly(ctx, flight.Ask, key, timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+		return g.askLine(ctx, call, v, key)
+	})
+}
+
+// load gets the answer from the getter, once for all who ask this node.
+func (g *Group) load(ctx context.Context, key string) (answer, error) {
+	return g.fly(ctx, flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+		return g.callGetter(ctx, call, key)
+	})
+}
+
+// fly joins or starts a flight. Its function's failures that are not its own
+// doing, like a panic, become errors that say so.
+func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout time.Duration,
+	run func(context.Context, *flight.Call[answer]) (answer, error),
+) (answer, error) {
+	a, joined, err := g.flights.Do(ctx, flight.Plan[answer]{
+		Role:    role,
+		Key:     key,
+		Timeout: timeout,
+		Alone:   g.node.removals.full(),
+		Look:    func() (answer, bool) { return g.cached(key) },
+		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+			if !g.node.begin() {
+				return answer{}, ErrDraining
+			}
+			defer g.node.end()
+			return run(ctx, call)
+		},
+	})
+	if joined {
+		g.counts.joined.Add(1)
+	}
+	if p, ok := errors.AsType[*flight.PanicError](err); ok {
+		if !joined {
+			g.node.log.LogAttrs(ctx, levelError, "getter panicked", slog.String("group", g.name),
+				slog.String("key", clip(key)), slog.Any("panic", p.Value), slog.String("stack", string(p.Stack)))
+		}
+		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: fmt.Errorf("the getter panicked: %v", p.Value)}
+	}
+	if errors.Is(err, flight.ErrExited) {
+		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: errors.New("the getter ended its goroutine")}
+	}
+	if errors.Is(err, flight.ErrDeadline) {
+		err = &Error{Kind: KindTimeout, Group: g.name, Key: key, Err: fmt.Errorf("the load took longer than %v", timeout)}
+	}
+	return a, err
+}
+
+// callGetter is the flight that loads. The answer is kept if the flight has
+// not been detached by a removal and the member list was the same all along:
+// as an owned entry by the owner, as a hot copy by a stand-in.
+func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key string) (answer, error) {
+	v := g.node.view.Load()
+	owned := v.ring.Len() == 0 || v.ring.Owner(key) == g.node.cfg.Self.ID
+	g.counts.loads.Add(1)
+	item, err := g.getter.GetItem(ctx, key)
+	now := g.node.now()
+	a := answer{value: item.Value.s, source: SourceLoaded, expires: expiry(now, item.Keep.or(g.ttl))}
+	switch {
+	case err != nil && KindOf(err) == KindNotFound:
+		g.counts.notFound.Add(1)
+		a.value, a.notFound = messageOf(err), true
+		a.expires = expiry(now, item.Keep.or(g.negative))
+	case err != nil:
+		g.counts.loadErrors.Add(1)
+		return answer{}, err
+	case item.Value.Len() > MaxValueBytes:
+		g.counts.loadErrors.Add(1)
+		return answer{}, &Error{
+			Kind: KindTooLarge, Group: g.name, Key: key,
+			Err: fmt.Errorf("the getter's value has %d bytes; at most %d are allowed", item.Value.Len(), MaxValueBytes),
+		}
+	}
+	call.Keep(func() {
+		if g.node.view.Load().ring == v.ring && !g.node.removals.full() {
+			g.keep(key, a, owned, now)
+		}
+	})
+	return a, nil
+}
+
+// maxMessageBytes bounds the messages that are kept or sent.
+const maxMessageBytes = 1 << 10
+
+// messageOf is what a not-found error says beyond that.
+func messageOf(err error) string {
+	if e, ok := errors.AsType[*Error](err); ok {
+		if e.Err == nil {
+			return ""
+		}
+		err = e.Err
+	}
+	if err == ErrNotFound { //nolint:errorlint // the bare sentinel says nothing more; a wrapped one does
+		return ""
+	}
+	msg := err.Error()
+	return msg[:min(len(msg), maxMessageBytes)]
+}
+
+// askLine is the flight that asks: the owner, and if it is not there the next
+// in line, until this node's own turn comes. An answer about the key is final
+// whatever it says.
+func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
+	for i, id := range v.ring.Line(key, maxLine) {
+		if id == g.node.cfg.Self.ID {
+			break
+		}
+		p := v.peers[id]
+		if p.down.Load() {
+			g.counts.failovers.Add(1)
+			continue
+		}
+		sent := g.node.now()
+		a, listHash, err := g.fetch(ctx, p, key, sent)
+		if err == nil {
+			g.keepCopy(call, v, key, a, i == 0 && listHash == v.ring.Hash(), sent)
+			return a, nil
+		}
+		if ctx.Err() != nil {
+			return answer{}, ctx.Err()
+		}
+		if !goesOn(err.Kind) {
+			return answer{}, err
+		}
+		g.counts.failovers.Add(1)
+		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer, asking the next in line", slog.String("group", g.name), peerAttr(p.Peer), errAttr(err))
+	}
+	return g.load(ctx, key)
+}
+
+// goesOn reports whether an error says nothing about the key, so that the
+// next in line is to be asked.
+func goesOn(k Kind) bool {
+	return k == KindUnreachable || k == KindDraining || k == KindNoSuchGroup || k == KindUnsupported
+}
+
+// keepCopy keeps the owner's answer as a hot copy. What a stand-in said, or a
+// member with another list, is not kept here.
+func (g *Group) keepCopy(call *flight.Call[answer], v *view, key string, a answer, fromOwner bool, sent int64) {
+	if !fromOwner {
+		return
+	}
+	call.Keep(func() {
+		if g.node.view.Load().ring == v.ring && !g.node.removals.full() {
+			g.keep(key, a, false, sent)
+		}
+	})
+}
+
+// fetch asks a peer for the key. The life of the answer counts from sent, the
+// time before the request left: the peer counted it from some time after.
+func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
+	g.counts.fetches.Add(1)
+	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: g.node.removals.active(g.name, key)}
+	var got *Reply
+	err := g.node.ask(ctx, p, req, func(r Reply) error {
+		if r.Key != 0 || got != nil {
+			return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
+		}
+		if r.Value.Len() > MaxValueBytes {
+			return fmt.Errorf("a value of %d bytes; at most %d are allowed", r.Value.Len(), MaxValueBytes)
+		}
+		got = &r
+		return nil
+	})
+	fail := func(kind Kind, err error) (answer, uint64, *Error) {
+		g.counts.fetchErrors.Add(1)
+		return answer{}, 0, &Error{Kind: kind, Op: OpFetch, Group: g.name, Key: key, Peer: p.ID, Err: err}
+	}
+	switch {
+	case err != nil:
+		return fail(KindUnreachable, err)
+	case got == nil:
+		return fail(KindUnreachable, errors.New("it finished without an answer"))
+	}
+	a := answer{value: got.Value.s, source: SourceOwner, expires: expiry(sent, got.Keep.or(NoStore))}
+	if got.Source == SourceLoaded {
+		a.source = SourceLoaded
+	}
+	if got.Err == nil {
+		return a, got.ListHash, nil
+	}
+	if got.Err.Kind == KindNotFound {
+		a.value, a.notFound = messageOf(got.Err), true
+		return a, got.ListHash, nil
+	}
+	g.counts.fetchErrors.Add(1)
+	remote := *got.Err
+	remote.Op, remote.Group, remote.Key = OpFetch, g.name, key
+	if remote.Peer == "" {
+		remote.Peer = p.ID
+	}
+	return answer{}, 0, &remote
+}

@@ -1,0 +1,182 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// DefaultPeerTimeout is the default of [Config.PeerTimeout].
+	DefaultPeerTimeout = 2 * time.Second
+	// DefaultHotTTL is the default of [Config.HotTTL].
+	DefaultHotTTL = 10 * time.Second
+	// DefaultID is the default of the ID of a node without a transport.
+	DefaultID = "local"
+)
+
+// Limits of what a node accepts, from callers and from peers.
+const (
+	MaxKeyBytes   = 64 << 10
+	MaxValueBytes = 64 << 20
+	MaxBatchKeys  = 10_000
+	MaxBatchBytes = 1 << 20 // of the keys of one request
+	MaxPeers      = 4096
+	MaxIDBytes    = 256 // of a peer's ID and of a group's name
+)
+
+// Config describes a node. The zero value is a node without peers.
+type Config struct {
+	// Self is this node as the others know it. Its ID is required together
+	// with a Transport, and is unique in the cluster.
+	Self Peer
+	// Transport reaches the other members. nil: there are none.
+	Transport Transport
+	// Logger gets what no caller can be told. nil: nothing is logged.
+	Logger *slog.Logger
+	// PeerTimeout is how long a member may be silent before it counts as
+	// dead and the next in line is asked. Loads may take longer: a member at
+	// work is not silent.
+	PeerTimeout time.Duration
+	// HotTTL is the longest life of a copy of another member's value.
+	HotTTL time.Duration
+}
+
+// Node is one member of a cluster, with any number of groups. Any number of
+// nodes can live in one process. Its methods may be called from any goroutine.
+type Node struct {
+	cfg         Config
+	log         *slog.Logger
+	incarnation uint64
+	start       time.Time // of the node's clock
+	stamps      stampClock
+	removals    *removals
+	retries     *retries
+	seq         atomic.Uint64 // of this node's removals
+
+	view   atomic.Pointer[view]
+	listMu sync.Mutex // one change of the member list at a time
+
+	mu     sync.Mutex
+	groups map[string]*Group
+
+	// done ends what runs in the background. closing is taken for reading to
+	// begin work and for writing to close.
+	done    context.Context
+	stop    context.CancelFunc
+	closing sync.RWMutex
+	closed  bool
+	running sync.WaitGroup
+}
+
+// NewNode makes a node that is alone in its cluster until [Node.SetPeers].
+func NewNode(cfg Config) (*Node, error) {
+	var errs []error
+	if cfg.Self.ID == "" && cfg.Transport == nil {
+		cfg.Self.ID = DefaultID
+	}
+	if err := checkPeer(cfg.Self); err != nil {
+		errs = append(errs, fmt.Errorf("config: self: %w", err))
+	}
+	if cfg.PeerTimeout == 0 {
+		cfg.PeerTimeout = DefaultPeerTimeout
+	}
+	if cfg.HotTTL == 0 {
+		cfg.HotTTL = DefaultHotTTL
+	}
+	if cfg.PeerTimeout < 0 {
+		errs = append(errs, fmt.Errorf("config: peer timeout %v is negative", cfg.PeerTimeout))
+	}
+	if cfg.HotTTL < 0 {
+		errs = append(errs, fmt.Errorf("config: hot TTL %v is negative", cfg.HotTTL))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	n := &Node{
+		cfg:         cfg,
+		log:         cfg.Logger,
+		incarnation: rand.Uint64(),
+		start:       time.Now(),
+		groups:      map[string]*Group{},
+	}
+	if n.log == nil {
+		n.log = slog.New(slog.DiscardHandler)
+	}
+	n.removals = newRemovals(n.now)
+	n.retries = newRetries(n)
+	n.done, n.stop = context.WithCancel(context.Background())
+	n.view.Store(newView([]Peer{cfg.Self}, nil, nil))
+	return n, nil
+}
+
+// now is the node's clock: nanoseconds since its start, never going back.
+func (n *Node) now() int64 { return int64(time.Since(n.start)) }
+
+// Self is the node as the others know it.
+func (n *Node) Self() Peer { return n.cfg.Self }
+
+// Group makes a group. Its name is unique on the node, and the same on all
+// members that share it. Members may differ in their getters and options.
+func (n *Node) Group(name string, getter Getter[Value], opts GroupOptions) (*Group, error) {
+	g, err := newGroup(n, name, getter, opts)
+	if err != nil {
+		return nil, fmt.Errorf("group %q: %w", name, err)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if _, ok := n.groups[name]; ok {
+		return nil, fmt.Errorf("group %q: there is one of that name on this node", name)
+	}
+	n.groups[name] = g
+	return g, nil
+}
+
+// Lookup returns an existing group.
+func (n *Node) Lookup(name string) (*Group, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	g, ok := n.groups[name]
+	return g, ok
+}
+
+// begin registers a piece of work that Close waits for; it is false on a
+// closed node, and otherwise [Node.end] must follow.
+func (n *Node) begin() bool {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if n.closed {
+		return false
+	}
+	n.running.Add(1)
+	return true
+}
+
+func (n *Node) end() { n.running.Done() }
+
+// Close takes the node out of service: peers and callers get [ErrDraining]
+// from now on, what is running may finish until ctx ends, and removals that
+// were not confirmed are no longer retried. It returns an error if something
+// was still running at the end. A second Close waits like the first.
+func (n *Node) Close(ctx context.Context) error {
+	n.closing.Lock()
+	n.closed = true
+	n.closing.Unlock()
+	n.stop()
+	idle := make(chan struct{})
+	go func() {
+		n.running.Wait()
+		close(idle)
+	}()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("close node %q: work is still running: %w", n.cfg.Self.ID, ctx.Err())
+	}
+}

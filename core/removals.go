@@ -1,0 +1,154 @@
+package gcnode
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// removeTimeout bounds one call of Remove.
+	removeTimeout = 30 * time.Second
+	// removalMemory is how long a member remembers a removal that it never
+	// heard the end of. A Remove returns nil only within removeTimeout of its
+	// call, so a removal that is older cannot promise anything any more.
+	removalMemory = 2 * removeTimeout
+	// maxActiveKeys bounds the keys of all remembered removals.
+	maxActiveKeys = 100_000
+)
+
+// removals are those under way in the cluster, as far as this node knows:
+// applied here and perhaps not everywhere. They go along with every request
+// for their keys, because otherwise
+//
+//	this node                       the owner
+//	applies the removal
+//	                                has not heard of it
+//	asks for the key       ───────▶
+//	keeps what it gets     ◀─────── answers with what was removed
+//	                                applies the removal: all have confirmed
+//
+// and this node would serve what was removed.
+//
+// When there are more than it can remember, no answer is kept and no flight
+// joined until the last one that it could not remember is without effect.
+type removals struct {
+	now func() int64
+
+	mu       sync.Mutex
+	byID     map[RemovalID]*activeRemoval
+	byKey    map[groupKey][]*activeRemoval
+	order    []*activeRemoval // by the time they were learned, oldest first
+	keys     int              // in byID
+	overflow int64            // until when there are removals that are not here, on the node's clock
+}
+
+type groupKey struct{ group, key string }
+
+type activeRemoval struct {
+	Removal       // with those of its keys that were learned
+	forget  int64 // on the node's clock
+}
+
+func newRemovals(now func() int64) *removals {
+	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey][]*activeRemoval{}}
+}
+
+// learn remembers that the removal r, whose Keys do not matter, was applied
+// to the key, and reports whether that was unknown. It is called under the
+// lock of the key's stripe, so that a flight that begins later carries it.
+func (rs *removals) learn(r Removal, key string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	now := rs.now()
+	rs.sweep(now)
+	gk := groupKey{r.Group, key}
+	for _, known := range rs.byKey[gk] {
+		if known.ID == r.ID {
+			return false
+		}
+	}
+	if rs.keys >= maxActiveKeys {
+		rs.overflow = now + int64(removalMemory)
+		return true
+	}
+	a := rs.byID[r.ID]
+	if a == nil {
+		a = &activeRemoval{Removal: r, forget: now + int64(removalMemory)}
+		a.Keys = nil
+		rs.byID[r.ID] = a
+		rs.order = append(rs.order, a)
+	}
+	a.Keys = append(a.Keys, key)
+	rs.keys++
+	rs.byKey[gk] = append(rs.byKey[gk], a)
+	return true
+}
+
+// active returns the removals under way that concern the key, reduced to it.
+func (rs *removals) active(group, key string) []Removal {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.sweep(rs.now())
+	var list []Removal
+	for _, a := range rs.byKey[groupKey{group, key}] {
+		r := a.Removal
+		r.Keys = []string{key}
+		list = append(list, r)
+	}
+	return list
+}
+
+// full reports whether there may be removals that this node cannot remember.
+func (rs *removals) full() bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	return rs.now() < rs.overflow
+}
+
+// room reports whether n more keys can be remembered.
+func (rs *removals) room(n int) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.sweep(rs.now())
+	return rs.keys+n <= maxActiveKeys
+}
+
+// finish forgets removals that every member has confirmed.
+func (rs *removals) finish(ids []RemovalID) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	for _, id := range ids {
+		if a := rs.byID[id]; a != nil {
+			rs.forget(a)
+		}
+	}
+	if len(rs.order) > 2*len(rs.byID)+64 { // most are finished and only wait for their time
+		rs.order = slices.DeleteFunc(rs.order, func(a *activeRemoval) bool { return rs.byID[a.ID] != a })
+	}
+}
+
+// sweep forgets removals whose time has passed.
+func (rs *removals) sweep(now int64) {
+	i := 0
+	for ; i < len(rs.order) && rs.order[i].forget <= now; i++ {
+		if a := rs.order[i]; rs.byID[a.ID] == a {
+			rs.forget(a)
+		}
+	}
+	rs.order = slices.Delete(rs.order, 0, i)
+}
+
+func (rs *removals) forget(a *activeRemoval) {
+	delete(rs.byID, a.ID)
+	rs.keys -= len(a.Keys)
+	for _, key := range a.Keys {
+		gk := groupKey{a.Group, key}
+		rest := slices.DeleteFunc(rs.byKey[gk], func(o *activeRemoval) bool { return o == a })
+		if len(rest) == 0 {
+			delete(rs.byKey, gk)
+		} else {
+			rs.byKey[gk] = rest
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// minHeartbeat is the shortest interval of signs of life that a peer gets.
+const minHeartbeat = 10 * time.Millisecond
+
+// ServePeer implements [Handler]: it answers a request of another member. It
+// never forwards it.
+func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error {
+	// Removals are applied also while the node is closing: what it still
+	// serves must obey them.
+	for _, r := range req.Removals {
+		n.apply(r)
+	}
+	switch req.Op {
+	case OpFetch:
+		return n.serveFetch(ctx, req, w)
+	case OpRemove:
+		v := n.view.Load()
+		return w.WriteReply(Reply{
+			ListHash: v.ring.Hash(),
+			Ack:      &Ack{Incarnation: n.incarnation, Members: v.members(n.now())},
+		})
+	case OpFinish:
+		n.removals.finish(req.Finished)
+		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})
+	case OpGet:
+	}
+	return w.WriteReply(Reply{Err: &Error{
+		Kind: KindUnsupported, Op: req.Op, Peer: n.cfg.Self.ID,
+		Err: fmt.Errorf("operation %d is not known here", req.Op),
+	}})
+}
+
+// serveFetch answers each key as soon as it can, so that a slow key holds
+// back no other. While it waits it gives the signs of life that the request
+// asks for.
+func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) error {
+	if e := n.refusal(req); e != nil {
+		return w.WriteReply(Reply{Err: e})
+	}
+	if !n.begin() {
+		return writeForAll(w, req, &Error{Kind: KindDraining, Op: OpFetch, Peer: n.cfg.Self.ID})
+	}
+	defer n.end()
+	g, ok := n.Lookup(req.Group)
+	if !ok {
+		return writeForAll(w, req, &Error{Kind: KindNoSuchGroup, Op: OpFetch, Group: req.Group, Peer: n.cfg.Self.ID})
+	}
+	g.counts.servedFetches.Add(1)
+	// Nobody may be left who waits for an answer when this returns.
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if req.Timeout > 0 {
+		var stop context.CancelFunc
+		ctx, stop = context.WithTimeout(ctx, req.Timeout)
+		defer stop()
+	}
+	replies := make(chan Reply)
+	waiting := 0
+	for i, key := range req.Keys {
+		if a, ok := g.cached(key); ok {
+			a.source = SourceHit
+			if err := w.WriteReply(g.reply(i, key, a, nil)); err != nil {
+				return err
+			}
+			continue
+		}
+		waiting++
+		go func() {
+			a, err := g.load(ctx, key)
+			select {
+			case replies <- g.reply(i, key, a, err):
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return n.relay(ctx, req, w, replies, waiting)
+}
+
+// relay writes the replies as they come, and Pending ones between them.
+func (n *Node) relay(ctx context.Context, req *Request, w ReplyWriter, replies <-chan Reply, waiting int) error {
+	var beat <-chan time.Time
+	if req.Heartbeat > 0 && waiting > 0 {
+		t := time.NewTicker(max(req.Heartbeat, minHeartbeat))
+		defer t.Stop()
+		beat = t.C
+	}
+	for waiting > 0 {
+		r := Reply{Pending: true}
+		select {
+		case r = <-replies:
+			waiting--
+		case <-beat:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if err := w.WriteReply(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// refusal is why the request as a whole is not served; nil if it is.
+func (n *Node) refusal(req *Request) *Error {
+	e := &Error{Kind: KindTooLarge, Op: OpFetch, Group: req.Group, Peer: n.cfg.Self.ID, Err: checkBatch(req.Keys)}
+	if len(req.Keys) == 0 {
+		e.Kind, e.Err = KindUnsupported, errors.New("a fetch without keys")
+	}
+	if e.Err == nil {
+		return nil
+	}
+	return e
+}
+
+// writeForAll gives all keys the same error.
+func writeForAll(w ReplyWriter, req *Request, e *Error) error {
+	for i := range req.Keys {
+		if err := w.WriteReply(Reply{Key: i, Err: e}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reply is the answer to the key with index i of a request.
+func (g *Group) reply(i int, key string, a answer, err error) Reply {
+	r := Reply{Key: i, Source: a.source, ListHash: g.node.view.Load().ring.Hash()}
+	switch {
+	case err != nil:
+		r.Err = g.remoteError(key, err)
+	case a.notFound:
+		r.Err = g.notFound(key, a.value)
+		r.Keep = remaining(g.node.now(), a.expires)
+	default:
+		r.Value = StringValue(a.value)
+		r.Keep = remaining(g.node.now(), a.expires)
+	}
+	return r
+}
+
+// remoteError is err as this node reports it to a peer.
+func (g *Group) remoteError(key string, err error) *Error {
+	e := &Error{Kind: KindOf(err), Err: err}
+	if known, ok := g.failure(OpFetch, key, err).(*Error); ok { //nolint:errorlint // failure returns the *Error itself
+		c := *known
+		e = &c
+	}
+	e.Op, e.Group, e.Key = OpFetch, g.name, key
+	if e.Peer == "" {
+		e.Peer = g.node.cfg.Self.ID
+	}
+	return e
+}

@@ -1,0 +1,28 @@
+package gcnode
+
+import (
+	"sync"
+	"time"
+)
+
+// stampClock is a hybrid logical clock: the wall clock, but never behind a
+// stamp that was taken or seen. The zero value is ready.
+type stampClock struct {
+	mu   sync.Mutex
+	last int64
+}
+
+// take returns a stamp later than all that were taken or merged.
+func (c *stampClock) take(by Sender) Stamp {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last+1, time.Now().UnixNano())
+	return Stamp{Time: c.last, Node: by.ID, Incarnation: by.Incarnation}
+}
+
+// merge takes note of another member's stamp.
+func (c *stampClock) merge(s Stamp) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last = max(c.last, s.Time)
+}
