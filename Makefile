@@ -1,0 +1,154 @@
+# Needs Go, git, make and a POSIX shell. The list of modules is go.work; the
+# linter and the WebAssembly runtime are built from the modules in tools/.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+# The workspace is used whatever the environment says; recipes that build a
+# module by itself turn it off again.
+export GOWORK := $(CURDIR)/go.work
+
+PREFIX := github.com/gcnode/gcnode
+MODULES := $(patsubst $(PREFIX)/%,%,$(shell GOWORK='$(GOWORK)' go list -m -f '{{.Path}}'))
+ifeq ($(MODULES),)
+$(error cannot read the list of modules from go.work: is Go installed?)
+endif
+
+# Modules with programs for GOOS=wasip1, which are checked for it as well.
+GUESTS := $(filter plugins plugins/%,$(MODULES))
+WASIP1 := GOOS=wasip1 GOARCH=wasm
+
+# Tools that are programs of ours, and tools that are only built here.
+OWN_TOOLS := tools/release-check
+TOOLS := $(OWN_TOOLS) tools/golangci-lint tools/wazero
+
+# How long each fuzz target runs.
+FUZZTIME ?= 10s
+
+# Cheap stages come first. The end-to-end tests run within "test".
+CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
+	test test-wasip1 fuzz release-check demo
+
+.PHONY: help
+help: ## list the targets
+	@echo 'make TARGET, where TARGET is one of'
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1 /p' Makefile | \
+		while read -r name text; do printf '  %-15s %s\n' "$$name" "$$text"; done
+
+.PHONY: build
+build: ## build bin/gcnode
+	@go build -trimpath -o bin/gcnode ./cmd/gcnode
+
+.PHONY: plugins
+plugins: ## build the ready-made getters into bin/plugins/
+	@set -e; for package in $$(cd plugins && $(WASIP1) go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...); do \
+		$(WASIP1) go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
+			-o bin/plugins/$${package##*/}.wasm $$package; \
+	done
+
+.PHONY: demo
+demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it up)
+	@exec bin/gcnode demo --plugin bin/plugins/godoc.wasm $(if $(filter 1,$(KEEP)),--keep)
+
+.PHONY: test
+test: ## test all modules, with the race detector where it works
+	@set -e; race=$$(tools/race.sh); set -x; go test $$race -shuffle=on work
+	@set -e; for tool in $(OWN_TOOLS); do (set -x; cd $$tool && GOWORK=off go test -shuffle=on ./...); done
+
+.PHONY: test-e2e
+test-e2e: ## run the end-to-end tests alone
+	go test -count=1 ./e2e/...
+
+.PHONY: test-wasip1
+test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
+	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit -cachedir="$(CURDIR)/bin/wazero"' ./core/...
+
+.PHONY: test-386
+test-386: ## run core's tests in a 32-bit process (Linux on x86 only)
+	GOOS=linux GOARCH=386 go test -shuffle=on ./core/...
+
+.PHONY: fuzz
+fuzz: ## run every fuzz target for FUZZTIME (10s)
+	@tools/fuzz.sh $(FUZZTIME)
+
+.PHONY: lint
+lint: golangci-lint ## lint all modules, the guests for wasip1 too
+	@status=0; \
+	lint() { \
+		dir=$$1; shift; echo "lint $$dir $$*"; \
+		(cd $$dir && env "$$@" "$(CURDIR)/bin/tools/golangci-lint" run) || status=1; \
+	}; \
+	for module in $(MODULES); do lint $$module; done; \
+	for module in $(GUESTS); do lint $$module $(WASIP1); done; \
+	for tool in $(OWN_TOOLS); do lint $$tool GOWORK=off; done; \
+	exit $$status
+
+.PHONY: fmt
+fmt: golangci-lint ## format all Go files
+	@bin/tools/golangci-lint fmt
+
+.PHONY: generate
+generate: ## write the generated files anew
+	@go generate work
+
+.PHONY: generate-check
+generate-check: ## fail if "make generate" would change a file
+	@tools/generate-check.sh
+
+.PHONY: tidy
+tidy: ## tidy every go.mod
+	@set -e; for module in $(MODULES) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done
+
+.PHONY: tidy-check
+tidy-check: ## fail if "make tidy" would change a file
+	@status=0; for module in $(MODULES) $(TOOLS); do \
+		(cd $$module && GOWORK=off go mod tidy -diff) || { echo "$$module: go.mod is not tidy" >&2; status=1; }; \
+	done; exit $$status
+
+.PHONY: build-off
+build-off: ## build and vet every module by itself, without go.work
+	@set -e; \
+	check() { \
+		dir=$$1; shift; echo "build $$dir $$*"; \
+		(cd $$dir && env GOWORK=off "$$@" go build -o /dev/null ./... && env GOWORK=off "$$@" go vet ./...); \
+	}; \
+	for module in $(MODULES) $(OWN_TOOLS); do check $$module; done; \
+	for module in $(GUESTS); do check $$module $(WASIP1); done
+
+.PHONY: cross
+cross: ## build and vet core for other platforms
+	@set -e; for platform in js/wasm linux/arm windows/amd64; do \
+		(set -x; export GOOS=$${platform%/*} GOARCH=$${platform#*/}; go build ./core/... && go vet ./core/...); \
+	done
+
+.PHONY: release-check
+release-check: ## use the modules as a stranger would after a release
+	@GOWORK=off go -C tools/release-check build -o ../../bin/tools/release-check .
+	@bin/tools/release-check
+
+.PHONY: ci
+ci: ## everything that has to be green before a merge
+	@summary=; \
+	for stage in $(CI_STAGES); do \
+		echo "== $$stage"; \
+		start=$$(date +%s); \
+		$(MAKE) --no-print-directory $$stage </dev/null || { \
+			echo "ci: stage $$stage failed after $$(($$(date +%s) - start)) s" >&2; exit 1; }; \
+		took=$$(($$(date +%s) - start)); \
+		echo "== $$stage: $$took s"; \
+		summary="$$summary $$stage=$$took"; \
+	done; \
+	echo "ci: all stages passed"; \
+	for line in $$summary; do printf '  %-15s %5s s\n' "$${line%=*}" "$${line#*=}"; done
+
+.PHONY: clean
+clean: ## remove what the other targets built
+	@rm -rf bin
+
+.PHONY: golangci-lint
+golangci-lint:
+	@GOWORK=off go -C tools/golangci-lint build -trimpath -o ../../bin/tools/golangci-lint github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+.PHONY: wazero
+wazero:
+	@GOWORK=off go -C tools/wazero build -trimpath -o ../../bin/tools/wazero github.com/tetratelabs/wazero/cmd/wazero
