@@ -1,0 +1,343 @@
+package flight_test
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+)
+
+type (
+	flights = flight.Flights[string]
+	call    = flight.Call[string]
+	plan    = flight.Plan[string]
+)
+
+func nothing() (string, bool) { return "", false }
+
+func loadPlan(run func(context.Context, *call) (string, error)) plan {
+	return plan{Role: flight.Load, Key: "k", Timeout: time.Minute, Look: nothing, Run: run}
+}
+
+// result is what one Do returned, and when.
+type result struct {
+	value  string
+	joined bool
+	err    error
+	after  time.Duration
+}
+
+// start calls Do in a goroutine.
+func start(ctx context.Context, f *flights, p plan) <-chan result {
+	ch := make(chan result, 1)
+	begun := time.Now()
+	go func() {
+		v, joined, err := f.Do(ctx, p)
+		ch <- result{v, joined, err, time.Since(begun)}
+	}()
+	synctest.Wait()
+	return ch
+}
+
+func want(t *testing.T, ch <-chan result, value string, err error, after time.Duration) {
+	t.Helper()
+	r := <-ch
+	if r.value != value || !errors.Is(r.err, err) || r.after != after {
+		t.Errorf("got %q, %v after %v; want %q, %v after %v", r.value, r.err, r.after, value, err, after)
+	}
+}
+
+// slow answers after d, whatever happens to its context.
+func slow(d time.Duration, value string, runs *atomic.Int32) func(context.Context, *call) (string, error) {
+	return func(context.Context, *call) (string, error) {
+		runs.Add(1)
+		time.Sleep(d)
+		return value, nil
+	}
+}
+
+func TestOneCallAnswersAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		var all []<-chan result
+		for range 1000 {
+			all = append(all, start(t.Context(), f, loadPlan(slow(time.Second, "v", runs))))
+		}
+		for _, ch := range all {
+			want(t, ch, "v", nil, time.Second)
+		}
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+func TestAnAnswerThatCameMeanwhileSparesTheCall(t *testing.T) {
+	f := flight.New[string]()
+	p := loadPlan(func(context.Context, *call) (string, error) { return "", errors.New("called") })
+	p.Look = func() (string, bool) { return "stored", true }
+	if v, joined, err := f.Do(t.Context(), p); v != "stored" || !joined || err != nil {
+		t.Errorf("got %q, %v, %v", v, joined, err)
+	}
+}
+
+func TestACallBelongsToNoCaller(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		first, cancel := context.WithCancel(t.Context())
+		a := start(first, f, loadPlan(slow(time.Second, "v", runs)))
+		b := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
+		cancel()
+		want(t, a, "", context.Canceled, 0)
+		want(t, b, "v", nil, time.Second)
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+func TestTheContextHasTheFirstCallersValuesAndNoDeadlineOfIts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type key struct{}
+		f := flight.New[string]()
+		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "mine"), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		_, _, err := f.Do(ctx, loadPlan(func(ctx context.Context, _ *call) (string, error) {
+			if ctx.Value(key{}) != "mine" {
+				t.Error("the caller's value is missing")
+			}
+			if d, ok := ctx.Deadline(); !ok || d.Sub(begun) != time.Minute {
+				t.Errorf("deadline %v after the start, %v", d.Sub(begun), ok)
+			}
+			return "", nil
+		}))
+		if err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestEveryWaiterReturnsAtItsOwnDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		patient := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
+		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+		defer cancel()
+		hasty := start(ctx, f, loadPlan(slow(time.Second, "v", runs)))
+		want(t, hasty, "", context.DeadlineExceeded, 50*time.Millisecond)
+		want(t, patient, "v", nil, time.Second)
+	})
+}
+
+func TestACallEndsWithItsLastWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		ended := make(chan bool, 1)
+		ctx, cancel := context.WithCancel(t.Context())
+		a := start(ctx, f, loadPlan(func(ctx context.Context, c *call) (string, error) {
+			<-ctx.Done()
+			ended <- c.Keep(func() { t.Error("an abandoned call kept its answer") })
+			return "", ctx.Err()
+		}))
+		cancel()
+		want(t, a, "", context.Canceled, 0)
+		// A newcomer must not join what is being cancelled.
+		b := start(t.Context(), f, loadPlan(slow(time.Second, "new", runs)))
+		if kept := <-ended; kept {
+			t.Error("an abandoned call could keep")
+		}
+		want(t, b, "new", nil, time.Second)
+	})
+}
+
+func TestAFunctionThatIgnoresItsContextHoldsUpNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		a := start(t.Context(), f, loadPlan(slow(time.Hour, "late", runs)))
+		want(t, a, "", flight.ErrDeadline, time.Minute)
+		b := start(t.Context(), f, loadPlan(slow(time.Second, "next", runs)))
+		want(t, b, "next", nil, time.Second)
+		time.Sleep(time.Hour) // the first one ends, and disturbs nobody
+	})
+}
+
+func TestDetachedCallsAnswerTheirWaitersAndNobodyElse(t *testing.T) {
+	for _, role := range []flight.Role{flight.Ask, flight.Load} {
+		synctest.Test(t, func(t *testing.T) {
+			f, runs := flight.New[string](), &atomic.Int32{}
+			var kept atomic.Bool
+			p := loadPlan(func(context.Context, *call) (string, error) { return "", nil })
+			p.Role = role
+			p.Run = func(_ context.Context, c *call) (string, error) {
+				time.Sleep(time.Second)
+				kept.Store(c.Keep(func() {}))
+				return "old", nil
+			}
+			old := start(t.Context(), f, p)
+			f.Apply("k", func() bool { return true })
+			p.Run = slow(2*time.Second, "new", runs)
+			fresh := start(t.Context(), f, p)
+			want(t, old, "old", nil, time.Second)
+			want(t, fresh, "new", nil, 2*time.Second)
+			if kept.Load() {
+				t.Error("a detached call kept its answer")
+			}
+		})
+	}
+}
+
+func TestApplyThatChangesNothingDetachesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		a := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
+		f.Apply("k", func() bool { return false })
+		b := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
+		want(t, a, "v", nil, time.Second)
+		want(t, b, "v", nil, time.Second)
+		if runs.Load() != 1 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+func TestRolesDoNotJoinEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		ask := loadPlan(slow(time.Second, "asked", runs))
+		ask.Role = flight.Ask
+		a := start(t.Context(), f, ask)
+		b := start(t.Context(), f, loadPlan(slow(time.Second, "loaded", runs)))
+		want(t, a, "asked", nil, time.Second)
+		want(t, b, "loaded", nil, time.Second)
+	})
+}
+
+func TestAloneMeansAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		p := loadPlan(func(_ context.Context, c *call) (string, error) {
+			if c.Keep(func() {}) {
+				t.Error("a lone call kept its answer")
+			}
+			return slow(time.Second, "v", runs)(t.Context(), c)
+		})
+		p.Alone = true
+		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
+		want(t, a, "v", nil, time.Second)
+		want(t, b, "v", nil, time.Second)
+		if runs.Load() != 2 {
+			t.Errorf("%d runs", runs.Load())
+		}
+	})
+}
+
+func TestAPanicReachesEveryWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := flight.New[string]()
+		p := loadPlan(func(context.Context, *call) (string, error) {
+			time.Sleep(time.Second)
+			panic("boom")
+		})
+		for _, ch := range []<-chan result{start(t.Context(), f, p), start(t.Context(), f, p)} {
+			r := <-ch
+			pe, ok := errors.AsType[*flight.PanicError](r.err)
+			if !ok || pe.Value != "boom" || len(pe.Stack) == 0 {
+				t.Errorf("got %v", r.err)
+			}
+		}
+		if v, _, err := f.Do(t.Context(), loadPlan(func(context.Context, *call) (string, error) { return "ok", nil })); v != "ok" || err != nil {
+			t.Errorf("after the panic: %q, %v", v, err)
+		}
+	})
+}
+
+func TestGoexitReachesEveryWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := flight.New[string]()
+		p := loadPlan(func(context.Context, *call) (string, error) {
+			time.Sleep(time.Second)
+			runtime.Goexit()
+			return "", nil
+		})
+		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
+		want(t, a, "", flight.ErrExited, time.Second)
+		want(t, b, "", flight.ErrExited, time.Second)
+	})
+}
+
+// Readers, cancellations and removals at once: every answer belongs to its
+// key and is not older than the last removal before its Do, and nothing is
+// kept that a removal has overtaken.
+func TestHammerFlights(t *testing.T) {
+	f := flight.New[string]()
+	const keys, workers, rounds = 8, 16, 500
+	var version, floor [keys]atomic.Int64 // of the origin; of the last removal
+	var stored [keys]struct {
+		sync.Mutex
+		v int64
+	}
+	var wg sync.WaitGroup
+	for w := range workers {
+		wg.Go(func() {
+			for i := range rounds {
+				k := (w + i) % keys
+				key := strconv.Itoa(k)
+				if w == 0 || w == 1 {
+					v := version[k].Add(1)
+					f.Apply(key, func() bool {
+						stored[k].Lock()
+						stored[k].v = 0
+						stored[k].Unlock()
+						return true
+					})
+					for old := floor[k].Load(); old < v && !floor[k].CompareAndSwap(old, v); old = floor[k].Load() {
+					}
+					continue
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				if i%7 == 0 {
+					cancel()
+				}
+				least := floor[k].Load()
+				v, _, err := f.Do(ctx, plan{
+					Role: flight.Load, Key: key, Timeout: time.Minute, Look: nothing,
+					Run: func(_ context.Context, c *call) (string, error) {
+						got := version[k].Load()
+						runtime.Gosched()
+						c.Keep(func() {
+							stored[k].Lock()
+							stored[k].v = got
+							stored[k].Unlock()
+						})
+						return strconv.FormatInt(got, 10), nil
+					},
+				})
+				cancel()
+				if err != nil {
+					if !errors.Is(err, context.Canceled) {
+						t.Errorf("key %d: %v", k, err)
+					}
+					continue
+				}
+				if got, _ := strconv.ParseInt(v, 10, 64); got < least {
+					t.Errorf("key %d: version %d after the removal of %d", k, got, least)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	f.Settle()
+	for k := range keys {
+		if v := stored[k].v; v != 0 && v < floor[k].Load() {
+			t.Errorf("key %d: version %d kept after the removal of %d", k, v, floor[k].Load())
+		}
+	}
+}
