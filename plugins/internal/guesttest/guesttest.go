@@ -1,0 +1,305 @@
+// Package guesttest runs guest modules under a minimal host, for the tests of
+// the SDK and of the getters in this module. It does what docs/plugin-abi.md
+// says and nothing to protect itself: that is the business of getters/wasm.
+package guesttest
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+)
+
+// Build compiles the package in a directory as docs/writing-getters.md says,
+// and returns the module.
+func Build(ctx context.Context, dir, scratch string) ([]byte, error) {
+	out := filepath.Join(scratch, "guest.wasm")
+	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	if message, err := cmd.CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("build %s: %w: %s", dir, err, message)
+	}
+	return os.ReadFile(out)
+}
+
+// Options configure an instance.
+type Options struct {
+	Config map[string]string
+	// Transport performs the fetches. If it is nil, the import is not there.
+	Transport http.RoundTripper
+	// MemoryPages is the limit on the guest's memory, in pages of 64 KiB.
+	MemoryPages uint32
+	// LogLevel is the lowest level that is recorded, 0 to 3.
+	LogLevel uint32
+}
+
+// A Module is a compiled guest. Instances are made and used one at a time.
+type Module struct {
+	runtime  wazero.Runtime
+	compiled wazero.CompiledModule
+	host     *host
+}
+
+// Compile compiles a module and links it with a host.
+func Compile(ctx context.Context, wasm []byte, options Options) (*Module, error) {
+	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(options.MemoryPages)
+	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, config), host: &host{options: options}}
+	if _, err := wasi_snapshot_preview1.Instantiate(ctx, m.runtime); err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	if err := m.host.link(ctx, m.runtime); err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	compiled, err := m.runtime.CompileModule(ctx, wasm)
+	if err != nil {
+		return nil, errors.Join(err, m.Close(ctx))
+	}
+	m.compiled = compiled
+	return m, nil
+}
+
+// Close frees the module and its instances.
+func (m *Module) Close(ctx context.Context) error { return m.runtime.Close(ctx) }
+
+// Imports returns the names that the guest imports from the host.
+func (m *Module) Imports() []string {
+	var names []string
+	for _, f := range m.compiled.ImportedFunctions() {
+		if module, name, _ := f.Import(); module == "gcnode1" {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// An Answer is what the guest responded.
+type Answer struct {
+	Status    int32
+	TTLMillis int64
+	Bytes     string
+}
+
+// An Instance is an instance of a module.
+type Instance struct {
+	guest api.Module
+	host  *host
+}
+
+// ErrRefused is the error of a guest that refuses its configuration.
+var ErrRefused = errors.New("the guest refuses its configuration")
+
+// Instantiate makes an instance and hands it the configuration.
+func (m *Module) Instantiate(ctx context.Context) (*Instance, error) {
+	config := wazero.NewModuleConfig().WithName("").WithStartFunctions("_initialize").
+		WithSysWalltime().WithSysNanotime().WithStderr(os.Stderr)
+	guest, err := m.runtime.InstantiateModule(ctx, m.compiled, config)
+	if err != nil {
+		return nil, err
+	}
+	if guest.ExportedFunction("gcnode_abi_1") == nil {
+		return nil, errors.New("no export gcnode_abi_1")
+	}
+	encoded := encodeConfig(m.host.options.Config)
+	m.host.inputs = map[uint32][]byte{0: encoded}
+	results, err := guest.ExportedFunction("gcnode_configure").Call(ctx, uint64(len(encoded)))
+	if err != nil {
+		return nil, fmt.Errorf("configure: %w", err)
+	}
+	if results[0] != 0 {
+		return nil, fmt.Errorf("%w: %s", ErrRefused, strings.Join(m.host.log, "\n"))
+	}
+	return &Instance{guest: guest, host: m.host}, nil
+}
+
+// Close frees the instance.
+func (i *Instance) Close(ctx context.Context) error { return i.guest.Close(ctx) }
+
+// MemoryBytes returns the size of the guest's memory.
+func (i *Instance) MemoryBytes() uint32 { return i.guest.Memory().Size() }
+
+// Log returns the lines that the guests of this module logged so far, each with
+// its level as the first character.
+func (i *Instance) Log() []string { return i.host.log }
+
+// Get asks for one key.
+func (i *Instance) Get(ctx context.Context, key string) (Answer, error) {
+	h := i.host
+	h.last++
+	h.request, h.answer = h.last, nil
+	h.inputs = map[uint32][]byte{h.request: []byte(key)}
+	results, err := i.guest.ExportedFunction("gcnode_get").Call(ctx, uint64(h.request), uint64(len(key)))
+	if err != nil {
+		return Answer{}, err
+	}
+	if code := int32(results[0]); code != 0 || h.answer == nil {
+		return Answer{}, fmt.Errorf("the guest returned %d, responded %v", code, h.answer != nil)
+	}
+	return *h.answer, nil
+}
+
+func encodeConfig(config map[string]string) []byte {
+	var b []byte
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(key)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(config[key])))
+		b = append(b, key...)
+		b = append(b, config[key]...)
+	}
+	return b
+}
+
+// A host has the state of the one call that is running.
+type host struct {
+	options Options
+	inputs  map[uint32][]byte
+	last    uint32 // number given to a request or a fetch
+	request uint32
+	answer  *Answer
+	log     []string
+}
+
+func (h *host) link(ctx context.Context, runtime wazero.Runtime) error {
+	b := runtime.NewHostModuleBuilder("gcnode1")
+	b.NewFunctionBuilder().WithFunc(h.inputRead).Export("input_read")
+	b.NewFunctionBuilder().WithFunc(h.respond).Export("respond")
+	b.NewFunctionBuilder().WithFunc(h.writeLog).Export("log")
+	b.NewFunctionBuilder().WithFunc(func() uint32 { return h.options.LogLevel }).Export("log_level")
+	if h.options.Transport != nil {
+		b.NewFunctionBuilder().WithFunc(h.fetch).Export("fetch")
+	}
+	_, err := b.Instantiate(ctx)
+	return err
+}
+
+// read returns a range of the guest's memory. Out of range is a trap, as a
+// panic in a host function is for wazero.
+func read(guest api.Module, ptr, size uint32) []byte {
+	b, ok := guest.Memory().Read(ptr, size)
+	if !ok {
+		panic(fmt.Errorf("range of %d bytes at %d is outside of the memory", size, ptr)) //nolint:forbidigo // the trap
+	}
+	return slices.Clone(b)
+}
+
+func (h *host) inputRead(_ context.Context, guest api.Module, id, dst, off, size uint32) int32 {
+	input, ok := h.inputs[id]
+	if !ok || uint64(off) > uint64(len(input)) {
+		return -1
+	}
+	rest := input[off:]
+	if n := min(len(rest), int(size)); !guest.Memory().Write(dst, rest[:n]) {
+		read(guest, dst, uint32(n))
+	}
+	return int32(len(rest))
+}
+
+func (h *host) respond(_ context.Context, guest api.Module, req, status, flags uint32, ttlMillis int64, ptr, size uint32) int32 {
+	switch {
+	case req != h.request || h.answer != nil:
+		return -1
+	case status > 5 || flags != 0 || ttlMillis < -1:
+		return -3
+	}
+	h.answer = &Answer{Status: int32(status), TTLMillis: ttlMillis, Bytes: string(read(guest, ptr, size))}
+	return 0
+}
+
+func (h *host) writeLog(_ context.Context, guest api.Module, level, ptr, size uint32) {
+	h.log = append(h.log, fmt.Sprintf("%d%s", level, read(guest, ptr, size)))
+}
+
+func (h *host) fetch(ctx context.Context, guest api.Module, req, ptr, size uint32) int32 {
+	if req != h.request || h.answer != nil {
+		return -1
+	}
+	request, timeout, err := decodeRequest(ctx, read(guest, ptr, size))
+	if err != nil {
+		return -2
+	}
+	h.last++
+	h.inputs[h.last] = h.exchange(request, timeout)
+	return int32(h.last)
+}
+
+// decodeRequest is written from the contract and shares no code with the SDK.
+func decodeRequest(ctx context.Context, b []byte) (*http.Request, time.Duration, error) {
+	if len(b) < 20 {
+		return nil, 0, errors.New("short request")
+	}
+	u16, u32 := binary.LittleEndian.Uint16, binary.LittleEndian.Uint32
+	methodSize, fields, urlSize, bodySize := int(u16(b)), int(u16(b[2:])), int(u32(b[4:])), int(u32(b[8:]))
+	timeout := time.Duration(u32(b[12:])) * time.Millisecond
+	rest := string(b[20:])
+	take := func(n int) string {
+		s := rest[:min(n, len(rest))]
+		rest = rest[len(s):]
+		return s
+	}
+	method, url := take(methodSize), take(urlSize)
+	header := http.Header{}
+	for range fields {
+		if len(rest) < 6 {
+			return nil, 0, errors.New("short header")
+		}
+		head := []byte(take(6))
+		name := take(int(u16(head)))
+		header.Add(name, take(int(u32(head[2:]))))
+	}
+	body := take(bodySize)
+	request, err := http.NewRequestWithContext(ctx, method, url, strings.NewReader(body))
+	if err != nil {
+		return nil, 0, err
+	}
+	request.Header = header
+	return request, timeout, nil
+}
+
+func (h *host) exchange(request *http.Request, timeout time.Duration) []byte {
+	client := &http.Client{Transport: h.options.Transport, Timeout: timeout}
+	response, err := client.Do(request)
+	if err != nil {
+		return encodeAnswer(0, 3, nil, err.Error())
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return encodeAnswer(0, 3, nil, err.Error())
+	}
+	return encodeAnswer(uint16(response.StatusCode), 0, response.Header, string(body))
+}
+
+func encodeAnswer(status, failure uint16, header http.Header, body string) []byte {
+	var fields []byte
+	count := uint16(0)
+	for _, name := range slices.Sorted(maps.Keys(header)) {
+		for _, value := range header[name] {
+			fields = binary.LittleEndian.AppendUint16(fields, uint16(len(name)))
+			fields = binary.LittleEndian.AppendUint32(fields, uint32(len(value)))
+			fields = append(fields, name...)
+			fields = append(fields, value...)
+			count++
+		}
+	}
+	b := binary.LittleEndian.AppendUint16(nil, status)
+	b = binary.LittleEndian.AppendUint16(b, failure)
+	b = binary.LittleEndian.AppendUint16(b, count)
+	b = binary.LittleEndian.AppendUint16(b, 0)
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(body)))
+	b = append(b, fields...)
+	return append(b, body...)
+}
