@@ -1,0 +1,420 @@
+package gcnode_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
+)
+
+// remove runs Remove in a goroutine until it waits for something.
+func (c *cluster) remove(node int, keys ...string) <-chan error {
+	ch := make(chan error, 1)
+	go func() { ch <- c.groups[node].Remove(c.t.Context(), keys...) }()
+	synctest.Wait()
+	return ch
+}
+
+// mustRemove is a Remove that every member confirms.
+func (c *cluster) mustRemove(node int, keys ...string) {
+	c.t.Helper()
+	if err := c.groups[node].Remove(c.t.Context(), keys...); err != nil {
+		c.t.Errorf("remove at n%d: %v", node, err)
+	}
+}
+
+// wantFresh gets the key at every node.
+func (c *cluster) wantFresh(key string, version string) {
+	c.t.Helper()
+	for i, g := range c.groups {
+		if v, err := g.Get(c.t.Context(), key); err != nil || v.String() != version {
+			c.t.Errorf("get %q at n%d: version %v, %v; want %s", key, i, v, err, version)
+		}
+	}
+}
+
+func TestAfterRemoveEveryMemberLoadsAfresh(t *testing.T) {
+	for remover := range 3 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, defaultOptions)
+			key := c.keyOf(1)
+			c.wantFresh(key, "0") // the owner's entry and two hot copies
+			c.origin.write(key, 1)
+			c.mustRemove(remover, key)
+			c.wantFresh(key, "1")
+			c.wantLoads(key, 2)
+			for i, g := range c.groups {
+				if g.Stats().Owned.Removed+g.Stats().Hot.Removed != 1 {
+					t.Errorf("n%d: %+v", i, g.Stats())
+				}
+			}
+		})
+	}
+}
+
+// A load that was under way when its key was removed answers those who
+// waited for it, but nobody who comes after the removal, and is not kept.
+func TestALoadThatARemovalOvertookIsNotServedToLaterGets(t *testing.T) {
+	for asker := range 2 { // 1 owns the key, 0 asks it
+		for remover := range 3 {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 3, defaultOptions)
+				key := c.keyOf(1)
+				hold := make(chan struct{})
+				c.origin.hold = hold
+				early := c.get(asker, key) // has read version 0 at the origin
+				c.origin.write(key, 1)
+				c.origin.hold = nil
+				c.mustRemove(remover, key)
+				c.wantFresh(key, "1")
+				close(hold)
+				if r := <-early; r.err != nil || r.value != "0" {
+					t.Errorf("the get before the removal: %+v", r)
+				}
+				synctest.Wait()
+				c.wantFresh(key, "1")
+			})
+		}
+	}
+}
+
+// A peer's answer that a removal overtook on its way is not kept.
+func TestAnAnswerThatARemovalOvertookOnItsWayIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpFetch && m.Reply != nil {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		early := c.get(0, key)
+		c.net.Intercept(nil)
+		c.origin.write(key, 1)
+		c.mustRemove(2, key)
+		late := c.get(0, key)
+		close(hold)
+		if r := <-early; r.value != "0" {
+			t.Errorf("the get before the removal: %+v", r)
+		}
+		if r := <-late; r.value != "1" {
+			t.Errorf("the get after the removal: %+v", r)
+		}
+		c.wantFresh(key, "1")
+	})
+}
+
+// A node that has applied a removal asks the owner, to which the removal is
+// still on its way: what it keeps must not be what was removed.
+func TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow(t *testing.T) {
+	for asker := range 3 { // 0 removes, 1 owns the key, 2 has heard of it
+		if asker == 1 {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, defaultOptions)
+			key := c.keyOf(1)
+			c.want(1, key, 0, gcnode.SourceLoaded)
+			hold := make(chan struct{})
+			c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+				if m.Request.Op == gcnode.OpRemove && m.To == "n1" && m.Reply == nil {
+					return transporttest.Fault{Until: hold}
+				}
+				return transporttest.Fault{}
+			})
+			c.origin.write(key, 1)
+			removed := c.remove(0, key)
+			if r := <-c.get(asker, key); r.value != "1" {
+				t.Errorf("while the owner has not heard of the removal n%d gets %+v", asker, r)
+			}
+			close(hold)
+			if err := <-removed; err != nil {
+				t.Error(err)
+			}
+			c.wantFresh(key, "1")
+		})
+	}
+}
+
+// The same at a stand-in, while the owner is unreachable for the asker alone.
+func TestStandInsLearnOfRemovalsFromTheRequest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, defaultOptions)
+		key := c.keyOf(1, 2)
+		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
+		c.want(0, key, 0, gcnode.SourceLoaded) // n2 has a short-lived copy now
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpRemove && m.To == "n2" && m.Reply == nil {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		c.origin.write(key, 1)
+		removed := c.remove(3, key)
+		if r := <-c.get(0, key); r.value != "1" {
+			t.Errorf("n0 gets %+v from a stand-in that has not heard of the removal", r)
+		}
+		close(hold)
+		if err := <-removed; err != nil {
+			t.Error(err)
+		}
+		c.wantFresh(key, "1")
+	})
+}
+
+// The remover's list lacks a member that another one knows.
+func TestRemoveReachesTheMembersThatOthersKnow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2)
+		c.want(2, key, 0, gcnode.SourceLoaded)
+		c.setPeers(c.nodes[0], 2)
+		time.Sleep(time.Minute) // n0 has forgotten n2
+		c.origin.write(key, 1)
+		c.mustRemove(0, key)
+		if v, err := c.groups[2].Get(t.Context(), key); err != nil || v.String() != "1" {
+			t.Errorf("n2, which only n1 knows, serves %v, %v", v, err)
+		}
+	})
+}
+
+func TestMembersThatLeftAShortTimeAgoAreStillTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.want(2, key, 0, gcnode.SourceLoaded) // a hot copy at n2
+		c.setPeers(c.nodes[0], 2)
+		c.setPeers(c.nodes[1], 2)
+		c.origin.write(key, 1)
+		c.mustRemove(0, key)
+		c.want(2, key, 1, gcnode.SourceLoaded)
+		// In the end they are forgotten, or a dead one would fail every
+		// removal.
+		time.Sleep(2*gcnode.DefaultHotTTL + 1)
+		c.net.Crash("n2")
+		c.mustRemove(0, key)
+	})
+}
+
+func TestTheErrorNamesEveryPeerThatDidNotConfirm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 4, defaultOptions)
+		key := c.keyOf(0)
+		c.wantFresh(key, "0")
+		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
+		c.net.SetFault("n3", "n0", transporttest.Fault{Hang: true}) // its answer is lost
+		c.origin.write(key, 1)
+		begun := time.Now()
+		err := c.groups[0].Remove(t.Context(), key)
+		pe, ok := errors.AsType[*gcnode.PeerErrors](err)
+		if !ok || len(pe.Peers) != 2 || pe.Peers[0].Peer != "n1" || pe.Peers[1].Peer != "n3" {
+			t.Fatalf("got %v", err)
+		}
+		if !errors.Is(err, gcnode.ErrUnreachable) {
+			t.Errorf("the kind is lost: %v", err)
+		}
+		if took := time.Since(begun); took != gcnode.DefaultPeerTimeout {
+			t.Errorf("it took %v", took)
+		}
+		// Those that could be reached have obeyed.
+		c.want(0, key, 1, gcnode.SourceLoaded)
+		c.want(2, key, 1, gcnode.SourceOwner)
+		if got := c.nodes[0].Stats().Retrying; got != 2 {
+			t.Errorf("%d removals are retried", got)
+		}
+		// The others follow as soon as they can be reached.
+		c.net.Heal()
+		time.Sleep(10 * time.Second)
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "1" {
+			t.Errorf("n1 still serves %v, %v", v, err)
+		}
+		if got := c.nodes[0].Stats().Retrying; got != 0 {
+			t.Errorf("%d removals are still retried", got)
+		}
+	})
+}
+
+func TestRetriesKeepTheirID(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		var mu sync.Mutex
+		var sent, confirmed []gcnode.Removal
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			if m.Request.Op != gcnode.OpRemove {
+				return transporttest.Fault{}
+			}
+			if m.Reply != nil {
+				confirmed = append(confirmed, m.Request.Removals...)
+				return transporttest.Fault{}
+			}
+			sent = append(sent, m.Request.Removals...)
+			return transporttest.Fault{Drop: len(sent) < 4}
+		})
+		if err := c.groups[0].Remove(t.Context(), "k"); err == nil {
+			t.Error("nil, though nobody confirmed")
+		}
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if len(sent) != 4 || len(confirmed) != 1 {
+			t.Fatalf("sent %d times, confirmed %d times", len(sent), len(confirmed))
+		}
+		for _, r := range sent {
+			if r.ID != sent[0].ID || r.Stamp != sent[0].Stamp {
+				t.Errorf("a retry is %+v, the first one %+v", r, sent[0])
+			}
+		}
+	})
+}
+
+func TestRetriesEndWhenThePeerIsNoMemberAnyMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.Crash("n1")
+		if err := c.groups[0].Remove(t.Context(), "k"); err == nil {
+			t.Error("nil, though nobody confirmed")
+		}
+		c.setPeers(c.nodes[0], 1)
+		time.Sleep(time.Hour)
+		if got := c.nodes[0].Stats().Retrying; got != 0 {
+			t.Errorf("%d removals are still retried", got)
+		}
+		c.mustRemove(0, "k")
+	})
+}
+
+// Many removals that one peer missed travel together.
+func TestRetriesAreBatched(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
+		for range 1000 {
+			if err := c.groups[0].Remove(t.Context(), "k"); err == nil {
+				t.Fatal("nil, though nobody confirmed")
+			}
+		}
+		before := c.net.Sent("n0", "n1", gcnode.OpRemove)
+		c.net.Heal()
+		time.Sleep(time.Minute)
+		if got := c.net.Sent("n0", "n1", gcnode.OpRemove) - before; got > 3 {
+			t.Errorf("%d requests for 1000 removals", got)
+		}
+		if got := c.nodes[0].Stats().Retrying; got != 0 {
+			t.Errorf("%d removals are still retried", got)
+		}
+	})
+}
+
+func TestRemovalsAreNeverMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpRemove && m.Reply != nil && c.net.Sent("n0", "n1", gcnode.OpRemove) == 1 {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		first := c.remove(0, key)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		c.origin.write(key, 1)
+		c.mustRemove(0, key) // while the first one has not returned
+		c.wantFresh(key, "1")
+		close(hold)
+		if err := <-first; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestBatchesWithAnyBytesAsKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		keys := []string{"", " ", "+", "/", "//", ".", "..", "%2F", "\x00", "\xff\xfe", "a b", strings.Repeat("k", gcnode.MaxKeyBytes)}
+		for _, key := range keys {
+			c.wantFresh(key, "0")
+			c.origin.write(key, 1)
+		}
+		c.mustRemove(1, keys...)
+		for _, key := range keys {
+			c.wantFresh(key, "1")
+		}
+	})
+}
+
+func TestRemoveRefusesWhatIsTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.want(0, "k", 0, gcnode.SourceLoaded)
+		long := strings.Repeat("k", gcnode.MaxKeyBytes+1)
+		for _, keys := range [][]string{
+			{"k", long},
+			slices.Repeat([]string{"k"}, gcnode.MaxBatchKeys+1),
+			slices.Repeat([]string{long[:gcnode.MaxKeyBytes]}, gcnode.MaxBatchBytes/gcnode.MaxKeyBytes+1),
+		} {
+			if err := c.groups[0].Remove(t.Context(), keys...); !errors.Is(err, gcnode.ErrTooLarge) {
+				t.Errorf("%d keys: %v", len(keys), err)
+			}
+		}
+		if c.net.Sent(transporttest.Any, transporttest.Any, gcnode.OpRemove) != 0 {
+			t.Error("half of it was done")
+		}
+		if err := c.groups[0].Remove(t.Context()); err != nil {
+			t.Errorf("removing nothing: %v", err)
+		}
+	})
+}
+
+func TestRemoveOnANodeOfItsOwn(t *testing.T) {
+	node, err := gcnode.NewNode(gcnode.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := newOrigin()
+	g, err := node.Group(groupName, o, defaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for version := range 3 {
+		o.write("k", version)
+		if err := g.Remove(t.Context(), "k"); err != nil {
+			t.Fatal(err)
+		}
+		if a, err := g.Lookup(t.Context(), "k"); err != nil || a.Source != gcnode.SourceLoaded {
+			t.Errorf("%+v, %v", a, err)
+		}
+	}
+}
+
+func TestACancelledRemoveStillReachesEveryone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		c.wantFresh(key, "0")
+		c.net.SetFault("n0", "n1", transporttest.Fault{Hang: true})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		defer cancel()
+		err := c.groups[0].Remove(ctx, key)
+		if pe, ok := errors.AsType[*gcnode.PeerErrors](err); !ok || !errors.Is(pe, gcnode.ErrTimeout) {
+			t.Errorf("got %v", err)
+		}
+		c.origin.write(key, 1)
+		c.net.Heal()
+		time.Sleep(10 * time.Second)
+		c.wantFresh(key, "1")
+	})
+}
