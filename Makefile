@@ -14,13 +14,14 @@ ifeq ($(MODULES),)
 $(error cannot read the list of modules from go.work: is Go installed?)
 endif
 
-# Modules with programs for GOOS=wasip1, which are checked for it as well.
+# Modules with programs for GOOS=wasip1, which are built and linted for it as
+# well. Their tests run on the host, beside a stand-in for the node.
 GUESTS := $(filter plugins plugins/%,$(MODULES))
 WASIP1 := GOOS=wasip1 GOARCH=wasm
 
-# Tools that are programs of ours, and tools that are only built here.
+# Tools that are programs of ours, and all modules in tools/.
 OWN_TOOLS := tools/release-check
-TOOLS := $(OWN_TOOLS) tools/golangci-lint tools/wazero
+TOOLS := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
 
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -72,15 +73,17 @@ fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
 
 .PHONY: lint
+# The linter's cache does not tell platforms apart, so that each has its own.
 lint: golangci-lint ## lint all modules, the guests for wasip1 too
-	@status=0; \
+	@status=0 flags=; \
 	lint() { \
-		dir=$$1; shift; echo "lint $$dir $$*"; \
-		(cd $$dir && env "$$@" "$(CURDIR)/bin/tools/golangci-lint" run) || status=1; \
+		cache="$(CURDIR)/bin/lint/$$1"; dir=$$2; shift 2; echo "lint $$dir $$*"; \
+		(cd $$dir && env GOLANGCI_LINT_CACHE="$$cache" "$$@" "$(CURDIR)/bin/tools/golangci-lint" run $$flags) || status=1; \
 	}; \
-	for module in $(MODULES); do lint $$module; done; \
-	for module in $(GUESTS); do lint $$module $(WASIP1); done; \
-	for tool in $(OWN_TOOLS); do lint $$tool GOWORK=off; done; \
+	for module in $(MODULES); do lint host $$module; done; \
+	for tool in $(OWN_TOOLS); do lint host $$tool GOWORK=off; done; \
+	flags=--tests=false; \
+	for module in $(GUESTS); do lint wasip1 $$module $(WASIP1); done; \
 	exit $$status
 
 .PHONY: fmt
@@ -108,12 +111,14 @@ tidy-check: ## fail if "make tidy" would change a file
 .PHONY: build-off
 build-off: ## build and vet every module by itself, without go.work
 	@set -e; \
-	check() { \
-		dir=$$1; shift; echo "build $$dir $$*"; \
-		(cd $$dir && env GOWORK=off "$$@" go build -o /dev/null ./... && env GOWORK=off "$$@" go vet ./...); \
-	}; \
-	for module in $(MODULES) $(OWN_TOOLS); do check $$module; done; \
-	for module in $(GUESTS); do check $$module $(WASIP1); done
+	for module in $(MODULES) $(OWN_TOOLS); do \
+		echo "build $$module"; \
+		(cd $$module; export GOWORK=off; go build -o /dev/null ./... && go vet ./...); \
+	done; \
+	for module in $(GUESTS); do \
+		echo "build $$module for wasip1"; \
+		(cd $$module; export GOWORK=off $(WASIP1); go build -o /dev/null ./...); \
+	done
 
 .PHONY: cross
 cross: ## build and vet core for other platforms
