@@ -1,0 +1,98 @@
+package httptransport
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// answer writes the replies to one request as they come.
+type answer struct {
+	out *deadlineWriter
+
+	mu     sync.Mutex
+	frames *wire.Writer
+	ended  bool
+}
+
+func newAnswer(w http.ResponseWriter, timeout time.Duration) *answer {
+	out := &deadlineWriter{w: w, control: http.NewResponseController(w), timeout: timeout}
+	return &answer{out: out, frames: wire.NewWriter(out)}
+}
+
+// WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it
+// returns. One that is over a limit is replaced by an error that says so.
+func (a *answer) WriteReply(r gcnode.Reply) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.ended {
+		return errors.New("the request is already finished")
+	}
+	err := a.frames.WriteReply(r)
+	if refused, ok := errors.AsType[*gcnode.Error](err); ok {
+		err = a.frames.WriteReply(gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused})
+	}
+	if err != nil {
+		return err
+	}
+	return a.out.flush()
+}
+
+// refuse answers a request that is not begun.
+func (a *answer) refuse(e *gcnode.Error) {
+	a.finish(func() error { return a.frames.WriteRefusal(e) })
+}
+
+// end finishes the answer after the member has returned err.
+func (a *answer) end(err error) {
+	failure, ok := errors.AsType[*gcnode.Error](err)
+	if err != nil && !ok {
+		failure = &gcnode.Error{Kind: gcnode.KindOf(err), Err: err}
+	}
+	a.finish(func() error { return a.frames.WriteEnd(failure) })
+}
+
+// finish writes the last frame. An error means that the peer is gone, and
+// there is nobody to tell.
+func (a *answer) finish(last func() error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.ended = true
+	if last() == nil && a.out.flush() == nil {
+		// The connection may serve other handlers after this one.
+		_ = a.out.control.SetWriteDeadline(time.Time{})
+	}
+}
+
+// deadlineWriter gives each write a deadline of its own.
+type deadlineWriter struct {
+	w       http.ResponseWriter
+	control *http.ResponseController
+	timeout time.Duration
+	begun   bool
+}
+
+// Write implements [io.Writer].
+func (d *deadlineWriter) Write(b []byte) (int, error) {
+	if !d.begun {
+		d.begun = true
+		d.w.Header().Set("Content-Type", contentType)
+	}
+	if err := ignoreUnsupported(d.control.SetWriteDeadline(time.Now().Add(d.timeout))); err != nil {
+		return 0, fmt.Errorf("set the write deadline: %w", err)
+	}
+	return d.w.Write(b)
+}
+
+// flush sends what was written. The deadline of the last write applies.
+func (d *deadlineWriter) flush() error {
+	if err := d.control.Flush(); err != nil {
+		return fmt.Errorf("send a reply: %w", err)
+	}
+	return nil
+}

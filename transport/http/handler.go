@@ -1,0 +1,193 @@
+package httptransport
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"mime"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+const (
+	// DefaultMaxConcurrent is the default of [HandlerOptions.MaxConcurrent].
+	DefaultMaxConcurrent = 10_000
+	// DefaultBodyTimeout is the default of [HandlerOptions.BodyTimeout].
+	DefaultBodyTimeout = 10 * time.Second
+	// DefaultWriteTimeout is the default of [HandlerOptions.WriteTimeout].
+	DefaultWriteTimeout = 30 * time.Second
+	// maxBodyBytes is a frame with its length.
+	maxBodyBytes = wire.MaxFrameBytes + 4
+)
+
+// HandlerOptions are those of [NewHandler]. The zero value is ready for use.
+type HandlerOptions struct {
+	// MaxConcurrent is how many requests are served at the same time; more
+	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
+	MaxConcurrent int
+	// BodyTimeout bounds the time that a peer takes to send a request. 0 is
+	// DefaultBodyTimeout.
+	BodyTimeout time.Duration
+	// WriteTimeout bounds the time that a peer takes to receive a reply, or a
+	// piece of a large one. 0 is DefaultWriteTimeout.
+	WriteTimeout time.Duration
+	// Logger gets panics of the handler and refused requests. nil: nothing is
+	// logged.
+	Logger *slog.Logger
+}
+
+// handler serves a member over HTTP.
+type handler struct {
+	member gcnode.Handler
+	opts   HandlerOptions
+	log    *slog.Logger
+	places chan struct{} // one element for each request that is being served
+}
+
+// NewHandler returns what serves h to its peers. It looks at no path, so it
+// may be mounted anywhere, and replaces the read and write deadlines of the
+// server by its own. It needs a response writer that can flush, perhaps
+// through Unwrap. A panic of h is logged and answered as an internal error.
+// It fails if h is nil or an option is negative.
+func NewHandler(h gcnode.Handler, opts HandlerOptions) (http.Handler, error) {
+	if h == nil {
+		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
+	}
+	if opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
+		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
+			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	}
+	if opts.MaxConcurrent == 0 {
+		opts.MaxConcurrent = DefaultMaxConcurrent
+	}
+	if opts.BodyTimeout == 0 {
+		opts.BodyTimeout = DefaultBodyTimeout
+	}
+	if opts.WriteTimeout == 0 {
+		opts.WriteTimeout = DefaultWriteTimeout
+	}
+	log := opts.Logger
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	return &handler{member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent)}, nil
+}
+
+// ServeHTTP implements [http.Handler].
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if problem := checkHeader(r); problem != nil {
+		h.refuse(w, r, problem)
+		return
+	}
+	answer := newAnswer(w, h.opts.WriteTimeout)
+	select {
+	case h.places <- struct{}{}:
+		defer func() { <-h.places }()
+	default:
+		answer.refuse(&gcnode.Error{
+			Kind: gcnode.KindOverloaded,
+			Err:  fmt.Errorf("%d requests are being served", h.opts.MaxConcurrent),
+		})
+		return
+	}
+	req, err := h.read(w, r)
+	refusal, typed := errors.AsType[*gcnode.Error](err)
+	switch {
+	case err == nil:
+		answer.end(h.serve(r.Context(), req, answer))
+	case typed && refusal.Kind == gcnode.KindUnsupported:
+		answer.refuse(refusal)
+	default:
+		h.refuse(w, r, problemOf(err))
+	}
+}
+
+// problem is an answer to what is no request of a peer.
+type problem struct {
+	status int
+	text   string
+}
+
+// checkHeader finds what is wrong before any of the body is read.
+func checkHeader(r *http.Request) *problem {
+	if r.Method != http.MethodPost {
+		return &problem{http.StatusMethodNotAllowed, "this is for members of a gcnode cluster, which send POST requests"}
+	}
+	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != contentType {
+		return &problem{http.StatusUnsupportedMediaType, "the content type is not " + contentType}
+	}
+	if r.ContentLength > maxBodyBytes {
+		return &problem{
+			http.StatusRequestEntityTooLarge,
+			"the body has " + strconv.FormatInt(r.ContentLength, 10) + " bytes; at most " + strconv.Itoa(maxBodyBytes) + " are allowed",
+		}
+	}
+	return nil
+}
+
+// problemOf is the answer to a body that cannot be read.
+func problemOf(err error) *problem {
+	text := "the body is no request: " + err.Error()
+	_, tooLong := errors.AsType[*http.MaxBytesError](err)
+	if tooLong || errors.Is(err, gcnode.ErrTooLarge) {
+		return &problem{http.StatusRequestEntityTooLarge, text}
+	}
+	return &problem{http.StatusBadRequest, text}
+}
+
+// refuse answers what is no request of a peer.
+func (h *handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+	h.log.LogAttrs(r.Context(), slog.LevelDebug, "peer request refused",
+		slog.String("remote", r.RemoteAddr), slog.Int("status", p.status), slog.String("reason", p.text))
+	if p.status == http.StatusMethodNotAllowed {
+		w.Header().Set("Allow", http.MethodPost)
+	}
+	http.Error(w, p.text, p.status)
+}
+
+// read reads the body, which is one request. It reads to the end, because
+// only from then on does the server notice that the peer is gone.
+func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
+	control := http.NewResponseController(w)
+	if err := ignoreUnsupported(control.SetReadDeadline(time.Now().Add(h.opts.BodyTimeout))); err != nil {
+		return nil, fmt.Errorf("set the read deadline: %w", err)
+	}
+	body := wire.NewReader(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	req, err := body.ReadRequest()
+	if err == nil || errors.Is(err, gcnode.ErrUnsupported) {
+		err = cmp.Or(body.ReadEOF(), err)
+	}
+	if cleared := ignoreUnsupported(control.SetReadDeadline(time.Time{})); err == nil && cleared != nil {
+		err = fmt.Errorf("clear the read deadline: %w", cleared)
+	}
+	return req, err
+}
+
+// serve lets the member answer, and turns a panic into an error.
+func (h *handler) serve(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",
+				slog.String("peer", req.From.ID), slog.String("op", req.Op.String()),
+				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+			err = &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic: %v", p)}
+		}
+	}()
+	return h.member.ServePeer(ctx, req, w)
+}
+
+// ignoreUnsupported is nil for a response writer that has no deadlines, such
+// as one in a test: the server's own apply then.
+func ignoreUnsupported(err error) error {
+	if errors.Is(err, http.ErrNotSupported) {
+		return nil
+	}
+	return err
+}

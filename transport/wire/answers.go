@@ -1,0 +1,43 @@
+package wire
+
+import gcnode "github.com/gcnode/gcnode/core"
+
+// Answers keeps account of which parts of a request are answered: each of its
+// keys, or the request itself if it has none. It is for one goroutine at a
+// time.
+type Answers struct {
+	answered []bool
+}
+
+// NewAnswers is the account of a request without any answer.
+func NewAnswers(req *gcnode.Request) *Answers {
+	return &Answers{answered: make([]bool, max(1, len(req.Keys)))}
+}
+
+// Add notes a reply. It fails with [ErrMalformed] when the reply is to a key
+// that was not asked for, or is already answered, so that a peer cannot go on
+// for ever.
+func (a *Answers) Add(r gcnode.Reply) error {
+	switch {
+	case r.Pending:
+		return nil
+	case r.Key < 0 || r.Key >= len(a.answered):
+		return malformed("a reply to key %d, which was not asked for", r.Key)
+	case a.answered[r.Key]:
+		return malformed("a second reply to key %d", r.Key)
+	default:
+		a.answered[r.Key] = true
+		return nil
+	}
+}
+
+// Missing are the indexes of the keys that have no answer.
+func (a *Answers) Missing() []int {
+	var keys []int
+	for key, done := range a.answered {
+		if !done {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}

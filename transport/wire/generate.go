@@ -1,0 +1,3 @@
+package wire
+
+//go:generate sh -c "GOWORK=off go tool -modfile=../../tools/buf/go.mod buf generate"

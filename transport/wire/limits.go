@@ -1,0 +1,23 @@
+package wire
+
+import gcnode "github.com/gcnode/gcnode/core"
+
+// Limits of what is sent and accepted, beside those of package gcnode for
+// keys, values, batches, peers and IDs.
+const (
+	// MaxFrameBytes bounds a frame without its length.
+	MaxFrameBytes = 4 << 20
+	// PieceBytes is the size above which a value travels in pieces, each of
+	// which has at most that size.
+	PieceBytes = 256 << 10
+	// MaxAddrBytes bounds the address of a peer.
+	MaxAddrBytes = 2 << 10
+	// MaxMessageBytes bounds the text of an error; more is cut off.
+	MaxMessageBytes = 4 << 10
+	// MaxRemovals bounds the removals in one request, all their keys
+	// together, and the finished ids.
+	MaxRemovals = gcnode.MaxBatchKeys
+	// MaxMembers bounds the members in an acknowledgement: those of a list,
+	// and as many that were on it until recently.
+	MaxMembers = 2 * gcnode.MaxPeers
+)

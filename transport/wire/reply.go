@@ -1,0 +1,307 @@
+package wire
+
+import (
+	"errors"
+	"math"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// The fields of Frame.
+const (
+	frameReply   = 1
+	framePiece   = 2
+	frameRefusal = 3
+	frameEnd     = 4
+)
+
+// The fields of Reply and Piece whose bytes are written apart.
+const (
+	replyValue = 15
+	pieceData  = 1
+)
+
+// checkReply finds what is over a limit before anything is written.
+func checkReply(r *gcnode.Reply) error {
+	if r.Key < 0 || r.Key >= gcnode.MaxBatchKeys {
+		return tooLarge("a reply to key %d; a request has at most %d keys", r.Key, gcnode.MaxBatchKeys)
+	}
+	if r.Value.Len() > gcnode.MaxValueBytes {
+		return tooLarge("the value has %d bytes; at most %d are allowed", r.Value.Len(), gcnode.MaxValueBytes)
+	}
+	if r.Ack == nil {
+		return nil
+	}
+	if len(r.Ack.Members) > MaxMembers {
+		return tooMany("members", MaxMembers)
+	}
+	var check limitCheck
+	for _, p := range r.Ack.Members {
+		check.id("a member's ID", p.ID)
+		if len(p.Addr) > MaxAddrBytes && check.err == nil {
+			check.err = tooLarge("the address of member %q has %d bytes; at most %d are allowed", p.ID, len(p.Addr), MaxAddrBytes)
+		}
+	}
+	return check.err
+}
+
+// appendReply appends all of a reply but its value.
+func appendReply(b []byte, r *gcnode.Reply) []byte {
+	b = appendVarint(b, 1, uint64(r.Key))
+	b = appendVarint(b, 2, protowire.EncodeBool(r.Pending))
+	b = appendVarint(b, 3, protowire.EncodeZigZag(int64(r.Keep)))
+	b = appendVarint(b, 4, uint64(r.Source))
+	b = appendFixed64(b, 5, r.ListHash)
+	if r.Err != nil {
+		b = appendMessage(b, 6, func(b []byte) []byte { return appendError(b, r.Err) })
+	}
+	if r.Ack != nil {
+		b = appendMessage(b, 7, func(b []byte) []byte { return appendAck(b, r.Ack) })
+	}
+	if r.Value.Len() > PieceBytes {
+		b = appendVarint(b, 8, uint64(r.Value.Len()))
+	}
+	return b
+}
+
+// appendError appends what another member can use of an error: its operation,
+// group, key and peer are known there.
+func appendError(b []byte, e *gcnode.Error) []byte {
+	b = appendVarint(b, 1, uint64(e.Kind))
+	if e.Err != nil {
+		b = appendString(b, 2, cut(strings.ToValidUTF8(e.Err.Error(), "\uFFFD")))
+	}
+	return appendVarint(b, 3, uint64(e.RetryAfter))
+}
+
+// cut shortens a text to MaxMessageBytes without splitting a character.
+func cut(s string) string {
+	if len(s) <= MaxMessageBytes {
+		return s
+	}
+	n := MaxMessageBytes
+	for !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+func appendAck(b []byte, a *gcnode.Ack) []byte {
+	b = appendFixed64(b, 1, a.Incarnation)
+	for _, p := range a.Members {
+		b = appendMessage(b, 2, func(b []byte) []byte {
+			b = appendString(b, 1, p.ID)
+			b = appendString(b, 2, p.Addr)
+			return appendVarint(b, 3, uint64(p.Weight))
+		})
+	}
+	return b
+}
+
+// frame is a decoded frame. One of its parts is set, or none: then it is of a
+// kind that is unknown here.
+type frame struct {
+	reply *gcnode.Reply
+	// value is beside reply, part of the frame and not a copy; total is the
+	// size of all the pieces, or 0.
+	value []byte
+	total uint64
+
+	piece   []byte // not nil, part of the frame
+	refusal *gcnode.Error
+	end     bool
+	failure *gcnode.Error // beside end
+}
+
+// decodeFrame decodes a frame. It fails with ErrMalformed, or with
+// gcnode.KindTooLarge when something is over a limit.
+func decodeFrame(b []byte) (frame, error) {
+	var out frame
+	parts := 0
+	f := fields{rest: b}
+	for f.next() {
+		parts++
+		switch {
+		case f.is(frameReply, protowire.BytesType):
+			out.reply = &gcnode.Reply{}
+			f.message(out.decodeReply)
+		case f.is(framePiece, protowire.BytesType):
+			out.piece = []byte{}
+			f.message(out.decodePiece)
+		case f.is(frameRefusal, protowire.BytesType):
+			out.refusal = &gcnode.Error{}
+			f.message(func(b []byte) error { return decodeError(b, out.refusal) })
+		case f.is(frameEnd, protowire.BytesType):
+			out.end = true
+			f.message(out.decodeEnd)
+		default:
+			f.skip()
+			parts-- // from a newer version
+		}
+		if parts > 1 {
+			return frame{}, malformed("a frame with two kinds of content")
+		}
+	}
+	return out, f.err
+}
+
+func (out *frame) decodeReply(b []byte) error {
+	r := out.reply
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.VarintType):
+			r.Key = int(min(f.varint(), math.MaxInt32))
+		case f.is(2, protowire.VarintType):
+			r.Pending = protowire.DecodeBool(f.varint())
+		case f.is(3, protowire.VarintType):
+			r.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
+		case f.is(4, protowire.VarintType):
+			r.Source = source(f.varint())
+		case f.is(5, protowire.Fixed64Type):
+			r.ListHash = f.fixed64()
+		case f.is(6, protowire.BytesType):
+			if r.Err == nil {
+				r.Err = &gcnode.Error{}
+			}
+			f.message(func(b []byte) error { return decodeError(b, r.Err) })
+		case f.is(7, protowire.BytesType):
+			if r.Ack == nil {
+				r.Ack = &gcnode.Ack{}
+			}
+			f.message(func(b []byte) error { return decodeAck(b, r.Ack) })
+		case f.is(8, protowire.VarintType):
+			out.total = f.varint()
+		case f.is(replyValue, protowire.BytesType):
+			out.value = f.bytes()
+		default:
+			f.skip()
+		}
+	}
+	switch {
+	case f.err != nil:
+		return f.err
+	case r.Key >= gcnode.MaxBatchKeys:
+		return malformed("a reply to key %d; a request has at most %d keys", r.Key, gcnode.MaxBatchKeys)
+	case out.total > gcnode.MaxValueBytes:
+		return tooLarge("a value of %d bytes was announced; at most %d are allowed", out.total, gcnode.MaxValueBytes)
+	case out.total != 0 && uint64(len(out.value)) >= out.total:
+		return malformed("the first piece of a value of %d bytes has %d", out.total, len(out.value))
+	default:
+		return nil
+	}
+}
+
+func (out *frame) decodePiece(b []byte) error {
+	f := fields{rest: b}
+	for f.next() {
+		if f.is(pieceData, protowire.BytesType) {
+			out.piece = f.bytes()
+		} else {
+			f.skip()
+		}
+	}
+	return f.err
+}
+
+func (out *frame) decodeEnd(b []byte) error {
+	f := fields{rest: b}
+	for f.next() {
+		if f.is(1, protowire.BytesType) {
+			if out.failure == nil {
+				out.failure = &gcnode.Error{}
+			}
+			f.message(func(b []byte) error { return decodeError(b, out.failure) })
+		} else {
+			f.skip()
+		}
+	}
+	return f.err
+}
+
+// source is SourceHit to SourceLoaded, or 0 for one that is unknown here. As
+// in all of protobuf, an enum has 32 bits.
+func source(v uint64) gcnode.Source {
+	if uint32(v) > uint32(gcnode.SourceLoaded) {
+		return 0
+	}
+	return gcnode.Source(v)
+}
+
+// kind is the kind with this number; unknown ones are internal.
+func kind(v uint64) gcnode.Kind {
+	if uint32(v) > uint32(gcnode.KindDraining) {
+		return gcnode.KindInternal
+	}
+	return gcnode.Kind(v)
+}
+
+func decodeError(b []byte, e *gcnode.Error) error {
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.VarintType):
+			e.Kind = kind(f.varint())
+		case f.is(2, protowire.BytesType):
+			text := f.bytes()
+			if !utf8.Valid(text) {
+				return malformed("the text of an error is not UTF-8")
+			}
+			e.Err = nil
+			if len(text) > 0 {
+				e.Err = errors.New(cut(string(text[:min(len(text), MaxMessageBytes+utf8.UTFMax)])))
+			}
+		case f.is(3, protowire.VarintType):
+			e.RetryAfter = time.Duration(f.varint())
+		default:
+			f.skip()
+		}
+	}
+	return f.err
+}
+
+func decodeAck(b []byte, a *gcnode.Ack) error {
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.Fixed64Type):
+			a.Incarnation = f.fixed64()
+		case f.is(2, protowire.BytesType):
+			if len(a.Members) == MaxMembers {
+				return tooMany("members", MaxMembers)
+			}
+			var p gcnode.Peer
+			f.message(func(b []byte) error { return decodePeer(b, &p) })
+			a.Members = append(a.Members, p)
+		default:
+			f.skip()
+		}
+	}
+	return f.err
+}
+
+func decodePeer(b []byte, p *gcnode.Peer) error {
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.BytesType):
+			p.ID = f.limited("a member's ID", gcnode.MaxIDBytes)
+		case f.is(2, protowire.BytesType):
+			p.Addr = f.limited("a member's address", MaxAddrBytes)
+		case f.is(3, protowire.VarintType):
+			w := f.varint()
+			if w > math.MaxUint16 && f.err == nil {
+				return malformed("the weight %d of a member; at most %d is allowed", w, math.MaxUint16)
+			}
+			p.Weight = uint16(w)
+		default:
+			f.skip()
+		}
+	}
+	return f.err
+}
