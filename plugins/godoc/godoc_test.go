@@ -337,6 +337,7 @@ func TestSourceThatIsNotGo(t *testing.T) {
 	t.Parallel()
 	origin := files(t, map[string]string{
 		"broken/a.go":    "package broken\nfunc {",
+		"openbody/a.go":  "package openbody\nfunc F() { g(",
 		"two/a.go":       "package one",
 		"two/b.go":       "package two",
 		"binary/a.go":    "\x00\x01\x02",
@@ -345,7 +346,7 @@ func TestSourceThatIsNotGo(t *testing.T) {
 	})
 	instance := start(t, origin)
 	for key, want := range map[string]string{
-		"broken": "a.go", "two": "one and two", "binary": "a.go", "nopackage": "a.go", "huge": "too large",
+		"broken": "a.go", "openbody": "a.go", "two": "one and two", "binary": "a.go", "nopackage": "a.go", "huge": "too large",
 	} {
 		answer := instance.Get(t.Context(), key)
 		assert.Equal(t, getter.StatusPermanent, answer.Status, "%s: %s", key, answer.Message)

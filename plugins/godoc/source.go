@@ -75,7 +75,7 @@ func (l *loader) loadFile(ctx context.Context, fset *token.FileSet, importPath, 
 	case !match:
 		return nil, nil
 	}
-	file, err := parser.ParseFile(fset, path.Join(importPath, name), source, parser.ParseComments|parser.SkipObjectResolution)
+	file, err := parse(fset, path.Join(importPath, name), source)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", getter.ErrPermanent, err)
 	}
@@ -84,6 +84,10 @@ func (l *loader) loadFile(ctx context.Context, fset *token.FileSet, importPath, 
 	}
 	trim(file)
 	return file, nil
+}
+
+func parse(fset *token.FileSet, name string, source []byte) (*ast.File, error) {
+	return parser.ParseFile(fset, name, withoutBodies(source), parser.ParseComments|parser.SkipObjectResolution)
 }
 
 func importsC(file *ast.File) bool {

@@ -46,7 +46,7 @@ func TestTrimmingChangesNothing(t *testing.T) {
 		for i, name := range listed.GoFiles {
 			names[i] = filepath.Join(dir, name)
 		}
-		assert.Equal(t, render(t, importPath, names, func(*ast.File) {}), render(t, importPath, names, trim), importPath)
+		assert.Equal(t, renderWhole(t, importPath, names), renderTrimmed(t, importPath, names), importPath)
 	}
 }
 
@@ -124,21 +124,42 @@ type (
 func (y Y[T]) Get() T { return y.t }
 `})
 	names := []string{filepath.Join(dir, "p.go")}
-	whole := render(t, "p", names, func(*ast.File) {})
-	assert.Equal(t, whole, render(t, "p", names, trim))
+	whole := renderWhole(t, "p", names)
+	assert.Equal(t, whole, renderTrimmed(t, "p", names))
 	for _, part := range []string{"Promoted", "Third", "Fifth", "func (y Y[T]) Get() T", "BUG: outside.", "BUG: inside of a body."} {
 		assert.Contains(t, whole, part)
 	}
 }
 
-func render(t *testing.T, importPath string, names []string, prepare func(*ast.File)) string {
+// renderWhole renders what go/doc says about files that were only parsed.
+func renderWhole(t *testing.T, importPath string, names []string) string {
+	t.Helper()
+	return render(t, importPath, names, func(fset *token.FileSet, name string, source []byte) (*ast.File, error) {
+		return parser.ParseFile(fset, name, source, parser.ParseComments|parser.SkipObjectResolution)
+	})
+}
+
+// renderTrimmed renders files as the getter does.
+func renderTrimmed(t *testing.T, importPath string, names []string) string {
+	t.Helper()
+	return render(t, importPath, names, func(fset *token.FileSet, name string, source []byte) (*ast.File, error) {
+		file, err := parse(fset, name, source)
+		if err == nil {
+			trim(file)
+		}
+		return file, err
+	})
+}
+
+func render(t *testing.T, importPath string, names []string, parse func(*token.FileSet, string, []byte) (*ast.File, error)) string {
 	t.Helper()
 	fset := token.NewFileSet()
 	var files []*ast.File
 	for _, name := range names {
-		file, err := parser.ParseFile(fset, name, nil, parser.ParseComments|parser.SkipObjectResolution)
+		source, err := os.ReadFile(name)
 		require.NoError(t, err)
-		prepare(file)
+		file, err := parse(fset, name, source)
+		require.NoError(t, err)
 		files = append(files, file)
 	}
 	documented, err := doc.NewFromFiles(fset, files, importPath)
@@ -149,6 +170,35 @@ func render(t *testing.T, importPath string, names []string, prepare func(*ast.F
 	text, err := renderText(pkg, all)
 	require.NoError(t, err)
 	return string(text)
+}
+
+func TestBodiesAreEmptied(t *testing.T) {
+	t.Parallel()
+	for source, want := range map[string]string{
+		"package p\nfunc F() { return }\n":                             "package p\nfunc F() {}\n",
+		"package p; func F() { if x { } }; func G() {}":                "package p; func F() {}; func G() {}",
+		"package p\nfunc F() interface{ M() } { g() }":                 "package p\nfunc F() interface{ M() } {}",
+		"package p\nfunc F(x struct{ A int }) struct{ B int } { g() }": "package p\nfunc F(x struct{ A int }) struct{ B int } {}",
+		"package p\nfunc (r *T[K]) F[_ interface{ ~int }]() { g() }":   "package p\nfunc (r *T[K]) F[_ interface{ ~int }]() {}",
+		"package p\nfunc F() [len(T{1})]int { g() }":                   "package p\nfunc F() [len(T{1})]int {}",
+		"package p\nfunc F()\nvar x = T{1}\nfunc G() { `}` }":          "package p\nfunc F()\nvar x = T{}\nfunc G() {}",
+		"package p\nvar f = func() { g() }\n":                          "package p\nvar f = func() {}\n",
+		"package p\ntype T struct{ f func() }\nfunc F() { '}' }":       "package p\ntype T struct{ f func() }\nfunc F() {}",
+		"package p\nfunc F() { /* } */ g() } // after":                 "package p\nfunc F() {} // after",
+		"package p\nfunc F() {\n// BUG(me): x\n}\nfunc G() { g() }":    "package p\nfunc F() {\n// BUG(me): x\n}\nfunc G() {}",
+		"package p\nfunc F() { g(":                                     "package p\nfunc F() { g(",
+		"package p\nfunc F() { \"unterminated\n }":                     "package p\nfunc F() { \"unterminated\n }",
+		"}}} func F() { ((( }":                                         "}}} func F() { ((( }",
+		"package p\nvar x, y = T{1}, T{2}\nvar X = T{1}":               "package p\nvar x, y = T{1}, T{2}\nvar X = T{1}",
+		"package p\nvar x, Y = T{1}, T{2}":                             "package p\nvar x, Y = T{1}, T{2}",
+		"package p\nvar x = struct{ A int }{f(1, T{2})} // after":      "package p\nvar x = struct{}{} // after",
+		"package p\nvar x map[string]T\nvar Y = T{1}":                  "package p\nvar x map[string]T\nvar Y = T{1}",
+		"package p\nvar (\n\tx = T{1}\n\tY = T{1}\n)":                  "package p\nvar (\n\tx = T{1}\n\tY = T{1}\n)",
+		"package p\nvar x = T{\n\t1, // BUG(me): x\n}":                 "package p\nvar x = T{\n\t1, // BUG(me): x\n}",
+		"": "",
+	} {
+		assert.Equal(t, want, string(withoutBodies([]byte(source))))
+	}
 }
 
 // The rules for a platform are those the toolchain has for its own.

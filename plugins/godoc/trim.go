@@ -4,7 +4,6 @@ import (
 	"go/ast"
 	"go/doc"
 	"go/token"
-	"regexp"
 	"slices"
 )
 
@@ -23,7 +22,7 @@ import (
 //     BUG(who), which may be anywhere.
 func trim(file *ast.File) {
 	file.Decls = slices.DeleteFunc(file.Decls, func(decl ast.Decl) bool { return !trimDecl(decl) })
-	notes := regexp.MustCompile(`^/[/*][ \t]*[A-Z][A-Z]+\(`)
+	notes := noteStart()
 	file.Comments = slices.DeleteFunc(file.Comments, func(group *ast.CommentGroup) bool {
 		return !slices.ContainsFunc(group.List, func(c *ast.Comment) bool { return notes.MatchString(c.Text) })
 	})
