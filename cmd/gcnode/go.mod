@@ -1,3 +1,38 @@
 module github.com/gcnode/gcnode/cmd/gcnode
 
 go 1.26.0
+
+require (
+	github.com/alecthomas/kong v1.17.0
+	github.com/fatih/color v1.19.0
+	github.com/gcnode/gcnode/core v0.0.0
+	github.com/gcnode/gcnode/getters/wasm v0.0.0
+	github.com/gcnode/gcnode/transport/http v0.0.0
+	github.com/prometheus/client_golang v1.25.0
+	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
+	go.yaml.in/yaml/v4 v4.0.0
+)
+
+require (
+	github.com/beorn7/perks v1.0.1 // indirect
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
+	github.com/mattn/go-colorable v0.1.14 // indirect
+	github.com/mattn/go-isatty v0.0.20 // indirect
+	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
+	github.com/prometheus/client_model v0.6.3 // indirect
+	github.com/prometheus/common v0.72.0 // indirect
+	github.com/prometheus/procfs v0.22.0 // indirect
+	github.com/tetratelabs/wazero v1.12.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	golang.org/x/sys v0.48.0 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
+
+replace (
+	github.com/gcnode/gcnode/core => ../../core
+	github.com/gcnode/gcnode/getters/wasm => ../../getters/wasm
+	github.com/gcnode/gcnode/transport/http => ../../transport/http
+	github.com/gcnode/gcnode/transport/wire => ../../transport/wire
+)

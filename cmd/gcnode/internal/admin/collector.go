@@ -1,0 +1,191 @@
+package admin
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
+)
+
+// collector reads the figures of a node whenever they are asked for.
+type collector struct {
+	source *status.Source
+
+	info    *prometheus.Desc
+	node    []figure[status.Report]
+	peers   []figure[status.Peer]
+	groups  []figure[status.Group]
+	stores  []figure[status.Store]
+	plugins []figure[status.Plugin]
+
+	calls     *prometheus.Desc
+	discarded *prometheus.Desc
+}
+
+// figure is one metric of a part of the node.
+type figure[T any] struct {
+	desc *prometheus.Desc
+	kind prometheus.ValueType
+	read func(*T) float64
+}
+
+// counter is a figure that only grows.
+func counter[T any](name, help string, labels []string, read func(*T) uint64) figure[T] {
+	return figure[T]{
+		desc: prometheus.NewDesc("gcnode_"+name+"_total", help, labels, nil),
+		kind: prometheus.CounterValue,
+		read: func(v *T) float64 { return float64(read(v)) },
+	}
+}
+
+// gauge is a figure that goes up and down.
+func gauge[T any](name, help string, labels []string, read func(*T) int64) figure[T] {
+	return figure[T]{
+		desc: prometheus.NewDesc("gcnode_"+name, help, labels, nil),
+		kind: prometheus.GaugeValue,
+		read: func(v *T) float64 { return float64(read(v)) },
+	}
+}
+
+// emit sends the figure's value.
+func (f figure[T]) emit(ch chan<- prometheus.Metric, v *T, labels ...string) {
+	emit(ch, f.desc, f.kind, f.read(v), labels...)
+}
+
+// emit sends a metric.
+func emit(ch chan<- prometheus.Metric, desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
+	m, err := prometheus.NewConstMetric(desc, kind, value, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(desc, err)
+	}
+	ch <- m
+}
+
+// newCollector lists all figures of a node.
+func newCollector(source *status.Source) *collector {
+	group, peer := []string{"group"}, []string{"peer"}
+	part := []string{"group", "part"}
+	return &collector{
+		source: source,
+		info: prometheus.NewDesc("gcnode_build_info", "The running build and the id of the node; always 1.",
+			[]string{"id", "version", "revision", "goversion"}, nil),
+		node: []figure[status.Report]{
+			gauge("start_time_seconds", "When the node was started, in seconds since 1970.", nil,
+				func(*status.Report) int64 { return source.Started.Unix() }),
+			gauge("removals_retrying", "Removals that wait for nodes that did not confirm them, counted once per node.", nil,
+				func(r *status.Report) int64 { return int64(r.Node.RetryingRemovals) }),
+		},
+		peers: []figure[status.Peer]{
+			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
+				func(p *status.Peer) int64 {
+					if p.Down {
+						return 1
+					}
+					return 0
+				}),
+			counter("peer_requests", "Fetches that were sent to the node.", peer,
+				func(p *status.Peer) uint64 { return p.Requests }),
+			counter("peer_errors", "Fetches that the node did not answer.", peer,
+				func(p *status.Peer) uint64 { return p.Errors }),
+		},
+		groups: []figure[status.Group]{
+			counter("group_gets", "Look-ups by applications.", group, func(g *status.Group) uint64 { return g.Gets }),
+			counter("group_hits", "Look-ups answered from the owned share.", group, func(g *status.Group) uint64 { return g.Hits }),
+			counter("group_hot_hits", "Look-ups answered from a hot copy.", group, func(g *status.Group) uint64 { return g.HotHits }),
+			counter("group_negative_hits", "Those of the hits that said not found.", group, func(g *status.Group) uint64 { return g.NegativeHits }),
+			counter("group_joined", "Look-ups that waited for a load or fetch under way.", group, func(g *status.Group) uint64 { return g.Joined }),
+			counter("group_fetches", "Requests to other nodes.", group, func(g *status.Group) uint64 { return g.Fetches }),
+			counter("group_fetch_errors", "Requests to other nodes that brought an error other than not found.", group, func(g *status.Group) uint64 { return g.FetchErrors }),
+			counter("group_failovers", "Nodes that were passed over because they could not answer.", group, func(g *status.Group) uint64 { return g.Failovers }),
+			counter("group_loads", "Calls of the getter.", group, func(g *status.Group) uint64 { return g.Loads }),
+			counter("group_loads_not_found", "Calls of the getter that said not found.", group, func(g *status.Group) uint64 { return g.LoadsNotFound }),
+			counter("group_load_errors", "Calls of the getter that failed.", group, func(g *status.Group) uint64 { return g.LoadErrors }),
+			counter("group_served_fetches", "Requests from other nodes.", group, func(g *status.Group) uint64 { return g.ServedFetches }),
+			counter("group_removals", "Removals by applications.", group, func(g *status.Group) uint64 { return g.Removals }),
+		},
+		stores: []figure[status.Store]{
+			gauge("store_entries", "Entries in a part (owned or hot) of the group's memory.", part, func(s *status.Store) int64 { return int64(s.Entries) }),
+			gauge("store_bytes", "Bytes in use.", part, func(s *status.Store) int64 { return s.Bytes }),
+			gauge("store_max_bytes", "Bytes that may be used.", part, func(s *status.Store) int64 { return s.MaxBytes }),
+			counter("store_evicted", "Live entries that made room for others.", part, func(s *status.Store) uint64 { return s.Evicted }),
+			counter("store_expired", "Entries whose time was over.", part, func(s *status.Store) uint64 { return s.Expired }),
+			counter("store_removed", "Entries that were removed.", part, func(s *status.Store) uint64 { return s.Removed }),
+			counter("store_replaced", "Entries that were overwritten.", part, func(s *status.Store) uint64 { return s.Replaced }),
+			counter("store_rejected", "Values that are too large to be kept.", part, func(s *status.Store) uint64 { return s.Rejected }),
+		},
+		plugins: []figure[status.Plugin]{
+			counter("plugin_fetches", "HTTP exchanges that the module asked for.", group, func(p *status.Plugin) uint64 { return p.Fetches.Started }),
+			counter("plugin_fetches_denied", "HTTP exchanges that were refused.", group, func(p *status.Plugin) uint64 { return p.Fetches.Denied }),
+			counter("plugin_fetches_failed", "HTTP exchanges without an answer.", group, func(p *status.Plugin) uint64 { return p.Fetches.Failed }),
+			gauge("plugin_instances_live", "Instances of the module.", group, func(p *status.Plugin) int64 { return int64(p.Instances.Live) }),
+			gauge("plugin_instances_idle", "Instances that wait for a call.", group, func(p *status.Plugin) int64 { return int64(p.Instances.Idle) }),
+			counter("plugin_instances_created", "Instances that were started.", group, func(p *status.Plugin) uint64 { return p.Instances.Created }),
+			gauge("plugin_queue_waiting", "Callers that wait for an instance.", group, func(p *status.Plugin) int64 { return int64(p.Queue.Waiting) }),
+			counter("plugin_queue_waited", "Callers that had to wait for an instance.", group, func(p *status.Plugin) uint64 { return p.Queue.Waited }),
+			counter("plugin_queue_rejected", "Callers that found the queue full.", group, func(p *status.Plugin) uint64 { return p.Queue.Rejected }),
+			counter("plugin_log_lines_dropped", "Lines that the module logged too fast.", group, func(p *status.Plugin) uint64 { return p.LogLinesDropped }),
+		},
+		calls: prometheus.NewDesc("gcnode_plugin_calls_total", "Finished calls of the module by outcome.",
+			[]string{"group", "outcome"}, nil),
+		discarded: prometheus.NewDesc("gcnode_plugin_instances_discarded_total", "Instances that were thrown away, by reason.",
+			[]string{"group", "reason"}, nil),
+	}
+}
+
+// Describe implements [prometheus.Collector].
+func (c *collector) Describe(ch chan<- *prometheus.Desc) {
+	ch <- c.info
+	ch <- c.calls
+	ch <- c.discarded
+	describe(ch, c.node)
+	describe(ch, c.peers)
+	describe(ch, c.groups)
+	describe(ch, c.stores)
+	describe(ch, c.plugins)
+}
+
+// describe sends the descriptions of figures.
+func describe[T any](ch chan<- *prometheus.Desc, figures []figure[T]) {
+	for _, f := range figures {
+		ch <- f.desc
+	}
+}
+
+// Collect implements [prometheus.Collector].
+func (c *collector) Collect(ch chan<- prometheus.Metric) {
+	report := c.source.Report()
+	build := c.source.Build
+	emit(ch, c.info, prometheus.GaugeValue, 1, report.Node.ID, build.Version, build.Revision, build.GoVersion)
+	for _, f := range c.node {
+		f.emit(ch, &report)
+	}
+	for _, p := range report.Peers {
+		for _, f := range c.peers {
+			f.emit(ch, &p, p.ID)
+		}
+	}
+	for _, g := range report.Groups {
+		for _, f := range c.groups {
+			f.emit(ch, &g, g.Name)
+		}
+		for _, f := range c.stores {
+			f.emit(ch, &g.Owned, g.Name, "owned")
+			f.emit(ch, &g.Hot, g.Name, "hot")
+		}
+		if g.Plugin != nil {
+			c.collectPlugin(ch, g.Name, g.Plugin)
+		}
+	}
+}
+
+// collectPlugin sends the figures of a group's module.
+func (c *collector) collectPlugin(ch chan<- prometheus.Metric, group string, p *status.Plugin) {
+	for _, f := range c.plugins {
+		f.emit(ch, p, group)
+	}
+	for _, o := range p.Calls.ByOutcome() {
+		emit(ch, c.calls, prometheus.CounterValue, float64(o.Count), group, o.Name)
+	}
+	for _, d := range p.Instances.Discarded.ByReason() {
+		emit(ch, c.discarded, prometheus.CounterValue, float64(d.Count), group, d.Name)
+	}
+}

@@ -1,0 +1,338 @@
+package api_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// site is a node with its interface on a real socket.
+type site struct {
+	url   string
+	node  *gcnode.Node
+	loads atomic.Int64
+}
+
+// Group names of the site.
+const (
+	echoGroup  = "echo"
+	nastyGroup = "a/b c%2F;?"
+)
+
+// answerFor is the getter of the site: the key says what happens.
+func (s *site) answerFor(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+	s.loads.Add(1)
+	kinds := map[string]gcnode.Kind{
+		"internal": gcnode.KindInternal, "transient": gcnode.KindTransient, "permanent": gcnode.KindPermanent,
+		"denied": gcnode.KindDenied, "overloaded": gcnode.KindOverloaded, "too large": gcnode.KindTooLarge,
+		"no such group": gcnode.KindNoSuchGroup, "unsupported": gcnode.KindUnsupported, "timeout": gcnode.KindTimeout,
+		"unreachable": gcnode.KindUnreachable, "draining": gcnode.KindDraining,
+	}
+	if kind, ok := kinds[key]; ok {
+		return gcnode.Item[gcnode.Value]{}, &gcnode.Error{Kind: kind, Err: errors.New("the getter says so")}
+	}
+	keep := map[string]gcnode.Lifetime{
+		"minute": gcnode.For(time.Minute), "forever": gcnode.Forever, "never": gcnode.NoStore,
+		"short": gcnode.For(900 * time.Millisecond), "century": gcnode.For(100 * 365 * 24 * time.Hour),
+	}[key]
+	switch key {
+	case "missing":
+		return gcnode.Item[gcnode.Value]{Keep: gcnode.For(time.Minute)}, gcnode.ErrNotFound
+	case "later":
+		return gcnode.Item[gcnode.Value]{}, &gcnode.Error{Kind: gcnode.KindOverloaded, RetryAfter: 1500 * time.Millisecond}
+	case "wait":
+		<-ctx.Done()
+		return gcnode.Item[gcnode.Value]{}, ctx.Err()
+	}
+	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("value of " + key), Keep: keep}, nil
+}
+
+func newSite(t *testing.T) *site {
+	t.Helper()
+	return newSiteWith(t, gcnode.Config{Self: gcnode.Peer{ID: "a"}})
+}
+
+func newSiteWith(t *testing.T, cfg gcnode.Config) *site {
+	t.Helper()
+	node, err := gcnode.NewNode(cfg)
+	require.NoError(t, err)
+	s := &site{node: node}
+	for _, name := range []string{echoGroup, nastyGroup} {
+		_, err = node.Group(name, gcnode.GetterFunc[gcnode.Value](s.answerFor), gcnode.GroupOptions{MaxBytes: 1 << 20, LoadTimeout: time.Hour})
+		require.NoError(t, err)
+	}
+	handler, err := api.NewHandler(api.Options{
+		Node:         node,
+		ContentTypes: map[string]string{nastyGroup: "text/plain; charset=utf-8"},
+		Stats:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	server := httptest.NewUnstartedServer(handler)
+	server.Config.MaxHeaderBytes = 256 << 10
+	server.Start()
+	s.url = server.URL
+	t.Cleanup(func() {
+		server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		assert.NoError(t, node.Close(ctx))
+	})
+	return s
+}
+
+// reply is an HTTP answer that was read to its end.
+type reply struct {
+	status int
+	header http.Header
+	body   string
+}
+
+func (s *site) do(t *testing.T, method, pathAndQuery string) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+pathAndQuery, http.NoBody)
+	require.NoError(t, err)
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	require.NoError(t, err)
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	return reply{resp.StatusCode, resp.Header, string(body)}
+}
+
+// problem is the error of an answer.
+func (r reply) problem(t *testing.T) api.ErrorDetail {
+	t.Helper()
+	assert.Equal(t, "application/json", r.header.Get("Content-Type"))
+	var body api.ErrorBody
+	require.NoError(t, json.Unmarshal([]byte(r.body), &body), "body %q", r.body)
+	return body.Error
+}
+
+func path(group, key string) string {
+	return "/v1/groups/" + url.PathEscape(group) + "/value?key=" + url.QueryEscape(key)
+}
+
+func TestAValueComesWithWhereItIsFromAndHowLongItLives(t *testing.T) {
+	s := newSite(t)
+	first := s.do(t, http.MethodGet, path(echoGroup, "minute"))
+	assert.Equal(t, 200, first.status)
+	assert.Equal(t, "value of minute", first.body)
+	assert.Equal(t, "loaded", first.header.Get("Gcnode-Source"))
+	assert.Equal(t, "a", first.header.Get("Gcnode-Owner"))
+	assert.Equal(t, "a", first.header.Get("Gcnode-Node"))
+	assert.Equal(t, "application/octet-stream", first.header.Get("Content-Type"))
+	assert.Equal(t, "15", first.header.Get("Content-Length"))
+	assert.Equal(t, "max-age=59", first.header.Get("Cache-Control"), "a fraction of the minute is over, and seconds are rounded down")
+
+	second := s.do(t, http.MethodGet, path(echoGroup, "minute"))
+	assert.Equal(t, "hit", second.header.Get("Gcnode-Source"))
+	assert.EqualValues(t, 1, s.loads.Load())
+
+	head := s.do(t, http.MethodHead, path(echoGroup, "minute"))
+	assert.Equal(t, 200, head.status)
+	assert.Empty(t, head.body)
+	assert.Equal(t, "15", head.header.Get("Content-Length"))
+	assert.Equal(t, "hit", head.header.Get("Gcnode-Source"))
+
+	for key, want := range map[string]string{
+		"never": "no-store", "forever": "max-age=31536000", "century": "max-age=31536000", "short": "max-age=0", "default": "max-age=31536000",
+	} {
+		assert.Equal(t, want, s.do(t, http.MethodGet, path(echoGroup, key)).header.Get("Cache-Control"), key)
+	}
+	assert.Equal(t, "text/plain; charset=utf-8", s.do(t, http.MethodGet, path(nastyGroup, "x")).header.Get("Content-Type"))
+}
+
+func TestAnyBytesAreAKey(t *testing.T) {
+	s := newSite(t)
+	for _, key := range []string{
+		"", " ", "+", "a b", "/", "//", ".", "..", "../x", "%2F", "%", "a;b", "a&b", "key=1&key=2", "\x00", "\xff\xfe", "é", "#?", "\r\n",
+		strings.Repeat("\xff", gcnode.MaxKeyBytes),
+	} {
+		for _, group := range []string{echoGroup, nastyGroup} {
+			got := s.do(t, http.MethodGet, path(group, key))
+			require.Equal(t, 200, got.status, "%.40q in %q: %.200s", key, group, got.body)
+			assert.Equal(t, "value of "+key, got.body)
+		}
+	}
+}
+
+func TestNotFoundIsRememberedAndIsNotAnUnknownGroup(t *testing.T) {
+	s := newSite(t)
+	first := s.do(t, http.MethodGet, path(echoGroup, "missing"))
+	assert.Equal(t, 404, first.status)
+	assert.Equal(t, "not_found", first.problem(t).Kind)
+	assert.Equal(t, "loaded", first.header.Get("Gcnode-Source"))
+	assert.Equal(t, "a", first.header.Get("Gcnode-Owner"))
+	assert.Equal(t, "max-age=59", first.header.Get("Cache-Control"))
+	second := s.do(t, http.MethodGet, path(echoGroup, "missing"))
+	assert.Equal(t, "hit", second.header.Get("Gcnode-Source"))
+	assert.EqualValues(t, 1, s.loads.Load())
+
+	unknown := s.do(t, http.MethodGet, path("nobody", "missing"))
+	assert.Equal(t, 404, unknown.status)
+	assert.Equal(t, "no_such_group", unknown.problem(t).Kind)
+	assert.Contains(t, unknown.problem(t).Message, `"nobody"`)
+	assert.Equal(t, "no-store", unknown.header.Get("Cache-Control"))
+	assert.Empty(t, unknown.header.Get("Gcnode-Source"))
+}
+
+func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
+	s := newSite(t)
+	for _, query := range []string{
+		"", "?", "?key", "?Key=a", "?key=a&key=b", "?key=a&", "?&key=a", "?key=a&x=1", "?x=1", "?key=a;b", "?key=a;key=b", ";",
+		"?key=%", "?key=%zz", "?key=%4", "?k%ey=a", "?ke%7=a", "?=a", "?key[]=a",
+	} {
+		got := s.do(t, http.MethodGet, "/v1/groups/echo/value"+query)
+		if query == ";" {
+			assert.Equal(t, "no_such_endpoint", got.problem(t).Kind)
+			continue
+		}
+		assert.Equal(t, 400, got.status, query)
+		assert.Equal(t, "bad_request", got.problem(t).Kind, query)
+		assert.NotEmpty(t, got.problem(t).Message, query)
+	}
+	assert.Zero(t, s.loads.Load(), "a refused query reached the getter")
+	assert.Equal(t, 200, s.do(t, http.MethodGet, "/v1/groups/echo/value?%6bey=a").status, "an escaped name is the same name")
+	assert.Equal(t, "value of a=b", s.do(t, http.MethodGet, "/v1/groups/echo/value?key=a=b").body)
+}
+
+func TestPathsAreReadAsTheyWereSent(t *testing.T) {
+	s := newSite(t)
+	for _, p := range []string{
+		"/", "/v1", "/v1/groups", "/v1/groups/echo", "/v1/groups/echo/value/", "/v1/groups/echo/values", "/v1//groups/echo/value",
+		"/v1/groups/x/../echo/value", "/v1/groups/a/b%20c%252F;%3F/value", "/v1/groups/echo%2Fvalue", "/v1/stats/", "/v2/stats",
+	} {
+		got := s.do(t, http.MethodGet, p+"?key=a")
+		assert.Equal(t, 404, got.status, p)
+		assert.Equal(t, "no_such_endpoint", got.problem(t).Kind, p)
+	}
+	for _, group := range []string{"%2E%2E", "..", ".", "%00", "echo%2F", "echo%20", "%2Fecho"} {
+		got := s.do(t, http.MethodGet, "/v1/groups/"+group+"/value?key=a")
+		assert.Equal(t, "no_such_group", got.problem(t).Kind, group)
+	}
+	assert.Equal(t, "no_such_group", s.do(t, http.MethodGet, "/v1/groups//value?key=a").problem(t).Kind)
+	assert.Equal(t, 200, s.do(t, http.MethodGet, "/v1/groups/%65cho/value?key=a").status)
+	assert.EqualValues(t, 1, s.loads.Load())
+}
+
+func TestWrongMethodsSayWhichAreRight(t *testing.T) {
+	s := newSite(t)
+	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodOptions, "BREW"} {
+		got := s.do(t, method, path(echoGroup, "a"))
+		assert.Equal(t, 405, got.status, method)
+		assert.Equal(t, "GET, HEAD, DELETE", got.header.Get("Allow"))
+		assert.Equal(t, "method_not_allowed", got.problem(t).Kind)
+	}
+	got := s.do(t, http.MethodDelete, "/v1/stats")
+	assert.Equal(t, 405, got.status)
+	assert.Equal(t, "GET, HEAD", got.header.Get("Allow"))
+	assert.Equal(t, 200, s.do(t, http.MethodGet, "/v1/stats").status)
+}
+
+func TestKindsOfErrorsAndTheirStatus(t *testing.T) {
+	s := newSite(t)
+	for key, want := range map[string]struct {
+		status int
+		kind   string
+	}{
+		"internal":      {500, "internal"},
+		"permanent":     {500, "permanent"},
+		"transient":     {502, "transient"},
+		"unreachable":   {502, "unreachable"},
+		"too large":     {502, "too_large"},
+		"denied":        {403, "denied"},
+		"overloaded":    {503, "overloaded"},
+		"draining":      {503, "draining"},
+		"timeout":       {504, "timeout"},
+		"unsupported":   {501, "unsupported"},
+		"no such group": {404, "no_such_group"},
+	} {
+		got := s.do(t, http.MethodGet, path(echoGroup, key))
+		assert.Equal(t, want.status, got.status, key)
+		assert.Equal(t, want.kind, got.problem(t).Kind, key)
+		assert.Contains(t, got.problem(t).Message, "the getter says so", key)
+		assert.Equal(t, "no-store", got.header.Get("Cache-Control"), key)
+		if want.status == 503 {
+			assert.Equal(t, "1", got.header.Get("Retry-After"), key)
+		}
+	}
+	assert.Equal(t, "2", s.do(t, http.MethodGet, path(echoGroup, "later")).header.Get("Retry-After"))
+}
+
+func TestAKeyThatIsTooLongIsRefusedWithItsSize(t *testing.T) {
+	s := newSite(t)
+	got := s.do(t, http.MethodGet, path(echoGroup, strings.Repeat("\xff", 65<<10)))
+	assert.Equal(t, 413, got.status)
+	assert.Equal(t, api.ErrorDetail{Kind: "too_large", Message: "the key has 66560 bytes; at most 65536 are allowed"}, got.problem(t))
+	assert.Equal(t, 413, s.do(t, http.MethodDelete, path(echoGroup, strings.Repeat("k", gcnode.MaxKeyBytes+1))).status)
+	assert.Zero(t, s.loads.Load())
+}
+
+func TestRemoval(t *testing.T) {
+	s := newSite(t)
+	s.do(t, http.MethodGet, path(echoGroup, "a"))
+	got := s.do(t, http.MethodDelete, path(echoGroup, "a"))
+	assert.Equal(t, 204, got.status)
+	assert.Empty(t, got.body)
+	assert.Equal(t, "loaded", s.do(t, http.MethodGet, path(echoGroup, "a")).header.Get("Gcnode-Source"))
+	assert.EqualValues(t, 2, s.loads.Load())
+	assert.Equal(t, 204, s.do(t, http.MethodDelete, path(echoGroup, "never seen")).status)
+	assert.Equal(t, "no_such_group", s.do(t, http.MethodDelete, path("nobody", "a")).problem(t).Kind)
+	assert.Equal(t, 400, s.do(t, http.MethodDelete, "/v1/groups/echo/value").status)
+}
+
+// deaf is a transport whose peers never answer.
+type deaf struct{}
+
+func (deaf) RoundTrip(context.Context, gcnode.Peer, *gcnode.Request, gcnode.ReplyWriter) error {
+	return errors.New("nobody is there")
+}
+
+func TestARemovalThatNotAllConfirmNamesThem(t *testing.T) {
+	s := newSiteWith(t, gcnode.Config{Self: gcnode.Peer{ID: "a"}, Transport: deaf{}, PeerTimeout: 100 * time.Millisecond})
+	require.NoError(t, s.node.SetPeers([]gcnode.Peer{{ID: "a"}, {ID: "b"}, {ID: "c"}}))
+	got := s.do(t, http.MethodDelete, path(echoGroup, "a"))
+	assert.Equal(t, 502, got.status)
+	problem := got.problem(t)
+	assert.Equal(t, "not_confirmed", problem.Kind)
+	ids := make([]string, 0, len(problem.Peers))
+	for _, p := range problem.Peers {
+		ids = append(ids, p.ID)
+		assert.Equal(t, "unreachable", p.Kind)
+		assert.Contains(t, p.Message, "nobody is there")
+	}
+	assert.Equal(t, []string{"b", "c"}, ids)
+}
+
+func TestAnApplicationThatLeavesEndsItsLoad(t *testing.T) {
+	s := newSite(t)
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+	_, err = fmt.Fprintf(conn, "GET %s HTTP/1.1\r\nHost: x\r\n\r\n", path(echoGroup, "wait"))
+	require.NoError(t, err)
+	require.Eventually(t, func() bool { return s.loads.Load() == 1 }, time.Minute, time.Millisecond)
+	require.NoError(t, conn.Close())
+	// The node's Close at the end of the test waits a minute for the load.
+}

@@ -1,0 +1,32 @@
+package api
+
+import (
+	"strconv"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// Headers that say how an answer came about.
+const (
+	// HeaderSource is hit, hot, owner or loaded.
+	HeaderSource = "Gcnode-Source"
+	// HeaderOwner is the id of the node that owns the key.
+	HeaderOwner = "Gcnode-Owner"
+	// HeaderNode is the id of the node that answered.
+	HeaderNode = "Gcnode-Node"
+)
+
+// maxAge is the longest life that an application is told: a year, which
+// stands for "forever" too. A cache behind the node hears of no removal.
+const maxAge = 365 * 24 * time.Hour
+
+// cacheControl says how long an answer may be kept, in whole seconds rounded
+// down.
+func cacheControl(keep gcnode.Lifetime) string {
+	if keep <= 0 {
+		return "no-store"
+	}
+	life := min(time.Duration(keep), maxAge)
+	return "max-age=" + strconv.FormatInt(int64(life/time.Second), 10)
+}

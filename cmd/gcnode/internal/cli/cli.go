@@ -1,0 +1,91 @@
+// Package cli is the command line of gcnode.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/alecthomas/kong"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
+)
+
+// Exit statuses.
+const (
+	statusOK       = 0
+	statusFailed   = 1 // something went wrong at run time
+	statusUsage    = 2 // the command line or the configuration is wrong
+	statusNotFound = 3 // a key has no value
+)
+
+// commands is the grammar of the command line.
+type commands struct {
+	Version kong.VersionFlag `help:"Print the version and exit."`
+
+	Serve serveCommand `cmd:"" help:"Run a node until SIGTERM or SIGINT; a second signal ends it at once."`
+	Check checkCommand `cmd:"" help:"Check a configuration and its plugins without serving."`
+	Get   getCommand   `cmd:"" help:"Write the values of keys to standard output. Exit status 3: a key has no value."`
+	Rm    rmCommand    `cmd:"" help:"Remove keys from every node."`
+	Stats statsCommand `cmd:"" help:"Print the figures of a node as JSON."`
+	Demo  demoCommand  `cmd:"" help:"Start three nodes on this machine and show what they do."`
+}
+
+// console is where a command writes.
+type console struct {
+	out, err io.Writer
+}
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	err    error
+}
+
+// Error implements the error interface.
+func (e *statusError) Error() string { return e.err.Error() }
+
+// Unwrap returns the cause.
+func (e *statusError) Unwrap() error { return e.err }
+
+// usageError is a wrong argument.
+func usageError(format string, args ...any) error {
+	return &statusError{status: statusUsage, err: fmt.Errorf(format, args...)}
+}
+
+// Run executes the command line and returns the exit status. --help and
+// --version end the process.
+func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	var grammar commands
+	parser, err := kong.New(&grammar,
+		kong.Name("gcnode"),
+		kong.Description("A distributed read-through cache whose values come from WebAssembly plugins."),
+		kong.Vars{"version": build.Current().String()},
+		kong.Writers(stdout, stderr),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(&console{out: stdout, err: stderr}),
+	)
+	if err != nil {
+		return report(stderr, err)
+	}
+	parsed, err := parser.Parse(args)
+	if err != nil {
+		return report(stderr, usageError("%w (see gcnode --help)", err))
+	}
+	return report(stderr, parsed.Run())
+}
+
+// report writes an error and returns the exit status that it deserves.
+func report(stderr io.Writer, err error) int {
+	if err == nil {
+		return statusOK
+	}
+	_, _ = fmt.Fprintln(stderr, "gcnode: "+strings.ReplaceAll(err.Error(), "\n", "\ngcnode: "))
+	if e, ok := errors.AsType[*statusError](err); ok {
+		return e.status
+	}
+	return statusFailed
+}

@@ -1,0 +1,36 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/demo"
+)
+
+// demoCommand shows what a cluster does.
+type demoCommand struct {
+	Plugin string `placeholder:"FILE" help:"The godoc plugin (default: plugins/godoc.wasm beside this program, or in bin)."`
+	Src    string `placeholder:"DIR" help:"The Go source tree to serve (default: the src of go env GOROOT)."`
+	Keep   bool   `help:"Leave the cluster up until Ctrl-C, and print what to try."`
+}
+
+// Run implements the command. Further signals do not interrupt the tidying up,
+// which takes a few seconds at most.
+func (c *demoCommand) Run(ctx context.Context, console *console) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	program, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program's own file to start nodes with: %w", err)
+	}
+	return demo.Run(ctx, demo.Options{
+		Program: program,
+		Plugin:  c.Plugin,
+		Src:     c.Src,
+		Keep:    c.Keep,
+		Out:     console.out,
+	})
+}

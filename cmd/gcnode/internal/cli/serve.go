@@ -1,0 +1,113 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/server"
+)
+
+// settings are the flags that serve and check share.
+type settings struct {
+	Config string `required:"" placeholder:"FILE" help:"The configuration file."`
+
+	ID          string   `placeholder:"NAME" help:"This node's id."`
+	ListenPeers string   `placeholder:"HOST:PORT" help:"Where to listen for other nodes."`
+	ListenAPI   string   `name:"listen-api" placeholder:"HOST:PORT" help:"Where to listen for applications."`
+	ListenAdmin string   `placeholder:"HOST:PORT" help:"Where to listen for health checks and metrics."`
+	Peer        []string `sep:"none" placeholder:"ID=URL" help:"A member of the cluster, this node included; repeat it. Replaces the file's list."`
+	LogLevel    string   `placeholder:"LEVEL" help:"debug, info, warn or error."`
+	LogFormat   string   `placeholder:"FORMAT" help:"text or json."`
+}
+
+// load reads the configuration with the flags on top.
+func (s *settings) load() (*config.Config, error) {
+	cfg, err := config.Load(s.Config, config.Flags{
+		ID:          s.ID,
+		ListenPeers: s.ListenPeers,
+		ListenAPI:   s.ListenAPI,
+		ListenAdmin: s.ListenAdmin,
+		Peers:       s.Peer,
+		LogLevel:    s.LogLevel,
+		LogFormat:   s.LogFormat,
+	})
+	if err != nil {
+		return nil, &statusError{status: statusUsage, err: err}
+	}
+	return cfg, nil
+}
+
+// newLogger makes the node's log.
+func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
+	options := &slog.HandlerOptions{Level: cfg.Log.Level}
+	var handler slog.Handler = slog.NewTextHandler(w, options)
+	if cfg.Log.JSON {
+		handler = slog.NewJSONHandler(w, options)
+	}
+	return slog.New(handler).With(slog.String("node", cfg.ID))
+}
+
+// serveCommand runs a node.
+type serveCommand struct {
+	settings
+}
+
+// Run implements the command.
+func (c *serveCommand) Run(ctx context.Context, console *console) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(signals)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+
+	log := newLogger(console.err, cfg)
+	done := make(chan error, 1)
+	go func() { done <- server.Run(ctx, cfg, log) }()
+	for first := true; ; first = false {
+		select {
+		case err := <-done:
+			return err
+		case received := <-signals:
+			log.LogAttrs(ctx, slog.LevelInfo, "signal received", slog.String("signal", received.String()))
+			if !first {
+				return fmt.Errorf("ended at once by a second signal (%s)", received)
+			}
+			cancel()
+		}
+	}
+}
+
+// checkCommand checks a configuration.
+type checkCommand struct {
+	settings
+}
+
+// Run implements the command.
+func (c *checkCommand) Run(ctx context.Context, console *console) error {
+	cfg, err := c.load()
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := server.Check(ctx, cfg, newLogger(io.Discard, cfg)); err != nil {
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		return &statusError{status: statusUsage, err: err}
+	}
+	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %d groups and %d peers\n",
+		c.Config, cfg.ID, len(cfg.Groups), max(len(cfg.Peers)-1, 0))
+	return err
+}

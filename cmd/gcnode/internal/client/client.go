@@ -1,0 +1,176 @@
+// Package client talks to a running node over its application interface.
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// maxTextBytes bounds answers that are not values.
+const maxTextBytes = 16 << 20
+
+// Client is the application side of one node. It may be used from any
+// goroutine.
+type Client struct {
+	base string
+	http *http.Client
+}
+
+// New makes a client of the node at address, a URL such as
+// http://127.0.0.1:8080. Close frees its connections.
+func New(address string) (*Client, error) {
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, fmt.Errorf("%q must be the URL of a node, such as http://127.0.0.1:8080", address)
+	}
+	transport := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		MaxIdleConnsPerHost: 128,
+		IdleConnTimeout:     time.Minute,
+		TLSHandshakeTimeout: 10 * time.Second,
+	}
+	return &Client{base: strings.TrimSuffix(address, "/"), http: &http.Client{Transport: transport}}, nil
+}
+
+// Close frees the connections.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// Answer is a value and what was said about it. All but the value is also
+// set beside an error of the node.
+type Answer struct {
+	Value        []byte
+	Source       string // hit, hot, owner, loaded; empty when it is not known
+	Owner        string // id of the key's owner
+	Node         string // id of the node that answered
+	CacheControl string
+	ContentType  string
+}
+
+// Error is what a node answered instead of a value.
+type Error struct {
+	Status int // of HTTP
+	api.ErrorDetail
+}
+
+// Error implements the error interface.
+func (e *Error) Error() string {
+	if e.Message == "" {
+		return fmt.Sprintf("the node answered with status %d", e.Status)
+	}
+	return e.Message
+}
+
+// NotFound reports whether err says that the key has no value.
+func NotFound(err error) bool {
+	e, ok := errors.AsType[*Error](err)
+	return ok && e.Kind == "not_found"
+}
+
+// ValueURL is the address of a value.
+func (c *Client) ValueURL(group, key string) string {
+	name := url.PathEscape(group)
+	if name == "." || name == ".." {
+		name = strings.ReplaceAll(name, ".", "%2E") // or it is taken for a relative path
+	}
+	return c.base + "/v1/groups/" + name + "/value?key=" + url.QueryEscape(key)
+}
+
+// Get asks for a value.
+func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
+	resp, err := c.do(ctx, http.MethodGet, c.ValueURL(group, key))
+	if err != nil {
+		return Answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer := Answer{
+		Source:       resp.Header.Get(api.HeaderSource),
+		Owner:        resp.Header.Get(api.HeaderOwner),
+		Node:         resp.Header.Get(api.HeaderNode),
+		CacheControl: resp.Header.Get("Cache-Control"),
+		ContentType:  resp.Header.Get("Content-Type"),
+	}
+	if resp.StatusCode != http.StatusOK {
+		return answer, readError(resp)
+	}
+	answer.Value, err = readBody(resp, gcnode.MaxValueBytes)
+	return answer, err
+}
+
+// Remove takes a key out of every node.
+func (c *Client) Remove(ctx context.Context, group, key string) error {
+	resp, err := c.do(ctx, http.MethodDelete, c.ValueURL(group, key))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusNoContent {
+		return readError(resp)
+	}
+	return nil
+}
+
+// Stats asks for the node's figures, in JSON.
+func (c *Client) Stats(ctx context.Context) ([]byte, error) {
+	resp, err := c.do(ctx, http.MethodGet, c.base+api.StatsPath)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
+		return nil, readError(resp)
+	}
+	return readBody(resp, maxTextBytes)
+}
+
+// do sends a request.
+func (c *Client) do(ctx context.Context, method, address string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+	if err != nil {
+		return nil, fmt.Errorf("request to %s: %w", c.base, err)
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		// The URL in the error may hold a key of 192 KiB.
+		if ue, ok := errors.AsType[*url.Error](err); ok {
+			err = ue.Err
+		}
+		return nil, fmt.Errorf("cannot reach the node at %s: %w", c.base, err)
+	}
+	return resp, nil
+}
+
+// readBody reads an answer of bounded size.
+func readBody(resp *http.Response, maxBytes int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("the answer broke off after %d bytes: %w", len(body), err)
+	}
+	if int64(len(body)) > maxBytes {
+		return nil, fmt.Errorf("the answer has more than %d bytes", maxBytes)
+	}
+	return body, nil
+}
+
+// readError reads the answer of a node that refused.
+func readError(resp *http.Response) error {
+	e := &Error{Status: resp.StatusCode}
+	body, err := readBody(resp, maxTextBytes)
+	if err != nil {
+		return err
+	}
+	var parsed api.ErrorBody
+	if json.Unmarshal(body, &parsed) == nil {
+		e.ErrorDetail = parsed.Error
+	}
+	return e
+}

@@ -1,0 +1,133 @@
+// Package config reads what a node is told to be: the configuration file,
+// with flags on top. It reports every wrong setting at once, with its place.
+package config
+
+import (
+	"log/slog"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// Config is a whole and checked configuration.
+type Config struct {
+	// ID is the node's name in the cluster; it decides which keys it owns.
+	ID     string
+	Listen Listen
+	// Peers is the full member list, this node included; empty: a node alone.
+	Peers  []gcnode.Peer
+	Groups []Group // ordered as in the file
+	Log    Log
+	// PeerTimeout is the silence after which a peer counts as dead.
+	PeerTimeout time.Duration
+	// HotTTL is the longest life of a copy of another node's value.
+	HotTTL time.Duration
+	// DrainTimeout bounds the time from the first signal to the exit.
+	DrainTimeout time.Duration
+	// CompilationCache is a directory that keeps compiled modules between
+	// starts; empty: none.
+	CompilationCache string
+	// Pprof adds Go's profiling endpoints to the administration listener.
+	Pprof bool
+}
+
+// Listen holds the addresses (host:port) of the three listeners.
+type Listen struct {
+	Peers string // empty: none; only without other nodes
+	API   string
+	Admin string
+}
+
+// Log says what is logged and how.
+type Log struct {
+	Level slog.Level
+	JSON  bool // else text
+}
+
+// Group is one group of values and the plugin that knows where they come from.
+type Group struct {
+	Name   string
+	Plugin Plugin
+	// ContentType is told to applications with every value of the group.
+	ContentType string
+	// MaxBytes bounds the memory of the group on this node.
+	MaxBytes int64
+	// TTL is the life of a value when the plugin does not say.
+	TTL gcnode.Lifetime
+	// NegativeTTL is the life of "not found"; negative: it is not remembered.
+	NegativeTTL time.Duration
+	// LoadTimeout bounds one load.
+	LoadTimeout time.Duration
+}
+
+// Plugin is a getter that is supplied as a WebAssembly module.
+type Plugin struct {
+	// Module is the path of the module, absolute or relative to the working
+	// directory.
+	Module string
+	// MaxMemoryBytes is the limit of one instance.
+	MaxMemoryBytes int64
+	// Timeout is one deadline for queueing, the guest and its fetches.
+	Timeout time.Duration
+	// Instances is how many requests run at the same time; 0: one per CPU.
+	Instances int
+	// Queue is how many callers may wait for an instance.
+	Queue int
+	// AllowFetch are the origins that the guest may fetch from.
+	AllowFetch []string
+	// AllowPrivate lets the names in AllowFetch resolve to private addresses.
+	AllowPrivate bool
+	// MaxFetches and MaxFetchBytes bound what one request may fetch.
+	MaxFetches    int
+	MaxFetchBytes int64
+	Config        map[string]string
+	Env           map[string]string
+}
+
+// The ids and limits that are used when the file is silent.
+const (
+	DefaultID           = "local"
+	DefaultAPI          = "127.0.0.1:8080"
+	DefaultAdmin        = "127.0.0.1:8081"
+	DefaultContentType  = "application/octet-stream"
+	DefaultPeerTimeout  = 2 * time.Second
+	DefaultHotTTL       = 10 * time.Second
+	DefaultDrainTimeout = 20 * time.Second
+	DefaultMaxBytes     = 64 * mebibyte
+	DefaultNegativeTTL  = 5 * time.Second
+	DefaultLoadTimeout  = 30 * time.Second
+	DefaultMemory       = 64 * mebibyte
+	DefaultTimeout      = 10 * time.Second
+	DefaultQueue        = 1024
+	DefaultMaxFetches   = 1000
+	DefaultFetchBytes   = 64 * mebibyte
+)
+
+// defaults is the configuration of an empty file.
+func defaults() *Config {
+	return &Config{
+		Listen:       Listen{API: DefaultAPI, Admin: DefaultAdmin},
+		PeerTimeout:  DefaultPeerTimeout,
+		HotTTL:       DefaultHotTTL,
+		DrainTimeout: DefaultDrainTimeout,
+	}
+}
+
+// defaultGroup is a group about which the file says nothing but its name.
+func defaultGroup(name string) Group {
+	return Group{
+		Name:        name,
+		ContentType: DefaultContentType,
+		MaxBytes:    DefaultMaxBytes,
+		TTL:         gcnode.Forever,
+		NegativeTTL: DefaultNegativeTTL,
+		LoadTimeout: DefaultLoadTimeout,
+		Plugin: Plugin{
+			MaxMemoryBytes: DefaultMemory,
+			Timeout:        DefaultTimeout,
+			Queue:          DefaultQueue,
+			MaxFetches:     DefaultMaxFetches,
+			MaxFetchBytes:  DefaultFetchBytes,
+		},
+	}
+}

@@ -1,0 +1,323 @@
+package config_test
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// writeFiles writes a configuration and a file that looks like a module into
+// a directory, and returns the path of the configuration.
+func writeFiles(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "node.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "m.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "text.wasm"), []byte("hello"), 0o600))
+	return path
+}
+
+// problems loads a configuration that is wrong, and returns what is said
+// about it with the directory left out.
+func problems(t *testing.T, text string, flags config.Flags) []string {
+	t.Helper()
+	path := writeFiles(t, text)
+	_, err := config.Load(path, flags)
+	var list *config.Error
+	require.ErrorAs(t, err, &list)
+	lines := make([]string, 0, len(list.Problems))
+	for _, p := range list.Problems {
+		lines = append(lines, strings.ReplaceAll(p.String(), filepath.Dir(path)+string(filepath.Separator), ""))
+	}
+	return lines
+}
+
+const minimal = "groups: {g: {plugin: {module: m.wasm}}}\n"
+
+func TestDefaultsOfAMinimalFile(t *testing.T) {
+	path := writeFiles(t, minimal)
+	cfg, err := config.Load(path, config.Flags{})
+	require.NoError(t, err)
+	assert.Equal(t, &config.Config{
+		ID:     "local",
+		Listen: config.Listen{API: "127.0.0.1:8080", Admin: "127.0.0.1:8081"},
+		Groups: []config.Group{{
+			Name:        "g",
+			ContentType: "application/octet-stream",
+			MaxBytes:    64 << 20,
+			TTL:         gcnode.Forever,
+			NegativeTTL: 5 * time.Second,
+			LoadTimeout: 30 * time.Second,
+			Plugin: config.Plugin{
+				Module:         filepath.Join(filepath.Dir(path), "m.wasm"),
+				MaxMemoryBytes: 64 << 20,
+				Timeout:        10 * time.Second,
+				Queue:          1024,
+				MaxFetches:     1000,
+				MaxFetchBytes:  64 << 20,
+			},
+		}},
+		PeerTimeout:  2 * time.Second,
+		HotTTL:       10 * time.Second,
+		DrainTimeout: 20 * time.Second,
+	}, cfg)
+}
+
+const full = `
+id: b
+listen:
+  peers: 10.0.0.6:7001
+  api: "[::1]:80"
+  admin: :0
+peers:
+  - {id: a, url: http://10.0.0.5:7001}
+  - {id: b, url: "http://10.0.0.6:7001/", weight: 3}
+groups:
+  pages:
+    plugin:
+      module: m.wasm
+      memory: 32 MB
+      timeout: 1m
+      instances: 2
+      queue: 7
+      max_fetches: 9
+      max_fetch_bytes: 1GiB
+      allow_fetch: [http://127.0.0.1:6060, https://example.com]
+      config: {origin: http://127.0.0.1:6060, depth: 3, on: true}
+      env: {TZ: UTC}
+    content_type: text/html; charset=utf-8
+    max_bytes: 1.5GiB
+    ttl: 90s
+    negative_ttl: never
+    load_timeout: 20s
+  "a/b c":
+    plugin: {module: m.wasm}
+    ttl: no-store
+log: {level: warn, format: json}
+admin: {pprof: true}
+peer_timeout: 500ms
+hot_ttl: 3s
+drain_timeout: 1h
+compilation_cache: cache
+`
+
+func TestEverySettingIsRead(t *testing.T) {
+	path := writeFiles(t, full)
+	dir := filepath.Dir(path)
+	cfg, err := config.Load(path, config.Flags{})
+	require.NoError(t, err)
+	other := cfg.Groups[1]
+	assert.Equal(t, "a/b c", other.Name)
+	assert.Equal(t, gcnode.NoStore, other.TTL)
+	cfg.Groups = cfg.Groups[:1]
+	assert.Equal(t, &config.Config{
+		ID:     "b",
+		Listen: config.Listen{Peers: "10.0.0.6:7001", API: "[::1]:80", Admin: ":0"},
+		Peers: []gcnode.Peer{
+			{ID: "a", Addr: "http://10.0.0.5:7001/", Weight: 1},
+			{ID: "b", Addr: "http://10.0.0.6:7001/", Weight: 3},
+		},
+		Groups: []config.Group{{
+			Name:        "pages",
+			ContentType: "text/html; charset=utf-8",
+			MaxBytes:    3 << 29,
+			TTL:         gcnode.For(90 * time.Second),
+			NegativeTTL: -1,
+			LoadTimeout: 20 * time.Second,
+			Plugin: config.Plugin{
+				Module:         filepath.Join(dir, "m.wasm"),
+				MaxMemoryBytes: 32e6,
+				Timeout:        time.Minute,
+				Instances:      2,
+				Queue:          7,
+				AllowFetch:     []string{"http://127.0.0.1:6060", "https://example.com"},
+				MaxFetches:     9,
+				MaxFetchBytes:  1 << 30,
+				Config:         map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
+				Env:            map[string]string{"TZ": "UTC"},
+			},
+		}},
+		Log:              config.Log{Level: slog.LevelWarn, JSON: true},
+		PeerTimeout:      500 * time.Millisecond,
+		HotTTL:           3 * time.Second,
+		DrainTimeout:     time.Hour,
+		CompilationCache: filepath.Join(dir, "cache"),
+		Pprof:            true,
+	}, cfg)
+}
+
+func TestFlagsOverrideTheFile(t *testing.T) {
+	cfg, err := config.Load(writeFiles(t, full), config.Flags{
+		ID:          "x",
+		ListenPeers: "127.0.0.1:1",
+		ListenAPI:   "127.0.0.1:2",
+		ListenAdmin: "127.0.0.1:3",
+		Peers:       []string{"x=http://h:1/p", "y=https://h"},
+		LogLevel:    "error",
+		LogFormat:   "text",
+	})
+	require.NoError(t, err)
+	assert.Equal(t, "x", cfg.ID)
+	assert.Equal(t, config.Listen{Peers: "127.0.0.1:1", API: "127.0.0.1:2", Admin: "127.0.0.1:3"}, cfg.Listen)
+	assert.Equal(t, []gcnode.Peer{
+		{ID: "x", Addr: "http://h:1/p", Weight: 1},
+		{ID: "y", Addr: "https://h/", Weight: 1},
+	}, cfg.Peers)
+	assert.Equal(t, config.Log{Level: slog.LevelError}, cfg.Log)
+}
+
+func TestAllWrongSettingsAreReportedAtOnce(t *testing.T) {
+	got := problems(t, `id: two words
+listen:
+  peers: 7001
+  api: 127.0.0.1:99999
+  web: :80
+peers:
+  - {id: a, url: "ftp://h/", weight: 0}
+  - {id: a, url: http://h:1/}
+  - {url: http://h:1/?x=1}
+  - plain
+groups:
+  g:
+    plugin:
+      module: nowhere.wasm
+      memory: 64 potatoes
+      timeout: 5
+      instances: many
+      allow_fetch: [http://h/path, h]
+      config: [a]
+      env: {A: {}}
+    max_bytes: 1KiB
+    ttl: soon
+    ttl: 1m
+    negative_ttl: 0s
+    content_type: "text html"
+  h:
+    plugin: {module: text.wasm}
+  i: {}
+  j: {plugin: {}}
+log: {level: loud, format: xml}
+admin: {pprof: maybe}
+peer_timeout: -1s
+hot_tll: 3s
+drain_timeout:
+`, config.Flags{LogLevel: "silent", Peers: []string{"b"}})
+	assert.Equal(t, []string{
+		`node.yaml:1: id: "two words" must be a word of printable ASCII characters, without spaces`,
+		`node.yaml:3: listen.peers: "7001" must be host:port, such as 127.0.0.1:7001 or [::1]:7001`,
+		`node.yaml:4: listen.api: "127.0.0.1:99999": the port "99999" must be a number from 0 to 65535`,
+		`node.yaml:5: listen.web: there is no such setting; those here are peers, api, admin`,
+		`node.yaml:7: peers[0].weight: "0" must be a whole number from 1 to 65535`,
+		`node.yaml:7: peers[0].url: "ftp://h/" must be a URL such as http://10.0.0.5:7001/`,
+		`node.yaml:8: peers[1].id: "a" is already the id of peers[0]`,
+		`node.yaml:9: peers[2].id: is missing: every peer needs the id that it was started with`,
+		`node.yaml:9: peers[2].url: "http://h:1/?x=1" must be a URL such as http://10.0.0.5:7001/, without user, query and fragment`,
+		`node.yaml:10: peers[3]: must hold settings (key: value), not "plain"`,
+		`node.yaml:14: groups.g.plugin.module: nowhere.wasm: no such file or directory`,
+		`node.yaml:15: groups.g.plugin.memory: "64 potatoes" must be a size from 1MiB to 4GiB, such as 64MiB, 1.5GB or a number of bytes`,
+		`node.yaml:16: groups.g.plugin.timeout: "5" must be a duration of at least 10ms, such as 500ms, 30s or 1h30m`,
+		`node.yaml:17: groups.g.plugin.instances: "many" must be a whole number from 1 to 1024`,
+		`node.yaml:18: groups.g.plugin.allow_fetch[0]: "http://h/path" must be an origin such as https://example.com or http://10.0.0.9:8080, without a path`,
+		`node.yaml:18: groups.g.plugin.allow_fetch[1]: "h" must be an origin such as https://example.com or http://10.0.0.9:8080, without a path`,
+		`node.yaml:19: groups.g.plugin.config: must hold settings (key: value), not a list`,
+		`node.yaml:20: groups.g.plugin.env.A: must be text, not a group of settings`,
+		`node.yaml:21: groups.g.max_bytes: "1KiB" must be a size from 64KiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
+		`node.yaml:22: groups.g.ttl: "soon" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or forever, or no-store`,
+		`node.yaml:23: groups.g.ttl: is set twice, first on line 22`,
+		`node.yaml:24: groups.g.negative_ttl: "0s" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:25: groups.g.content_type: "text html" must be a media type such as text/html; charset=utf-8`,
+		`node.yaml:27: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
+		`node.yaml:28: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
+		`node.yaml:29: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file`,
+		`node.yaml:30: log.level: "loud" must be one of debug, info, warn, error`,
+		`node.yaml:30: log.format: "xml" must be one of text, json`,
+		`node.yaml:31: admin.pprof: "maybe" must be true or false`,
+		`node.yaml:32: peer_timeout: "-1s" must be a duration of at least 10ms, such as 500ms, 30s or 1h30m`,
+		`node.yaml:33: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, admin, peer_timeout, hot_ttl, drain_timeout, compilation_cache`,
+		`node.yaml:34: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
+		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
+		`--log-level: "silent" must be one of debug, info, warn, error`,
+	}, got)
+}
+
+func TestSettingsThatDoNotFitTogether(t *testing.T) {
+	const peers = "peers: [{id: a, url: http://h:1/}, {id: b, url: http://h:2/}]\n"
+	for _, tc := range []struct {
+		name, text string
+		flags      config.Flags
+		want       []string
+	}{
+		{"empty file", "", config.Flags{}, []string{
+			`node.yaml: groups: is missing: a node serves at least one group (groups: {name: {plugin: {module: file.wasm}}})`,
+		}},
+		{"comment only", "# nothing\n", config.Flags{}, []string{
+			`node.yaml: groups: is missing: a node serves at least one group (groups: {name: {plugin: {module: file.wasm}}})`,
+		}},
+		{"not yaml", "a: [1\nb: 2", config.Flags{}, []string{
+			`node.yaml:2: the file is not as YAML should be: while parsing a flow sequence: did not find expected ',' or ']'`,
+		}},
+		{"two documents", minimal + "---\nid: a\n", config.Flags{}, []string{
+			`node.yaml:2: the file is not as YAML should be: a second document begins here; the file must hold one`,
+		}},
+		{"a list", "- a\n", config.Flags{}, []string{
+			`node.yaml:1: must hold settings (key: value), not a list`,
+		}},
+		{"no id and no listener", minimal + peers, config.Flags{}, []string{
+			`node.yaml:1: id: is missing: a node with peers needs to know which of them it is (id in the file, or --id)`,
+			`node.yaml: listen.peers: is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001`,
+		}},
+		{"not a member", minimal + peers, config.Flags{ID: "c", ListenPeers: ":1"}, []string{
+			`node.yaml: peers: the list must include this node, "c"; it has "a", "b"`,
+		}},
+		{"flags", minimal, config.Flags{
+			ID: "é", ListenPeers: ":1", ListenAPI: "x", Peers: []string{"a=http://h:1", "a=http://h:2", "b=h", "=http://h"}, LogFormat: "yaml",
+		}, []string{
+			`--id: "é" must be a word of printable ASCII characters, without spaces`,
+			`--listen-api: "x" must be host:port, such as 127.0.0.1:7001 or [::1]:7001`,
+			`--peer: "a" is given twice`,
+			`--peer: b: "h" must be a URL such as http://10.0.0.5:7001/`,
+			`--peer: "=http://h" must be id=url, such as b=http://10.0.0.6:7001/`,
+			`--log-format: "yaml" must be one of text, json`,
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			assert.Equal(t, tc.want, problems(t, tc.text, tc.flags))
+		})
+	}
+}
+
+func TestAFileThatCannotBeRead(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "none.yaml"), config.Flags{})
+	require.ErrorIs(t, err, os.ErrNotExist)
+	assert.ErrorContains(t, err, "configuration file:")
+
+	_, err = config.Load(writeFiles(t, strings.Repeat("# padding\n", 1<<17)), config.Flags{})
+	assert.ErrorContains(t, err, "is larger than 1MiB")
+}
+
+func TestSizes(t *testing.T) {
+	for text, want := range map[string]int64{
+		"0": 0, "12": 12, "12B": 12, "64MiB": 64 << 20, "64 mib": 64 << 20, "1.5KiB": 1536, "2GB": 2e9, "1TiB": 1 << 40,
+	} {
+		got, err := config.ParseSize(text)
+		require.NoError(t, err, text)
+		assert.Equal(t, want, got, text)
+	}
+	for _, text := range []string{"", "MiB", "-1", "1e9", "0x10", "1.1", "1.2.3", "9223372036854775808", "99999999TiB", "inf", "NaN", "5 bytes"} {
+		_, err := config.ParseSize(text)
+		assert.Error(t, err, text)
+	}
+	for bytes, want := range map[int64]string{0: "0B", 1023: "1023B", 1536: "1.5KiB", 64 << 20: "64MiB", 5 << 40: "5TiB"} {
+		assert.Equal(t, want, config.FormatSize(bytes))
+	}
+}

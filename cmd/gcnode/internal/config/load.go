@@ -1,0 +1,303 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v4"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// maxFileBytes bounds the configuration file.
+const maxFileBytes = 1 << 20
+
+// The bounds of single settings.
+const (
+	minGroupBytes   = 64 * kibibyte
+	maxGroupBytes   = 16 * tebibyte
+	minMemory       = 1 * mebibyte
+	maxMemory       = 4 * gibibyte
+	maxInstances    = 1024
+	maxQueue        = 1_000_000
+	maxFetches      = 1_000_000
+	maxFetchBytes   = 4 * gibibyte
+	shortestTime    = time.Millisecond
+	maxWeight       = 65535
+	wasmMagic       = "\x00asm"
+	forever         = "forever"
+	noStore         = "no-store"
+	never           = "never"
+	smallestTimeout = 10 * time.Millisecond
+)
+
+// Load reads a configuration file and puts the flags on top. An error is
+// either an [*Error], which lists every wrong setting, or says that the
+// file cannot be read.
+func Load(path string, flags Flags) (*Config, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return parse(data, path, flags)
+}
+
+// readFile reads a file of bounded size.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+	}
+	if len(data) > maxFileBytes {
+		return nil, fmt.Errorf("configuration file: %s is larger than %s", path, FormatSize(maxFileBytes))
+	}
+	return data, nil
+}
+
+// parse reads the text of the file that was at path.
+func parse(data []byte, path string, flags Flags) (*Config, error) {
+	found := &problems{}
+	root, err := documentRoot(data)
+	if err != nil {
+		line, message := syntaxError(err)
+		found.add(path, line, "", "%s", message)
+		return nil, found.err()
+	}
+	cfg := defaults()
+	file := newSection(path, "", root, found)
+	r := reader{dir: filepath.Dir(path), problems: found}
+	r.read(file, cfg)
+	file.close()
+	flags.apply(cfg, found)
+	r.checkMembers(file, cfg, flags)
+	if err := found.err(); err != nil {
+		return nil, err
+	}
+	return cfg, nil
+}
+
+// documentRoot is the top node of the one document in data, nil when it is
+// empty.
+func documentRoot(data []byte) (*yaml.Node, error) {
+	loader, err := yaml.NewLoader(strings.NewReader(string(data)))
+	if err != nil {
+		return nil, err
+	}
+	var document, more yaml.Node
+	switch err := loader.Load(&document); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := loader.Load(&more); !errors.Is(err, io.EOF) {
+		if err != nil {
+			return nil, err
+		}
+		return nil, &yaml.LoadError{
+			Message: "a second document begins here; the file must hold one",
+			Mark:    yaml.Mark{Line: more.Line},
+		}
+	}
+	if document.Kind == yaml.DocumentNode && len(document.Content) == 1 {
+		return document.Content[0], nil
+	}
+	return &document, nil
+}
+
+// syntaxError is the place and the message of what the YAML parser refused.
+func syntaxError(err error) (line int, message string) {
+	refused, ok := errors.AsType[*yaml.LoadError](err)
+	if !ok {
+		return 0, "the file is not YAML: " + err.Error()
+	}
+	message = refused.Message
+	if refused.ContextMsg != "" {
+		message = refused.ContextMsg + ": " + message
+	}
+	return refused.Mark.Line, "the file is not as YAML should be: " + message
+}
+
+// reader turns the file's sections into a configuration.
+type reader struct {
+	dir      string // relative paths in the file start here
+	problems *problems
+	peers    []text // the id of each peer in the file, where it stands
+}
+
+// read takes every setting of the file.
+func (r *reader) read(file *section, cfg *Config) {
+	r.id(file, "id", &cfg.ID)
+
+	listen := file.section("listen")
+	r.address(listen, "peers", &cfg.Listen.Peers)
+	r.address(listen, "api", &cfg.Listen.API)
+	r.address(listen, "admin", &cfg.Listen.Admin)
+	listen.close()
+
+	for _, peer := range file.sections("peers", "peers, each with id and url") {
+		r.peer(peer, cfg)
+	}
+	r.groups(file, cfg)
+
+	logging := file.section("log")
+	r.logLevel(logging, &cfg.Log.Level)
+	r.logFormat(logging, &cfg.Log.JSON)
+	logging.close()
+
+	admin := file.section("admin")
+	admin.boolean("pprof", &cfg.Pprof)
+	admin.close()
+
+	file.duration("peer_timeout", &cfg.PeerTimeout, smallestTimeout, nil)
+	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, nil)
+	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, nil)
+	if _, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
+		cfg.CompilationCache = r.path(cfg.CompilationCache)
+	}
+}
+
+// path resolves a path of the file.
+func (r *reader) path(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(r.dir, path)
+}
+
+// id reads the name of a node.
+func (r *reader) id(in *section, key string, dst *string) (setting, bool) {
+	var id string
+	t, ok := in.text(key, "the name of a node, such as a or cache-1", &id)
+	if !ok {
+		return t, false
+	}
+	if err := checkID(id); err != nil {
+		t.wrong("%s", err)
+		return t, false
+	}
+	*dst = id
+	return t, true
+}
+
+// address reads where to listen.
+func (r *reader) address(in *section, key string, dst *string) {
+	var address string
+	t, ok := in.text(key, "an address to listen on, such as 127.0.0.1:7001", &address)
+	if !ok {
+		return
+	}
+	if err := checkAddress(address); err != nil {
+		t.wrong("%s", err)
+		return
+	}
+	*dst = address
+}
+
+// peer reads one member of the cluster.
+func (r *reader) peer(in *section, cfg *Config) {
+	var peer gcnode.Peer
+	id, hasID := r.id(in, "id", &peer.ID)
+	url, hasURL := in.text("url", "the address of the peer, such as http://10.0.0.5:7001/", &peer.Addr)
+	weight := 1
+	in.count("weight", &weight, maxWeight)
+	if in.find("id") == nil {
+		in.missing("id", "every peer needs the id that it was started with")
+	}
+	if in.find("url") == nil {
+		in.missing("url", "every peer needs the address where it listens for peers, such as http://10.0.0.5:7001/")
+	}
+	in.close()
+	if hasURL {
+		addr, err := checkPeerURL(peer.Addr)
+		if err != nil {
+			url.wrong("%s", err)
+		}
+		peer.Addr = addr
+	}
+	if !hasID {
+		return
+	}
+	for i, other := range cfg.Peers {
+		if other.ID == peer.ID {
+			id.wrong("%q is already the id of %s", peer.ID, strings.TrimSuffix(r.peers[i].path, ".id"))
+			return
+		}
+	}
+	peer.Weight = uint16(weight)
+	cfg.Peers = append(cfg.Peers, peer)
+	r.peers = append(r.peers, text{setting: id, value: peer.ID})
+}
+
+// logLevel reads the lowest level that is logged.
+func (r *reader) logLevel(in *section, dst *slog.Level) {
+	var name string
+	t, ok := in.text("level", "one of "+logLevels, &name)
+	if !ok {
+		return
+	}
+	level, err := parseLogLevel(name)
+	if err != nil {
+		t.wrong("%s", err)
+		return
+	}
+	*dst = level
+}
+
+// logFormat reads the form of the log's lines.
+func (r *reader) logFormat(in *section, dst *bool) {
+	var name string
+	t, ok := in.text("format", "one of "+logFormats, &name)
+	if !ok {
+		return
+	}
+	json, err := parseLogFormat(name)
+	if err != nil {
+		t.wrong("%s", err)
+		return
+	}
+	*dst = json
+}
+
+// checkMembers checks that id, peers and the peer listener fit together.
+func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
+	if len(cfg.Peers) == 0 {
+		if cfg.ID == "" && file.find("id") == nil && flags.ID == "" {
+			cfg.ID = DefaultID
+		}
+		return
+	}
+	switch {
+	case cfg.ID != "":
+		r.checkSelf(file, cfg)
+	case file.find("id") == nil && flags.ID == "":
+		file.missing("id", "a node with peers needs to know which of them it is (id in the file, or --id)")
+	}
+	if cfg.Listen.Peers == "" && file.section("listen").find("peers") == nil && flags.ListenPeers == "" {
+		r.problems.add(file.file, 0, "listen.peers",
+			"is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001")
+	}
+}
+
+// checkSelf checks that the node is one of the peers.
+func (r *reader) checkSelf(file *section, cfg *Config) {
+	ids := make([]string, 0, len(cfg.Peers))
+	for _, peer := range cfg.Peers {
+		if peer.ID == cfg.ID {
+			return
+		}
+		ids = append(ids, peer.ID)
+	}
+	r.problems.add(file.file, 0, "peers", "the list must include this node, %q; it has %s", cfg.ID, quoted(ids))
+}

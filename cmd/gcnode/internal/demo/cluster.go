@@ -1,0 +1,227 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/client"
+)
+
+const (
+	nodes      = 3
+	groupName  = "godoc"
+	startTries = 5
+	readyTime  = 2 * time.Minute // for a node to compile its module on a slow machine
+	pollEvery  = 20 * time.Millisecond
+)
+
+// member is one node of the cluster.
+type member struct {
+	ID               string
+	Peer, API, Admin string // host:port
+	config           string // path of its configuration
+	log              string // path of its log
+	process          *process
+	client           *client.Client
+}
+
+// cluster is the nodes of the demo.
+type cluster struct {
+	program string // gcnode itself
+	dir     string
+	module  string
+	origin  string
+	starter *starter
+	members []*member
+}
+
+// errPortTaken says that somebody else took a port between its reservation
+// and its use.
+var errPortTaken = errors.New("a port was taken by somebody else")
+
+// start starts all nodes and waits until they are ready.
+func (c *cluster) start(ctx context.Context) error {
+	for range startTries - 1 {
+		err := c.try(ctx)
+		if !errors.Is(err, errPortTaken) {
+			return err
+		}
+		c.stop(ctx)
+	}
+	return c.try(ctx)
+}
+
+// try starts all nodes on ports that are free at the moment.
+func (c *cluster) try(ctx context.Context) error {
+	addresses, err := freeAddresses(ctx, 3*nodes)
+	if err != nil {
+		return err
+	}
+	c.members = nil
+	for i := range nodes {
+		id := fmt.Sprintf("node-%d", i+1)
+		m := &member{
+			ID: id, Peer: addresses[3*i], API: addresses[3*i+1], Admin: addresses[3*i+2],
+			config: filepath.Join(c.dir, id+".yaml"), log: filepath.Join(c.dir, id+".log"),
+		}
+		if m.client, err = client.New("http://" + m.API); err != nil {
+			return err
+		}
+		c.members = append(c.members, m)
+	}
+	for _, m := range c.members {
+		if err := c.writeConfig(m); err != nil {
+			return err
+		}
+	}
+	// The first one compiles the module; the others find it compiled.
+	for i, m := range c.members {
+		if err := c.launch(m); err != nil {
+			return err
+		}
+		if i == 0 {
+			if err := m.waitReady(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	for _, m := range c.members {
+		if err := m.waitReady(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// launch starts the process of one node.
+func (c *cluster) launch(m *member) error {
+	p, err := startProcess(c.starter, m.log, c.program, "serve", "--config", m.config)
+	if err != nil {
+		return fmt.Errorf("%s: %w", m.ID, err)
+	}
+	m.process = p
+	return nil
+}
+
+// stop ends all nodes. It is called with a context that is not the demo's, so
+// that it also works after an interruption.
+func (c *cluster) stop(ctx context.Context) {
+	var wg sync.WaitGroup
+	for _, m := range c.members {
+		m.client.Close()
+		if m.process != nil && m.process.running() {
+			wg.Go(func() { _ = m.process.stop(ctx) })
+		}
+	}
+	wg.Wait()
+}
+
+// freeAddresses finds addresses that nobody listens on. They are held together
+// until all are known, so that they differ.
+func freeAddresses(ctx context.Context, n int) ([]string, error) {
+	var addresses []string
+	for range n {
+		l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("find a free port: %w", err)
+		}
+		defer func() { _ = l.Close() }()
+		addresses = append(addresses, l.Addr().String())
+	}
+	return addresses, nil
+}
+
+// configText is the configuration of a node.
+const configText = `id: {{.Self.ID}}
+listen:
+  peers: {{.Self.Peer}}
+  api: {{.Self.API}}
+  admin: {{.Self.Admin}}
+peers:
+{{- range .Members}}
+  - {id: {{.ID}}, url: "http://{{.Peer}}/"}
+{{- end}}
+groups:
+  {{.Group}}:
+    max_bytes: 64MiB
+    ttl: 1h
+    negative_ttl: 1m
+    content_type: text/html; charset=utf-8
+    plugin:
+      module: {{printf "%q" .Module}}
+      memory: 64MiB
+      instances: 4
+      timeout: 25s
+      allow_fetch: [{{.Origin}}]
+      config:
+        origin: {{.Origin}}
+        format: html
+log: {level: info, format: text}
+compilation_cache: {{printf "%q" .Cache}}
+`
+
+// writeConfig writes the configuration of a node.
+func (c *cluster) writeConfig(m *member) error {
+	parsed, err := template.New("config").Parse(configText)
+	if err != nil {
+		return err
+	}
+	var text strings.Builder
+	err = parsed.Execute(&text, map[string]any{
+		"Self": m, "Members": c.members, "Group": groupName, "Module": c.module, "Origin": c.origin,
+		"Cache": filepath.Join(c.dir, "compiled"),
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(m.config, []byte(text.String()), 0o600)
+}
+
+// waitReady waits until the node says that it is ready.
+func (m *member) waitReady(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for {
+		if m.ready(ctx) {
+			return nil
+		}
+		select {
+		case <-ticker.C:
+		case <-m.process.exited:
+			if strings.Contains(m.process.logTail(20), "address already in use") {
+				return fmt.Errorf("%s: %w", m.ID, errPortTaken)
+			}
+			return fmt.Errorf("%s ended while it was starting", m.ID)
+		case <-ctx.Done():
+			return fmt.Errorf("%s is not ready: %w", m.ID, ctx.Err())
+		}
+	}
+}
+
+// ready asks the node whether it is ready.
+func (m *member) ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+"/readyz", http.NoBody)
+	if err != nil {
+		return false
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = resp.Body.Close()
+	return resp.StatusCode == http.StatusOK
+}

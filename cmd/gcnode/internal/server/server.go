@@ -1,0 +1,208 @@
+// Package server runs a node: listeners, plugins, the node itself, and the
+// way out.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/admin"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
+	httptransport "github.com/gcnode/gcnode/transport/http"
+)
+
+// server is a node on its way from the configuration to the exit.
+type server struct {
+	cfg       *config.Config
+	log       *slog.Logger
+	started   time.Time
+	readiness *admin.Readiness
+	metrics   *admin.Metrics
+	fronts    fronts
+	// What the listeners show, once it is there.
+	apiHandler, peerHandler, statsHandler *switcher
+
+	node    *gcnode.Node
+	client  *httptransport.Client // nil without a peer listener
+	plugins map[string]*wasm.Plugin
+}
+
+// Run serves until ctx ends and then drains. It returns nil when everything
+// that was running could finish. Errors at the start name the setting.
+func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+	metrics, err := admin.NewMetrics()
+	if err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	s := &server{
+		cfg:          cfg,
+		log:          log,
+		started:      time.Now(),
+		readiness:    &admin.Readiness{},
+		metrics:      metrics,
+		apiHandler:   newSwitcher(api.Starting()),
+		peerHandler:  newSwitcher(api.Starting()),
+		statsHandler: newSwitcher(api.Starting()),
+		plugins:      map[string]*wasm.Plugin{},
+	}
+	if err := s.openFronts(ctx); err != nil {
+		return err
+	}
+	failed := s.fronts.serve()
+	err = s.start(ctx)
+	if err == nil {
+		s.announce(ctx)
+		select {
+		case <-ctx.Done():
+		case err = <-failed:
+		}
+	} else if ctx.Err() != nil {
+		err = nil // told to stop while it was starting
+	}
+	return errors.Join(err, s.drain(context.WithoutCancel(ctx)))
+}
+
+// openFronts binds the listeners, so that an address in use is known before
+// anything else is done.
+func (s *server) openFronts(ctx context.Context) error {
+	adminHandler := admin.NewHandler(admin.Options{
+		Readiness: s.readiness, Metrics: s.metrics, Stats: s.statsHandler, Pprof: s.cfg.Pprof,
+	})
+	specs := []frontSpec{
+		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
+		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(s.apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
+	}
+	if s.cfg.Listen.Peers != "" {
+		specs = append(specs, frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes})
+	}
+	opened, err := openFronts(ctx, specs, s.log)
+	s.fronts = opened
+	return err
+}
+
+// apiWriteTimeout is the longest load of any group and time to hand the
+// answer over.
+func (s *server) apiWriteTimeout() time.Duration {
+	var longest time.Duration
+	for _, g := range s.cfg.Groups {
+		longest = max(longest, g.LoadTimeout)
+	}
+	return longest + apiTransferTime
+}
+
+// start loads the plugins, makes the node and shows it to the listeners.
+func (s *server) start(ctx context.Context) error {
+	if err := s.loadPlugins(ctx); err != nil {
+		return err
+	}
+	if err := s.makeNode(); err != nil {
+		return err
+	}
+	source := &status.Source{Node: s.node, Plugins: s.plugins, Build: build.Current(), Started: s.started}
+	if err := s.metrics.Observe(source); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	contentTypes := make(map[string]string, len(s.cfg.Groups))
+	for _, g := range s.cfg.Groups {
+		contentTypes[g.Name] = g.ContentType
+	}
+	apiHandler, err := api.NewHandler(api.Options{
+		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), Logger: s.log,
+	})
+	if err != nil {
+		return err
+	}
+	if s.client != nil {
+		peerHandler, err := httptransport.NewHandler(s.node, httptransport.HandlerOptions{Logger: s.log})
+		if err != nil {
+			return fmt.Errorf("peer listener: %w", err)
+		}
+		s.peerHandler.show(peerHandler)
+	}
+	s.statsHandler.show(source.Handler())
+	s.apiHandler.show(apiHandler)
+	s.readiness.Ready()
+	return nil
+}
+
+// makeNode makes the node with its groups.
+func (s *server) makeNode() error {
+	cfg := gcnode.Config{
+		Self:        gcnode.Peer{ID: s.cfg.ID},
+		Logger:      s.log,
+		PeerTimeout: s.cfg.PeerTimeout,
+		HotTTL:      s.cfg.HotTTL,
+	}
+	for _, p := range s.cfg.Peers {
+		if p.ID == s.cfg.ID {
+			cfg.Self = p
+		}
+	}
+	if s.cfg.Listen.Peers != "" {
+		client, err := httptransport.NewClient(httptransport.ClientOptions{})
+		if err != nil {
+			return fmt.Errorf("peer client: %w", err)
+		}
+		s.client, cfg.Transport = client, client
+	}
+	node, err := gcnode.NewNode(cfg)
+	if err != nil {
+		return err
+	}
+	s.node = node
+	var errs []error
+	for _, g := range s.cfg.Groups {
+		_, err := node.Group(g.Name, s.plugins[g.Name], gcnode.GroupOptions{
+			MaxBytes: g.MaxBytes, TTL: g.TTL, NegativeTTL: g.NegativeTTL, LoadTimeout: g.LoadTimeout,
+		})
+		errs = append(errs, err)
+	}
+	if len(s.cfg.Peers) > 0 {
+		errs = append(errs, node.SetPeers(s.cfg.Peers))
+	}
+	return errors.Join(errs...)
+}
+
+// announce logs where the node serves, and what whoever runs it should know.
+func (s *server) announce(ctx context.Context) {
+	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
+		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.cfg.Peers)-1, 0)),
+		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
+	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() {
+		s.log.LogAttrs(ctx, slog.LevelWarn,
+			"peers are not authenticated yet: whoever reaches this address can read and remove values; bind it to a private network",
+			slog.String("setting", "listen.peers"), slog.String("addr", peers.address()))
+	}
+}
+
+// drain ends everything in an order that lets what is running finish: first
+// no new work from applications, then none from peers.
+func (s *server) drain(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, s.cfg.DrainTimeout)
+	defer cancel()
+	begun := time.Now()
+	s.readiness.NotReady("draining")
+	s.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("timeout", s.cfg.DrainTimeout))
+	errs := []error{s.fronts.shutdown(ctx, frontAPI)}
+	if s.node != nil {
+		errs = append(errs, s.node.Close(ctx))
+	}
+	errs = append(errs, s.fronts.shutdown(ctx, frontPeers))
+	if s.client != nil {
+		s.client.Close()
+	}
+	errs = append(errs, s.closePlugins(ctx), s.fronts.shutdown(ctx, frontAdmin))
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("drain: not everything could finish within %v: %w", s.cfg.DrainTimeout, err)
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "stopped", slog.Duration("drain", time.Since(begun).Round(time.Millisecond)))
+	return nil
+}

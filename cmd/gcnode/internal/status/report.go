@@ -1,0 +1,155 @@
+package status
+
+// Report is the JSON of the statistics.
+type Report struct {
+	Node   Node    `json:"node"`
+	Peers  []Peer  `json:"peers"`  // the other nodes, by id
+	Groups []Group `json:"groups"` // by name
+}
+
+// Node is this node.
+type Node struct {
+	ID            string `json:"id"`
+	Version       string `json:"version"`
+	GoVersion     string `json:"go_version"`
+	UptimeSeconds int64  `json:"uptime_seconds"`
+	// RetryingRemovals counts removals that some node has not confirmed yet.
+	RetryingRemovals int `json:"retrying_removals"`
+}
+
+// Peer is another node, as this one sees it.
+type Peer struct {
+	ID       string `json:"id"`
+	Addr     string `json:"url"`
+	Down     bool   `json:"down"`
+	Requests uint64 `json:"requests"`
+	Errors   uint64 `json:"errors"`
+}
+
+// Group is the part of a group that is on this node.
+type Group struct {
+	Name          string  `json:"name"`
+	Gets          uint64  `json:"gets"`
+	Hits          uint64  `json:"hits"`
+	HotHits       uint64  `json:"hot_hits"`
+	NegativeHits  uint64  `json:"negative_hits"`
+	Joined        uint64  `json:"joined"`
+	Fetches       uint64  `json:"fetches"`
+	FetchErrors   uint64  `json:"fetch_errors"`
+	Failovers     uint64  `json:"failovers"`
+	Loads         uint64  `json:"loads"`
+	LoadsNotFound uint64  `json:"loads_not_found"`
+	LoadErrors    uint64  `json:"load_errors"`
+	ServedFetches uint64  `json:"served_fetches"`
+	Removals      uint64  `json:"removals"`
+	Owned         Store   `json:"owned"`
+	Hot           Store   `json:"hot"`
+	Plugin        *Plugin `json:"plugin,omitempty"`
+}
+
+// Store is a part of a group's memory.
+type Store struct {
+	Entries  int    `json:"entries"`
+	Bytes    int64  `json:"bytes"`
+	MaxBytes int64  `json:"max_bytes"`
+	Evicted  uint64 `json:"evicted"`
+	Expired  uint64 `json:"expired"`
+	Removed  uint64 `json:"removed"`
+	Replaced uint64 `json:"replaced"`
+	Rejected uint64 `json:"rejected"`
+}
+
+// Plugin is what became of the calls of a group's module.
+type Plugin struct {
+	Calls           Calls     `json:"calls"`
+	Fetches         Fetches   `json:"fetches"`
+	Instances       Instances `json:"instances"`
+	Queue           Queue     `json:"queue"`
+	LogLinesDropped uint64    `json:"log_lines_dropped"`
+}
+
+// Calls counts finished calls by outcome.
+type Calls struct {
+	OK         uint64 `json:"ok"`
+	NotFound   uint64 `json:"not_found"`
+	Transient  uint64 `json:"transient"`
+	Permanent  uint64 `json:"permanent"`
+	Denied     uint64 `json:"denied"`
+	Overloaded uint64 `json:"overloaded"`
+	TooLarge   uint64 `json:"too_large"`
+	Timeout    uint64 `json:"timeout"`
+	Canceled   uint64 `json:"canceled"`
+	Other      uint64 `json:"other"`
+}
+
+// Fetches counts the HTTP exchanges that the module asked for.
+type Fetches struct {
+	Started uint64 `json:"started"`
+	Denied  uint64 `json:"denied"`
+	Failed  uint64 `json:"failed"`
+}
+
+// Instances are the running copies of the module.
+type Instances struct {
+	Live      int       `json:"live"`
+	Idle      int       `json:"idle"`
+	Created   uint64    `json:"created"`
+	Discarded Discarded `json:"discarded"`
+}
+
+// Discarded counts instances that were thrown away, by reason.
+type Discarded struct {
+	Trap     uint64 `json:"trap"`
+	Exit     uint64 `json:"exit"`
+	Timeout  uint64 `json:"timeout"`
+	Canceled uint64 `json:"canceled"`
+	Contract uint64 `json:"contract"`
+	Memory   uint64 `json:"memory"`
+	Worn     uint64 `json:"worn"`
+	Failed   uint64 `json:"failed"`
+	Closed   uint64 `json:"closed"`
+}
+
+// Queue describes the callers that wait for an instance.
+type Queue struct {
+	Waiting  int    `json:"waiting"`
+	Waited   uint64 `json:"waited"`
+	Rejected uint64 `json:"rejected"`
+}
+
+// Count is a figure with the name that it has in the JSON.
+type Count struct {
+	Name  string
+	Count uint64
+}
+
+// ByOutcome lists the calls.
+func (c Calls) ByOutcome() []Count {
+	return []Count{
+		{"ok", c.OK},
+		{"not_found", c.NotFound},
+		{"transient", c.Transient},
+		{"permanent", c.Permanent},
+		{"denied", c.Denied},
+		{"overloaded", c.Overloaded},
+		{"too_large", c.TooLarge},
+		{"timeout", c.Timeout},
+		{"canceled", c.Canceled},
+		{"other", c.Other},
+	}
+}
+
+// ByReason lists the discarded instances.
+func (d Discarded) ByReason() []Count {
+	return []Count{
+		{"trap", d.Trap},
+		{"exit", d.Exit},
+		{"timeout", d.Timeout},
+		{"canceled", d.Canceled},
+		{"contract", d.Contract},
+		{"memory", d.Memory},
+		{"worn", d.Worn},
+		{"failed", d.Failed},
+		{"closed", d.Closed},
+	}
+}

@@ -1,0 +1,94 @@
+// Package status gathers what a running node knows about itself.
+package status
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
+)
+
+// Source is where the figures come from. It is not changed after it was made.
+type Source struct {
+	Node    *gcnode.Node
+	Plugins map[string]*wasm.Plugin // by group
+	Build   build.Info
+	Started time.Time
+}
+
+// Handler answers with the figures as JSON.
+func (s *Source) Handler() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		encoder := json.NewEncoder(w)
+		encoder.SetIndent("", "  ")
+		_ = encoder.Encode(s.Report())
+	})
+}
+
+// Report is the figures of one moment. Counters count from the node's start.
+func (s *Source) Report() Report {
+	stats := s.Node.Stats()
+	report := Report{
+		Node: Node{
+			ID:               stats.Self,
+			Version:          s.Build.Version,
+			GoVersion:        s.Build.GoVersion,
+			UptimeSeconds:    int64(time.Since(s.Started) / time.Second),
+			RetryingRemovals: stats.Retrying,
+		},
+		Peers:  make([]Peer, 0, len(stats.Peers)),
+		Groups: make([]Group, 0, len(stats.Groups)),
+	}
+	for _, p := range stats.Peers {
+		report.Peers = append(report.Peers, Peer(p))
+	}
+	for _, g := range stats.Groups {
+		report.Groups = append(report.Groups, s.group(g))
+	}
+	return report
+}
+
+// group translates the figures of a group.
+func (s *Source) group(g gcnode.GroupStats) Group {
+	group := Group{
+		Name:          g.Name,
+		Gets:          g.Gets,
+		Hits:          g.Hits,
+		HotHits:       g.HotHits,
+		NegativeHits:  g.NegativeHits,
+		Joined:        g.Joined,
+		Fetches:       g.Fetches,
+		FetchErrors:   g.FetchErrors,
+		Failovers:     g.Failovers,
+		Loads:         g.Loads,
+		LoadsNotFound: g.NotFound,
+		LoadErrors:    g.LoadErrors,
+		ServedFetches: g.ServedFetches,
+		Removals:      g.Removals,
+		Owned:         Store(g.Owned),
+		Hot:           Store(g.Hot),
+	}
+	if plugin := s.Plugins[g.Name]; plugin != nil {
+		group.Plugin = pluginOf(plugin.Stats())
+	}
+	return group
+}
+
+// pluginOf translates the figures of a plugin.
+func pluginOf(st wasm.Stats) *Plugin {
+	return &Plugin{
+		Calls:           Calls(st.Calls),
+		Fetches:         Fetches(st.Fetches),
+		LogLinesDropped: st.LogLinesDropped,
+		Instances: Instances{
+			Live: st.Instances.Live, Idle: st.Instances.Idle, Created: st.Instances.Created,
+			Discarded: Discarded(st.Instances.Discarded),
+		},
+		Queue: Queue(st.Queue),
+	}
+}
