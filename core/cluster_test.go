@@ -506,6 +506,20 @@ func TestAnswersFoundUnderAnotherListAreNotKept(t *testing.T) {
 		if st := c.groups[0].Stats(); st.Hot.Entries != 0 {
 			t.Error("n0 kept an answer from a member with another list")
 		}
+		// The list changes while the answer is on its way.
+		c.setPeers(c.nodes[1], 3)
+		hold := make(chan struct{})
+		c.net.SetFault("n1", "n0", transporttest.Fault{Until: hold})
+		asked := c.get(0, key)
+		c.setPeers(c.nodes[0], 2)
+		close(hold)
+		if got := <-asked; got.err != nil {
+			t.Error(got.err)
+		}
+		if st := c.groups[0].Stats(); st.Hot.Entries != 0 {
+			t.Error("n0 kept an answer that it had asked for under another list")
+		}
+		c.setPeers(c.nodes[0], 3)
 		// The list changes while the getter is at work.
 		c.origin.hold = make(chan struct{})
 		other := c.keyOf(0)

@@ -13,7 +13,12 @@ const (
 	// heard the end of. A Remove returns nil only within removeTimeout of its
 	// call, so a removal that is older cannot promise anything any more.
 	removalMemory = 2 * removeTimeout
-	// maxActiveKeys bounds the keys of all remembered removals.
+	// finishedMemory is how long a member remembers a removal that all have
+	// confirmed, so as not to apply it again when a request comes from a
+	// member that has not heard of the end. It may do so: that costs a load.
+	finishedMemory = 5 * time.Second
+	// maxActiveKeys bounds the keys of all remembered removals under way, and
+	// those of the finished ones.
 	maxActiveKeys = 100_000
 )
 
@@ -38,8 +43,10 @@ type removals struct {
 	mu       sync.Mutex
 	byID     map[RemovalID]*activeRemoval
 	byKey    map[groupKey][]*activeRemoval
-	order    []*activeRemoval // by the time they were learned, oldest first
-	keys     int              // in byID
+	order    []*activeRemoval // under way, by the time they were learned, oldest first
+	finished []*activeRemoval // by the time of their end, oldest first
+	keys     int              // of those under way
+	doneKeys int              // of those finished
 	overflow int64            // until when there are removals that are not here, on the node's clock
 }
 
@@ -48,6 +55,7 @@ type groupKey struct{ group, key string }
 type activeRemoval struct {
 	Removal       // with those of its keys that were learned
 	forget  int64 // on the node's clock
+	done    bool  // all have confirmed
 }
 
 func newRemovals(now func() int64) *removals {
@@ -80,7 +88,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 		rs.order = append(rs.order, a)
 	}
 	a.Keys = append(a.Keys, key)
-	rs.keys++
+	rs.count(a, 1)
 	rs.byKey[gk] = append(rs.byKey[gk], a)
 	return true
 }
@@ -92,9 +100,11 @@ func (rs *removals) active(group, key string) []Removal {
 	rs.sweep(rs.now())
 	var list []Removal
 	for _, a := range rs.byKey[groupKey{group, key}] {
-		r := a.Removal
-		r.Keys = []string{key}
-		list = append(list, r)
+		if !a.done {
+			r := a.Removal
+			r.Keys = []string{key}
+			list = append(list, r)
+		}
 	}
 	return list
 }
@@ -114,34 +124,58 @@ func (rs *removals) room(n int) bool {
 	return rs.keys+n <= maxActiveKeys
 }
 
-// finish forgets removals that every member has confirmed.
+// finish takes note that every member has confirmed the removals.
 func (rs *removals) finish(ids []RemovalID) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	now := rs.now()
 	for _, id := range ids {
-		if a := rs.byID[id]; a != nil {
-			rs.forget(a)
+		a := rs.byID[id]
+		if a == nil || a.done {
+			continue
 		}
+		rs.count(a, -len(a.Keys))
+		a.done, a.forget = true, now+int64(finishedMemory)
+		rs.count(a, len(a.Keys))
+		rs.finished = append(rs.finished, a)
 	}
-	if len(rs.order) > 2*len(rs.byID)+64 { // most are finished and only wait for their time
-		rs.order = slices.DeleteFunc(rs.order, func(a *activeRemoval) bool { return rs.byID[a.ID] != a })
+	if len(rs.order) > 2*(len(rs.byID)-len(rs.finished))+64 { // most of it is finished
+		rs.order = slices.DeleteFunc(rs.order, func(a *activeRemoval) bool { return a.done })
+	}
+	rs.sweep(now)
+}
+
+// count adds n keys to those of the removal's state.
+func (rs *removals) count(a *activeRemoval, n int) {
+	if a.done {
+		rs.doneKeys += n
+	} else {
+		rs.keys += n
 	}
 }
 
-// sweep forgets removals whose time has passed.
+// sweep forgets removals whose time has passed, and the oldest finished ones
+// when there are too many.
 func (rs *removals) sweep(now int64) {
 	i := 0
-	for ; i < len(rs.order) && rs.order[i].forget <= now; i++ {
-		if a := rs.order[i]; rs.byID[a.ID] == a {
+	for ; i < len(rs.order) && (rs.order[i].done || rs.order[i].forget <= now); i++ {
+		if a := rs.order[i]; !a.done {
 			rs.forget(a)
 		}
 	}
-	rs.order = slices.Delete(rs.order, 0, i)
+	clear(rs.order[:i])
+	rs.order = rs.order[i:]
+	i = 0
+	for ; i < len(rs.finished) && (rs.finished[i].forget <= now || rs.doneKeys > maxActiveKeys); i++ {
+		rs.forget(rs.finished[i])
+	}
+	clear(rs.finished[:i])
+	rs.finished = rs.finished[i:]
 }
 
 func (rs *removals) forget(a *activeRemoval) {
 	delete(rs.byID, a.ID)
-	rs.keys -= len(a.Keys)
+	rs.count(a, -len(a.Keys))
 	for _, key := range a.Keys {
 		gk := groupKey{a.Group, key}
 		rest := slices.DeleteFunc(rs.byKey[gk], func(o *activeRemoval) bool { return o == a })

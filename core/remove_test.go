@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -416,5 +417,169 @@ func TestACancelledRemoveStillReachesEveryone(t *testing.T) {
 		c.net.Heal()
 		time.Sleep(10 * time.Second)
 		c.wantFresh(key, "1")
+	})
+}
+
+// carried is the number of removals that a fetch for the key carries.
+func (c *cluster) carried(from int, key string) int {
+	c.t.Helper()
+	count := 0
+	c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+		if m.Request.Op == gcnode.OpFetch && m.Reply == nil {
+			count = len(m.Request.Removals)
+		}
+		return transporttest.Fault{}
+	})
+	defer c.net.Intercept(nil)
+	if _, err := c.groups[from].Get(c.t.Context(), key); err != nil {
+		c.t.Error(err)
+	}
+	return count
+}
+
+func TestRemovalsAreForgottenWhenAllHaveConfirmed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.mustRemove(0, key)
+		synctest.Wait() // the end is announced
+		if n := c.carried(2, key); n != 0 {
+			t.Errorf("n2 still carries %d removals", n)
+		}
+		if n := c.carried(0, key); n != 0 {
+			t.Errorf("the remover still carries %d removals", n)
+		}
+	})
+}
+
+func TestRemovalsThatNobodyFinishesAreForgottenInTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpFinish}
+		})
+		c.mustRemove(0, key)
+		time.Sleep(time.Minute - 1)
+		if n := c.carried(2, key); n != 1 {
+			t.Errorf("n2 carries %d removals, whose end it did not hear of", n)
+		}
+		time.Sleep(gcnode.DefaultHotTTL)
+		if n := c.carried(2, key); n != 0 {
+			t.Errorf("n2 still carries %d removals", n)
+		}
+	})
+}
+
+func TestAFinishedRemovalIsNotAppliedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpFinish && m.To == "n2"}
+		})
+		c.mustRemove(0, key)
+		synctest.Wait()
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		c.want(2, key, 0, gcnode.SourceOwner) // though n2 carries the removal, for all it knows
+	})
+}
+
+// A node that cannot remember all removals keeps no answers and lets nobody
+// join a flight, until the last of those that it did not remember is without
+// effect.
+func TestANodeFloodedWithRemovalsKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		flood := func(from, to int) {
+			for i := from; i < to; i++ {
+				keys := make([]string, gcnode.MaxBatchKeys)
+				for k := range keys {
+					keys[k] = strconv.Itoa(i*len(keys) + k)
+				}
+				req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{
+					ID: gcnode.RemovalID{Sender: "n9", Incarnation: 1, Seq: uint64(i)}, Group: groupName, Keys: keys,
+				}}}
+				if err := c.nodes[0].ServePeer(t.Context(), req, writer(func(gcnode.Reply) error { return nil })); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		flood(1, 11)
+		key := c.keyOf(0)
+		if err := c.groups[0].Remove(t.Context(), key); !errors.Is(err, gcnode.ErrOverloaded) {
+			t.Errorf("a removal that cannot be remembered: %v", err)
+		}
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		c.want(0, key, 0, gcnode.SourceHit)
+		flood(11, 12)
+		other := c.keyOf(1)
+		c.want(0, other, 0, gcnode.SourceLoaded)
+		c.want(0, other, 0, gcnode.SourceOwner)
+		hold := make(chan struct{})
+		c.origin.hold = hold
+		third := key + "'"
+		for c.groups[0].Owner(third).ID != "n0" {
+			third += "'"
+		}
+		a := c.get(0, third)
+		c.origin.hold = nil
+		if r := <-c.get(0, third); r.value != "0" {
+			t.Errorf("%+v", r)
+		}
+		c.wantLoads(third, 2)
+		close(hold)
+		<-a
+		time.Sleep(time.Minute)
+		c.want(0, other, 0, gcnode.SourceOwner)
+		c.want(0, other, 0, gcnode.SourceHot)
+		c.mustRemove(0, key)
+	})
+}
+
+// late is a transport that answers when everyone else has given up.
+type late struct{ gcnode.Transport }
+
+func (l late) RoundTrip(_ context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	time.Sleep(31 * time.Second)
+	return l.Transport.RoundTrip(context.Background(), to, req, w)
+}
+
+// A process that was stopped in the middle of a Remove must not return nil
+// when it goes on: others may have forgotten the removal by then.
+func TestARemovalThatTookTooLongPromisesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "slow"}, Transport: late{c.net.Transport("slow")}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := node.Group(groupName, c.origin, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := node.SetPeers(append(list(2), node.Self())); err != nil {
+			t.Fatal(err)
+		}
+		c.net.Attach("slow", node)
+		if err := g.Remove(t.Context(), "k"); !errors.Is(err, gcnode.ErrTimeout) {
+			t.Errorf("got %v", err)
+		}
+		if err := node.Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestARemovalIsAppliedByAMemberThatHasNotTheGroupYet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		g, err := c.nodes[0].Group("new", c.origin, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := g.Remove(t.Context(), "k"); err != nil {
+			t.Errorf("a rolling deployment fails removals: %v", err)
+		}
 	})
 }
