@@ -62,7 +62,7 @@ test-e2e: ## run the end-to-end tests alone
 
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
-	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit -cachedir="$(CURDIR)/bin/wazero"' ./core/...
+	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...
 
 .PHONY: test-386
 test-386: ## run core's tests in a 32-bit process (Linux on x86 only)
