@@ -50,7 +50,7 @@ func newStranger(ctx context.Context, temp, proxy string) (*stranger, error) {
 		"GOMODCACHE=" + filepath.Join(temp, "gopath", "pkg", "mod"),
 		"GOBIN=" + filepath.Join(temp, "bin"),
 		"GOPROXY=" + fileURL(proxy) + "," + fileURL(cached) + "," + settings[1],
-		"GONOPROXY=none",
+		"GOPRIVATE=", "GONOPROXY=", // no module is fetched past the proxies
 		"GONOSUMDB=" + noSumDB,
 	}}, nil
 }
@@ -58,8 +58,10 @@ func newStranger(ctx context.Context, temp, proxy string) (*stranger, error) {
 // fileURL is the URL of a directory of this machine.
 func fileURL(dir string) string { return "file://" + filepath.ToSlash(dir) }
 
-// useAll uses every module in the way that it is meant to be used.
+// useAll uses every module in the way that it is meant to be used, and goes on
+// with the next where that fails.
 func (s *stranger) useAll(ctx context.Context, modules []module) error {
+	var errs []error
 	for _, m := range modules {
 		start := time.Now()
 		use, did := s.useLibrary, "go get"
@@ -70,17 +72,18 @@ func (s *stranger) useAll(ctx context.Context, modules []module) error {
 			use, did = s.useProgram, "go install, run"
 		}
 		if err := use(ctx, m); err != nil {
-			return fmt.Errorf("a stranger cannot use %s: %w", m.path, err)
+			errs = append(errs, fmt.Errorf("a stranger cannot use %s: %w", m.path, err))
+			continue
 		}
 		fmt.Printf("%s %s: ok (%.1f s)\n", did, m.path, time.Since(start).Seconds())
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // useCore runs a program that imports core, and makes sure that core brings
 // no other module with it.
 func (s *stranger) useCore(ctx context.Context, m module) error {
-	dir, err := s.get(ctx, m)
+	dir, err := s.get(ctx, m.path)
 	if err != nil {
 		return err
 	}
@@ -104,17 +107,30 @@ func (s *stranger) useCore(ctx context.Context, m module) error {
 	return nil
 }
 
-// useLibrary builds all packages of a module.
+// useLibrary builds all packages of a module, those for guests too.
 func (s *stranger) useLibrary(ctx context.Context, m module) error {
-	dir, err := s.get(ctx, m)
-	if err != nil {
-		return err
+	platforms := [][]string{nil}
+	if m.guest() {
+		platforms = append(platforms, []string{"GOOS=wasip1", "GOARCH=wasm"})
 	}
-	if _, err := s.run(ctx, dir, "go", "build", "-o", os.DevNull, m.path+"/..."); err != nil || !m.guest() {
-		return err
+	for _, env := range platforms {
+		t := &stranger{temp: s.temp, env: slices.Concat(s.env, env)}
+		dir, err := t.get(ctx, m.path+"/...")
+		if err != nil {
+			return err
+		}
+		packages, err := t.run(ctx, dir, "go", "list", m.path+"/...")
+		if err != nil {
+			return err
+		}
+		if packages == "" {
+			return errors.New("it holds no package")
+		}
+		if _, err := t.run(ctx, dir, "go", "build", "-o", os.DevNull, m.path+"/..."); err != nil {
+			return err
+		}
 	}
-	_, err = s.run(ctx, dir, "env", "GOOS=wasip1", "GOARCH=wasm", "go", "build", "-o", os.DevNull, m.path+"/...")
-	return err
+	return nil
 }
 
 // useProgram installs the program of a module and lets it introduce itself.
@@ -144,16 +160,17 @@ func (s *stranger) useProgram(ctx context.Context, m module) error {
 	return nil
 }
 
-// get makes a module of the stranger's that requires m, and returns where.
-func (s *stranger) get(ctx context.Context, m module) (string, error) {
-	dir := filepath.Join(s.temp, "with", filepath.FromSlash(m.dir))
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+// get makes a module of the stranger's that requires some packages of ours,
+// and returns where.
+func (s *stranger) get(ctx context.Context, packages string) (string, error) {
+	dir, err := os.MkdirTemp(s.temp, "with-")
+	if err != nil {
 		return "", fmt.Errorf("make a directory: %w", err)
 	}
 	if _, err := s.run(ctx, dir, "go", "mod", "init", "stranger.example"); err != nil {
 		return "", err
 	}
-	_, err := s.run(ctx, dir, "go", "get", m.path+"@"+version)
+	_, err = s.run(ctx, dir, "go", "get", packages+"@"+version)
 	return dir, err
 }
 
