@@ -1,7 +1,6 @@
 package httptransport
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -161,11 +160,14 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request,
 	}
 	body := wire.NewReader(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	req, err := body.ReadRequest()
-	if err == nil || errors.Is(err, gcnode.ErrUnsupported) {
-		err = cmp.Or(body.ReadEOF(), err)
+	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
+		return nil, err // with the deadline: the server may want to read what is left of the body
 	}
-	if cleared := ignoreUnsupported(control.SetReadDeadline(time.Time{})); err == nil && cleared != nil {
-		err = fmt.Errorf("clear the read deadline: %w", cleared)
+	if err := body.ReadEOF(); err != nil {
+		return nil, err
+	}
+	if err := ignoreUnsupported(control.SetReadDeadline(time.Time{})); err != nil {
+		return nil, fmt.Errorf("clear the read deadline: %w", err)
 	}
 	return req, err
 }

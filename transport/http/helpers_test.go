@@ -1,0 +1,90 @@
+package httptransport_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+const (
+	contentType = "application/vnd.gcnode.peer.v1"
+	// patience is how long a test waits for what should happen at once.
+	patience = 30 * time.Second
+)
+
+// handlerFunc is a function that is a gcnode.Handler.
+type handlerFunc func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error
+
+func (f handlerFunc) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	return f(ctx, req, w)
+}
+
+// echo answers each key with itself.
+func echo(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	for i, key := range req.Keys {
+		if err := w.WriteReply(gcnode.Reply{Key: i, Value: gcnode.StringValue(key)}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// collect is a gcnode.ReplyWriter that keeps the replies.
+type collect struct{ replies []gcnode.Reply }
+
+func (c *collect) WriteReply(r gcnode.Reply) error {
+	c.replies = append(c.replies, r)
+	return nil
+}
+
+// fetch asks the member at addr for keys.
+func fetch(ctx context.Context, c *httptransport.Client, addr string, keys ...string) ([]gcnode.Reply, error) {
+	var got collect
+	err := c.RoundTrip(ctx, gcnode.Peer{ID: "server", Addr: addr}, &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: keys}, &got)
+	return got.replies, err
+}
+
+// serve is a server of h.
+func serve(t *testing.T, h gcnode.Handler, opts httptransport.HandlerOptions) *httptest.Server {
+	t.Helper()
+	server := httptest.NewServer(newHandler(t, h, opts))
+	t.Cleanup(server.Close)
+	return server
+}
+
+// encode is a request as the body of a POST.
+func encode(t *testing.T, req *gcnode.Request) string {
+	t.Helper()
+	var body bytes.Buffer
+	require.NoError(t, wire.NewWriter(&body).WriteRequest(req))
+	return body.String()
+}
+
+// post sends a body.
+func post(t *testing.T, url, body string) *http.Response {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Content-Type", contentType)
+	return do(t, req)
+}
+
+// do sends a request over a connection of its own.
+func do(t *testing.T, req *http.Request) *http.Response {
+	t.Helper()
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
+	return resp
+}
