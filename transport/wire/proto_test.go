@@ -1,0 +1,133 @@
+package wire_test
+
+import (
+	"errors"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire/peerpb"
+)
+
+// The conversions between core's types and the generated ones, with which the
+// hand-written code is compared.
+
+func requestToProto(r *gcnode.Request) *peerpb.Request {
+	out := &peerpb.Request{
+		Op: peerpb.Op(r.Op), ListHash: r.ListHash, Group: []byte(r.Group), Keys: toBytes(r.Keys),
+		TimeoutNanos: int64(r.Timeout), HeartbeatNanos: int64(r.Heartbeat),
+	}
+	if r.From != (gcnode.Sender{}) {
+		out.From = &peerpb.Sender{Id: []byte(r.From.ID), Incarnation: r.From.Incarnation}
+	}
+	for _, removal := range r.Removals {
+		m := &peerpb.Removal{Group: []byte(removal.Group), Keys: toBytes(removal.Keys)}
+		if removal.ID != (gcnode.RemovalID{}) {
+			m.Id = idToProto(removal.ID)
+		}
+		if s := removal.Stamp; s != (gcnode.Stamp{}) {
+			m.Stamp = &peerpb.Stamp{Time: uint64(s.Time), Node: []byte(s.Node), Incarnation: s.Incarnation}
+		}
+		out.Removals = append(out.Removals, m)
+	}
+	for _, id := range r.Finished {
+		out.Finished = append(out.Finished, idToProto(id))
+	}
+	return out
+}
+
+func idToProto(id gcnode.RemovalID) *peerpb.RemovalID {
+	return &peerpb.RemovalID{Sender: []byte(id.Sender), Incarnation: id.Incarnation, Seq: id.Seq}
+}
+
+func toBytes(keys []string) [][]byte {
+	var out [][]byte
+	for _, key := range keys {
+		out = append(out, []byte(key))
+	}
+	return out
+}
+
+func requestFromProto(m *peerpb.Request) *gcnode.Request {
+	out := &gcnode.Request{
+		Op:       gcnode.Op(m.GetOp()),
+		From:     gcnode.Sender{ID: string(m.GetFrom().GetId()), Incarnation: m.GetFrom().GetIncarnation()},
+		ListHash: m.GetListHash(), Group: string(m.GetGroup()), Keys: toStrings(m.GetKeys()),
+		Timeout: time.Duration(m.GetTimeoutNanos()), Heartbeat: time.Duration(m.GetHeartbeatNanos()),
+	}
+	for _, removal := range m.GetRemovals() {
+		s := removal.GetStamp()
+		out.Removals = append(out.Removals, gcnode.Removal{
+			ID:    idFromProto(removal.GetId()),
+			Stamp: gcnode.Stamp{Time: int64(s.GetTime()), Node: string(s.GetNode()), Incarnation: s.GetIncarnation()},
+			Group: string(removal.GetGroup()), Keys: toStrings(removal.GetKeys()),
+		})
+	}
+	for _, id := range m.GetFinished() {
+		out.Finished = append(out.Finished, idFromProto(id))
+	}
+	return out
+}
+
+func idFromProto(m *peerpb.RemovalID) gcnode.RemovalID {
+	return gcnode.RemovalID{Sender: string(m.GetSender()), Incarnation: m.GetIncarnation(), Seq: m.GetSeq()}
+}
+
+func toStrings(keys [][]byte) []string {
+	var out []string
+	for _, key := range keys {
+		out = append(out, string(key))
+	}
+	return out
+}
+
+// replyToProto is the frame of a reply whose value travels in one piece.
+func replyToProto(r gcnode.Reply) *peerpb.Frame {
+	out := &peerpb.Reply{
+		Key: uint32(r.Key), Pending: r.Pending, KeepNanos: int64(r.Keep), Source: peerpb.Source(r.Source),
+		ListHash: r.ListHash, Value: r.Value.Bytes(),
+	}
+	if r.Err != nil {
+		out.Error = errorToProto(r.Err)
+	}
+	if r.Ack != nil {
+		out.Ack = &peerpb.Ack{Incarnation: r.Ack.Incarnation}
+		for _, p := range r.Ack.Members {
+			out.Ack.Members = append(out.Ack.Members, &peerpb.Peer{Id: []byte(p.ID), Addr: []byte(p.Addr), Weight: uint32(p.Weight)})
+		}
+	}
+	return &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: out}}
+}
+
+func errorToProto(e *gcnode.Error) *peerpb.Error {
+	out := &peerpb.Error{Kind: peerpb.Kind(e.Kind), RetryAfterNanos: int64(e.RetryAfter)}
+	if e.Err != nil {
+		out.Message = e.Err.Error()
+	}
+	return out
+}
+
+func replyFromProto(m *peerpb.Reply) gcnode.Reply {
+	out := gcnode.Reply{
+		Key: int(m.GetKey()), Pending: m.GetPending(), Keep: gcnode.Lifetime(m.GetKeepNanos()),
+		ListHash: m.GetListHash(), Value: gcnode.BytesValue(m.GetValue()),
+	}
+	if _, known := peerpb.Source_name[int32(m.GetSource())]; known {
+		out.Source = gcnode.Source(m.GetSource())
+	}
+	if e := m.GetError(); e != nil {
+		out.Err = &gcnode.Error{RetryAfter: time.Duration(e.GetRetryAfterNanos())}
+		if _, known := peerpb.Kind_name[int32(e.GetKind())]; known {
+			out.Err.Kind = gcnode.Kind(e.GetKind())
+		}
+		if e.GetMessage() != "" {
+			out.Err.Err = errors.New(e.GetMessage())
+		}
+	}
+	if a := m.GetAck(); a != nil {
+		out.Ack = &gcnode.Ack{Incarnation: a.GetIncarnation()}
+		for _, p := range a.GetMembers() {
+			out.Ack.Members = append(out.Ack.Members, gcnode.Peer{ID: string(p.GetId()), Addr: string(p.GetAddr()), Weight: uint16(p.GetWeight())})
+		}
+	}
+	return out
+}

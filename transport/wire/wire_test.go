@@ -1,0 +1,329 @@
+package wire_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
+	"google.golang.org/protobuf/encoding/protowire"
+	"google.golang.org/protobuf/proto"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+	"github.com/gcnode/gcnode/transport/wire/peerpb"
+)
+
+// delimited is what the generated code makes of messages.
+func delimited[M proto.Message](t *testing.T, messages ...M) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	for _, m := range messages {
+		data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+		require.NoError(t, err)
+		b.Write(protowire.AppendBytes(nil, data))
+	}
+	return b.Bytes()
+}
+
+// TestSameAsGenerated compares with the generated code, byte for byte.
+func TestSameAsGenerated(t *testing.T) {
+	for name, req := range sampleRequests() {
+		require.Equal(t, delimited(t, requestToProto(req)), encodeRequest(t, req), name)
+	}
+	end := &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{}}}
+	for name, replies := range sampleReplies() {
+		var frames []*peerpb.Frame
+		for _, r := range replies {
+			frames = append(frames, replyToProto(r))
+		}
+		require.Equal(t, delimited(t, append(frames, end)...), encodeReplies(t, replies, nil), name)
+	}
+	failure := &gcnode.Error{Kind: gcnode.KindTimeout, Err: errors.New("late")}
+	end = &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{Error: errorToProto(failure)}}}
+	require.Equal(t, delimited(t, end), encodeReplies(t, nil, failure))
+}
+
+func TestValuesInPieces(t *testing.T) {
+	random := make([]byte, 1<<20)
+	rng := rand.New(rand.NewPCG(1, 2))
+	for i := range random {
+		random[i] = byte(rng.Uint32())
+	}
+	for _, size := range []int{0, 1, 4 << 10, 4<<10 + 1, wire.PieceBytes, wire.PieceBytes + 1, 2 * wire.PieceBytes, 1<<20 - 1} {
+		t.Run(fmt.Sprint(size), func(t *testing.T) {
+			want := gcnode.BytesValue(random[:size])
+			data := encodeReplies(t, []gcnode.Reply{{Value: want}, {Key: 1}}, nil)
+			for _, r := range []io.Reader{bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data)), iotest.DataErrReader(bytes.NewReader(data))} {
+				got, err := readReplies(wire.NewReader(r))
+				require.ErrorIs(t, err, io.EOF)
+				require.Len(t, got, 2)
+				require.True(t, got[0].Value == want)
+			}
+			frames := 0
+			for in := bytes.NewReader(data); ; frames++ {
+				var f peerpb.Frame
+				err := protodelim.UnmarshalFrom(in, &f)
+				if errors.Is(err, io.EOF) {
+					break
+				}
+				require.NoError(t, err)
+				require.LessOrEqual(t, len(f.GetReply().GetValue())+len(f.GetPiece().GetData()), wire.PieceBytes)
+			}
+			require.Equal(t, max(1, (size+wire.PieceBytes-1)/wire.PieceBytes)+2, frames)
+		})
+	}
+}
+
+// TestTruncated cuts streams at every place.
+func TestTruncated(t *testing.T) {
+	for name, req := range sampleRequests() {
+		data := encodeRequest(t, req)
+		for n := range data {
+			_, err := wire.NewReader(bytes.NewReader(data[:n])).ReadRequest()
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s after %d bytes", name, n)
+		}
+	}
+	for name, replies := range sampleReplies() {
+		data := encodeReplies(t, replies, nil)
+		for n := range data {
+			_, err := readReplies(wire.NewReader(bytes.NewReader(data[:n])))
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF, "%s after %d bytes", name, n)
+		}
+	}
+}
+
+func TestUnknownFieldsAreTolerated(t *testing.T) {
+	unknown := protowire.AppendTag(nil, 1000, protowire.BytesType)
+	unknown = protowire.AppendString(unknown, "from the future")
+	unknown = protowire.AppendVarint(protowire.AppendTag(unknown, 1001, protowire.VarintType), 1)
+	for name, req := range sampleRequests() {
+		msg, err := wire.AppendRequest(nil, req)
+		require.NoError(t, err)
+		got, err := wire.DecodeRequest(append(msg, unknown...))
+		require.NoError(t, err)
+		require.Equal(t, req, got, name)
+	}
+	newer := protowire.AppendBytes(nil, unknown)
+	data := append(newer, encodeReplies(t, []gcnode.Reply{{Key: 1}}, nil)...)
+	got, err := readReplies(wire.NewReader(bytes.NewReader(data)))
+	require.ErrorIs(t, err, io.EOF)
+	require.Equal(t, []gcnode.Reply{{Key: 1}}, got, "a frame of an unknown kind is skipped")
+}
+
+func TestUnknownNumbers(t *testing.T) {
+	for _, op := range []peerpb.Op{0, 4, 99, 256 + 1, -1} {
+		_, err := wire.NewReader(bytes.NewReader(delimited(t, &peerpb.Request{Op: op}))).ReadRequest()
+		require.ErrorIs(t, err, gcnode.ErrUnsupported, "operation %d", op)
+	}
+	frame := &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{Source: 99, Error: &peerpb.Error{Kind: 12, Message: "m"}}}}
+	got, err := wire.NewReader(bytes.NewReader(delimited(t, frame))).ReadReply()
+	require.NoError(t, err)
+	require.Equal(t, gcnode.Reply{Err: &gcnode.Error{Kind: gcnode.KindInternal, Err: errors.New("m")}}, got)
+}
+
+// many are n keys.
+func many(n int) []string { return make([]string, n) }
+
+func TestRequestLimits(t *testing.T) {
+	long := strings.Repeat("x", gcnode.MaxIDBytes+1)
+	longKey := []string{strings.Repeat("k", gcnode.MaxKeyBytes+1)}
+	heavy := strings.Split(strings.Repeat(strings.Repeat("k", gcnode.MaxKeyBytes)+" ", 17), " ")
+	tests := map[string]gcnode.Request{
+		"the sender's ID":                 {From: gcnode.Sender{ID: long}},
+		"the group's name":                {Group: long},
+		"one of the keys has 65537 bytes": {Keys: longKey},
+		"more than 10000 keys":            {Keys: many(gcnode.MaxBatchKeys + 1)},
+		"more than 1048576 bytes":         {Keys: heavy},
+		"a removal's sender":              {Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: long}}}},
+		"a stamp's node":                  {Removals: []gcnode.Removal{{Stamp: gcnode.Stamp{Node: long}}}},
+		"the name of a removal's group":   {Removals: []gcnode.Removal{{Group: long}}},
+		"one of the keys to remove":       {Removals: []gcnode.Removal{{Keys: longKey}}},
+		"more than 10000 keys to remove":  {Removals: []gcnode.Removal{{Keys: many(gcnode.MaxBatchKeys)}, {Keys: many(1)}}},
+		"more than 10000 removals":        {Removals: make([]gcnode.Removal, wire.MaxRemovals+1)},
+		"a finished removal's sender":     {Finished: []gcnode.RemovalID{{Sender: long}}},
+		"more than 10000 finished":        {Finished: make([]gcnode.RemovalID, wire.MaxRemovals+1)},
+	}
+	for says, req := range tests {
+		t.Run(says, func(t *testing.T) {
+			req.Op = gcnode.OpFetch
+			var b bytes.Buffer
+			err := wire.NewWriter(&b).WriteRequest(&req)
+			require.ErrorIs(t, err, gcnode.ErrTooLarge)
+			require.ErrorContains(t, err, says)
+			require.Zero(t, b.Len(), "something was written")
+			_, err = wire.NewReader(bytes.NewReader(delimited(t, requestToProto(&req)))).ReadRequest()
+			require.ErrorIs(t, err, gcnode.ErrTooLarge)
+			if says != "a removal's sender" && says != "a finished removal's sender" {
+				require.ErrorContains(t, err, says)
+			}
+		})
+	}
+	fits := &gcnode.Request{
+		Op: gcnode.OpFetch, Group: long[1:], Keys: heavy[:16],
+		Removals: []gcnode.Removal{{Keys: many(gcnode.MaxBatchKeys)}},
+	}
+	got, err := wire.NewReader(bytes.NewReader(encodeRequest(t, fits))).ReadRequest()
+	require.NoError(t, err)
+	require.Equal(t, fits, got)
+}
+
+func TestRequestOverFrame(t *testing.T) {
+	id := gcnode.RemovalID{Sender: strings.Repeat("s", gcnode.MaxIDBytes), Seq: 1}
+	req := &gcnode.Request{Op: gcnode.OpFetch, Removals: make([]gcnode.Removal, wire.MaxRemovals)}
+	for i := range req.Removals {
+		req.Removals[i] = gcnode.Removal{ID: id, Group: id.Sender}
+	}
+	_, err := wire.AppendRequest(nil, req)
+	require.ErrorIs(t, err, gcnode.ErrTooLarge)
+	require.ErrorContains(t, err, "send fewer keys at once")
+}
+
+func TestReplyLimits(t *testing.T) {
+	tests := map[string]gcnode.Reply{
+		"a reply to key -1":          {Key: -1},
+		"a reply to key 10000":       {Key: gcnode.MaxBatchKeys},
+		"the value has 67108865":     {Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))},
+		"more than 8192 members":     {Ack: &gcnode.Ack{Members: make([]gcnode.Peer, wire.MaxMembers+1)}},
+		"a member's ID has":          {Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: strings.Repeat("i", 257)}}}},
+		"the address of member \"\"": {Ack: &gcnode.Ack{Members: []gcnode.Peer{{Addr: strings.Repeat("a", wire.MaxAddrBytes+1)}}}},
+	}
+	for says, r := range tests {
+		var b bytes.Buffer
+		w := wire.NewWriter(&b)
+		err := w.WriteReply(r)
+		require.ErrorIs(t, err, gcnode.ErrTooLarge)
+		require.ErrorContains(t, err, says)
+		require.Zero(t, b.Len(), "something was written")
+		require.NoError(t, w.WriteEnd(nil), "the stream can be used further")
+		if r.Value.Len() == 0 {
+			_, err = wire.NewReader(bytes.NewReader(delimited(t, replyToProto(r)))).ReadReply()
+			require.Error(t, err, says)
+		}
+	}
+	members := make([]gcnode.Peer, wire.MaxMembers)
+	for i := range members {
+		members[i].Addr = strings.Repeat("a", wire.MaxAddrBytes)
+	}
+	err := wire.NewWriter(io.Discard).WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: members}})
+	require.ErrorContains(t, err, "beside its value")
+}
+
+func TestErrorTextIsCut(t *testing.T) {
+	text := strings.Repeat("é\xff", wire.MaxMessageBytes)
+	data := encodeReplies(t, []gcnode.Reply{{Err: &gcnode.Error{Kind: gcnode.KindTransient, Err: errors.New(text)}}}, nil)
+	got, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
+	require.NoError(t, err)
+	sent := strings.Repeat("é\uFFFD", wire.MaxMessageBytes)
+	require.Equal(t, sent[:wire.MaxMessageBytes-1], got.Err.Err.Error())
+
+	longer := delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{Error: &peerpb.Error{Message: sent}}}})
+	got, err = wire.NewReader(bytes.NewReader(longer)).ReadReply()
+	require.NoError(t, err)
+	require.Equal(t, sent[:wire.MaxMessageBytes-1], got.Err.Err.Error())
+}
+
+func TestMalformedAnswers(t *testing.T) {
+	reply := func(r *peerpb.Reply) *peerpb.Frame { return &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: r}} }
+	piece := func(data string) *peerpb.Frame {
+		return &peerpb.Frame{Kind: &peerpb.Frame_Piece{Piece: &peerpb.Piece{Data: []byte(data)}}}
+	}
+	first := reply(&peerpb.Reply{ValueBytes: 5, Value: []byte("ab")})
+	tests := map[string][]*peerpb.Frame{
+		"without its beginning":        {piece("x")},
+		"3 of the 5 bytes of a value":  {first, reply(&peerpb.Reply{})},
+		"1 of the 5 bytes":             {first, piece("cd"), piece("")},
+		"has more than that":           {first, piece("cdef")},
+		"the first piece of a value":   {reply(&peerpb.Reply{ValueBytes: 2, Value: []byte("ab")})},
+		"67108865 bytes was announced": {reply(&peerpb.Reply{ValueBytes: gcnode.MaxValueBytes + 1, Value: []byte("ab")})},
+		"the weight 65536 of a member": {reply(&peerpb.Reply{Ack: &peerpb.Ack{Members: []*peerpb.Peer{{Weight: 65536}}}})},
+		"a reply to key":               {reply(&peerpb.Reply{Key: 1<<32 - 1})},
+		"unexpected EOF":               {first, piece("cd")},
+	}
+	for says, frames := range tests {
+		_, err := wire.NewReader(bytes.NewReader(delimited(t, frames...))).ReadReply()
+		require.ErrorContains(t, err, says)
+	}
+	both := delimited(t, first)[1:]
+	both = append(both, delimited(t, piece("x"))[1:]...)
+	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, both))).ReadReply()
+	require.ErrorContains(t, err, "two kinds of content")
+	require.ErrorIs(t, err, wire.ErrMalformed)
+}
+
+// TestAnnouncementsCostNothing announces much and sends little.
+func TestAnnouncementsCostNothing(t *testing.T) {
+	frame := protowire.AppendVarint(nil, wire.MaxFrameBytes)
+	value := delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{ValueBytes: gcnode.MaxValueBytes, Value: []byte("a")}}})
+	for name, data := range map[string][]byte{"frame": frame, "value": value} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<10), name)
+	}
+}
+
+// TestManySmallThings has frames within the size limit with more in them than
+// is allowed.
+func TestManySmallThings(t *testing.T) {
+	ack := protowire.AppendTag(nil, 7, protowire.BytesType)
+	ack = protowire.AppendBytes(ack, bytes.Repeat([]byte{2<<3 | 2, 0}, 1<<20))
+	reply := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), ack)
+	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, reply))).ReadReply()
+	require.ErrorContains(t, err, "more than 8192 members")
+
+	var before, after runtime.MemStats
+	for _, field := range []byte{5<<3 | 2, 6<<3 | 2, 7<<3 | 2} {
+		msg := bytes.Repeat([]byte{field, 0}, 2<<20)
+		runtime.ReadMemStats(&before)
+		_, err := wire.DecodeRequest(msg)
+		runtime.ReadMemStats(&after)
+		require.ErrorIs(t, err, gcnode.ErrTooLarge)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(8<<20), "field %d", field>>3)
+	}
+}
+
+// brokenWriter fails after n writes.
+type brokenWriter struct{ n, calls int }
+
+func (w *brokenWriter) Write(b []byte) (int, error) {
+	if w.calls++; w.calls > w.n {
+		return 0, io.ErrClosedPipe
+	}
+	return len(b), nil
+}
+
+func TestWriterStopsAfterAnError(t *testing.T) {
+	large := gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("x", wire.PieceBytes+1))}
+	for n := range 3 {
+		out := &brokenWriter{n: n}
+		w := wire.NewWriter(out)
+		require.ErrorIs(t, w.WriteReply(large), io.ErrClosedPipe)
+		require.ErrorIs(t, w.WriteEnd(nil), io.ErrClosedPipe)
+		require.Equal(t, n+1, out.calls, "something was written after the error")
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	a := wire.NewAnswers(&gcnode.Request{Op: gcnode.OpFetch, Keys: many(3)})
+	require.NoError(t, a.Add(gcnode.Reply{Key: 1}))
+	require.NoError(t, a.Add(gcnode.Reply{Key: 1, Pending: true}))
+	require.ErrorContains(t, a.Add(gcnode.Reply{Key: 1}), "a second reply to key 1")
+	require.ErrorIs(t, a.Add(gcnode.Reply{Key: 3}), wire.ErrMalformed)
+	require.ErrorIs(t, a.Add(gcnode.Reply{Key: -1}), wire.ErrMalformed)
+	require.Equal(t, []int{0, 2}, a.Missing())
+
+	whole := wire.NewAnswers(&gcnode.Request{Op: gcnode.OpRemove})
+	require.Equal(t, []int{0}, whole.Missing())
+	require.NoError(t, whole.Add(gcnode.Reply{Ack: &gcnode.Ack{}}))
+	require.Empty(t, whole.Missing())
+}
