@@ -25,15 +25,49 @@ import (
 
 // Build compiles the package in a directory as docs/writing-getters.md says,
 // and returns the module.
-func Build(ctx context.Context, dir, scratch string) ([]byte, error) {
+func Build(ctx context.Context, dir string) (module []byte, err error) {
+	scratch, err := os.MkdirTemp("", "guest")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
+	if err := touchSources(ctx, dir); err != nil {
+		return nil, err
+	}
 	out := filepath.Join(scratch, "guest.wasm")
-	cmd := exec.CommandContext(ctx, "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, ".")
-	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
-	if message, err := cmd.CombinedOutput(); err != nil {
-		return nil, fmt.Errorf("build %s: %w: %s", dir, err, message)
+	if _, err := goCommand(ctx, dir, "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", out, "."); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(out)
+}
+
+// touchSources looks at the source files of a guest, so that "go test" takes no
+// result from its cache after one of them has changed.
+func touchSources(ctx context.Context, dir string) error {
+	const files = `{{if not .Standard}}{{$dir := .Dir}}{{range .GoFiles}}{{$dir}}/{{.}}{{"\n"}}{{end}}{{end}}`
+	list, err := goCommand(ctx, dir, "list", "-deps", "-f", files, ".")
+	if err != nil {
+		return err
+	}
+	for name := range strings.FieldsFuncSeq(list, func(r rune) bool { return r == '\n' }) {
+		if _, err := os.Stat(name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// goCommand returns the standard output of a go command for guests.
+func goCommand(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, "go", args...)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "CGO_ENABLED=0")
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("go %s in %s: %w: %s", args[0], dir, err, stderr.String())
+	}
+	return stdout.String(), nil
 }
 
 // Options configure an instance.

@@ -79,7 +79,7 @@ func openInstance(config Config) error {
 
 // get answers one key. The Go runtime collects garbage in goroutines of its
 // own, and an export returns to the node without running them: a guest that
-// never yields grows until it dies. So every call yields once, at its end.
+// never yields can grow until it dies. So every call yields once, at its end.
 //
 //go:wasmexport gcnode_get
 func get(req, keyLen int32) int32 {
