@@ -1,0 +1,126 @@
+// Command compute is a guest whose exports keep a processor busy in the ways
+// real guests do: parsing, sorting, hashing, copying, recursion and closures.
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"hash/crc32"
+	"slices"
+	"strings"
+)
+
+func main() {}
+
+// hash returns the checksum of a hash chain of n rounds.
+//
+//go:wasmexport hash
+func hash(n int32) int64 {
+	sum := sha256.Sum256([]byte("seed"))
+	for range n {
+		sum = sha256.Sum256(sum[:])
+	}
+	return int64(crc32.ChecksumIEEE(sum[:]))
+}
+
+// document is what parse reads and writes.
+type document struct {
+	Name  string
+	Tags  []string
+	Inner *document
+	Score map[string]float64
+}
+
+// parse returns the length of a document of n levels after it was written and
+// read n times.
+//
+//go:wasmexport parse
+func parse(n int32) int64 {
+	var doc *document
+	for i := range n {
+		doc = &document{
+			Name:  strings.Repeat("x", int(i)),
+			Tags:  []string{"a", "b"},
+			Inner: doc,
+			Score: map[string]float64{"s": float64(i) / 3},
+		}
+	}
+	total := 0
+	for range n {
+		text, err := json.Marshal(doc)
+		if err != nil {
+			return -1
+		}
+		doc = new(document)
+		if err := json.Unmarshal(text, doc); err != nil {
+			return -2
+		}
+		total += len(text)
+	}
+	return int64(total)
+}
+
+// order returns a value that depends on the order of n sorted numbers.
+//
+//go:wasmexport order
+func order(n int32) int64 {
+	numbers := make([]uint32, n)
+	x := uint32(1)
+	for i := range numbers {
+		x ^= x << 13
+		x ^= x >> 17
+		x ^= x << 5
+		numbers[i] = x
+	}
+	slices.SortFunc(numbers, func(a, b uint32) int { return int(int64(a) - int64(b)) })
+	sum := int64(0)
+	for i, v := range numbers {
+		sum += int64(i) * int64(v)
+	}
+	return sum
+}
+
+// fibonacci calls itself about 1.6^n times.
+//
+//go:wasmexport fibonacci
+func fibonacci(n int32) int64 {
+	if n < 2 {
+		return int64(n)
+	}
+	return fibonacci(n-1) + fibonacci(n-2)
+}
+
+// matrix multiplies two matrices of n by n numbers.
+//
+//go:wasmexport matrix
+func matrix(n int32) int64 {
+	size := int(n)
+	a, b, c := make([]float64, size*size), make([]float64, size*size), make([]float64, size*size)
+	for i := range a {
+		a[i], b[i] = float64(i%7), float64(i%5)
+	}
+	for i := range size {
+		for j := range size {
+			sum := 0.0
+			for k := range size {
+				sum += a[i*size+k] * b[k*size+j]
+			}
+			c[i*size+j] = sum
+		}
+	}
+	total := 0.0
+	for _, v := range c {
+		total += v
+	}
+	return int64(total)
+}
+
+// descend calls itself n times and returns n.
+//
+//go:wasmexport descend
+func descend(n int32) int64 {
+	if n == 0 {
+		return 0
+	}
+	return 1 + descend(n-1)
+}
