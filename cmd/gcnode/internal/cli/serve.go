@@ -101,7 +101,8 @@ func (c *checkCommand) Run(ctx context.Context, console *console) error {
 	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := server.Check(ctx, cfg, newLogger(io.Discard, cfg)); err != nil {
+	cfg.Log.Level = max(cfg.Log.Level, slog.LevelWarn)
+	if err := server.Check(ctx, cfg, newLogger(console.err, cfg)); err != nil {
 		if ctx.Err() != nil {
 			return errors.New("interrupted")
 		}

@@ -1,0 +1,256 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/cli"
+)
+
+// patience is how long tests wait for what happens soon: it only catches hangs.
+const patience = 2 * time.Minute
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"gcnode": func() { os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
+	})
+}
+
+// buildGuest compiles the getter of the tests and returns its path.
+func buildGuest(t *testing.T) string {
+	t.Helper()
+	module := filepath.Join(t.TempDir(), "guest.wasm")
+	build := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", module, ".")
+	build.Dir = filepath.Join("testdata", "guest")
+	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
+	out, err := build.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+	return module
+}
+
+// TestScripts runs testdata/script with real processes.
+func TestScripts(t *testing.T) {
+	guest := buildGuest(t)
+	compiled := filepath.Join(t.TempDir(), "compiled")
+	testscript.Run(t, testscript.Params{
+		Dir:                 filepath.Join("testdata", "script"),
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("GUEST", guest)
+			env.Setenv("COMPILED", compiled)
+			env.Setenv("NO_COLOR", "1")
+			return os.MkdirAll(filepath.Join(env.WorkDir, ".tmp"), 0o700)
+		},
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"addr":      cmdAddr,
+			"occupy":    cmdOccupy,
+			"origin":    cmdOrigin,
+			"await":     cmdAwait,
+			"refused":   cmdRefused,
+			"terminate": cmdTerminate,
+			"exits":     cmdExits,
+			"expand":    cmdExpand,
+			"empty":     cmdEmpty,
+		},
+	})
+}
+
+// cmdAddr sets variables to addresses that nobody listens on: addr NAME...
+func cmdAddr(ts *testscript.TestScript, _ bool, names []string) {
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		ts.Check(err)
+		defer l.Close()
+		ts.Setenv(name, l.Addr().String())
+	}
+}
+
+// cmdOccupy sets a variable to an address that somebody listens on: occupy NAME.
+func cmdOccupy(ts *testscript.TestScript, _ bool, args []string) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Defer(func() { l.Close() })
+	ts.Setenv(args[0], l.Addr().String())
+}
+
+// cmdOrigin starts a file server of one directory: origin NAME DIR. What is
+// asked of /held/ waits until the directory has a file called release.
+func cmdOrigin(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[1])
+	files := http.FileServer(http.Dir(dir))
+	asked := make(chan struct{})
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/asked":
+			select {
+			case <-asked:
+			default:
+				w.WriteHeader(http.StatusNotFound)
+			}
+			return
+		case "/held/":
+			once.Do(func() { close(asked) })
+			until(r.Context(), func() bool {
+				_, err := os.Stat(filepath.Join(dir, "release"))
+				return err == nil
+			})
+		}
+		files.ServeHTTP(w, r)
+	}))
+	ts.Defer(server.Close)
+	ts.Setenv(args[0], server.URL)
+}
+
+// until polls a condition and reports whether it came to hold.
+func until(ctx context.Context, holds func() bool) bool {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	ticker := time.NewTicker(5 * time.Millisecond)
+	defer ticker.Stop()
+	for !holds() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return false
+		}
+	}
+	return true
+}
+
+// cmdAwait waits until a URL answers with a status, and a body that matches:
+// await STATUS URL [REGEXP].
+func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	want := regexp.MustCompile("")
+	if len(args) > 2 {
+		want = regexp.MustCompile("(?m)" + args[2])
+	}
+	last := "nobody answered"
+	ok := until(context.Background(), func() bool {
+		resp, err := http.Get(args[1])
+		if err != nil {
+			return false
+		}
+		defer resp.Body.Close()
+		body, err := io.ReadAll(resp.Body)
+		last = fmt.Sprintf("%s %s", resp.Status, body)
+		return err == nil && resp.StatusCode == status && want.Match(body)
+	})
+	if !ok {
+		ts.Fatalf("%s never answered %s %s, the last answer was: %s", args[1], args[0], want, last)
+	}
+}
+
+// cmdRefused waits until nobody listens on addresses any more: refused ADDR...
+func cmdRefused(ts *testscript.TestScript, _ bool, addresses []string) {
+	for _, address := range addresses {
+		ok := until(context.Background(), func() bool {
+			conn, err := net.Dial("tcp", address)
+			if err == nil {
+				conn.Close()
+			}
+			return errors.Is(err, syscall.ECONNREFUSED)
+		})
+		if !ok {
+			ts.Fatalf("somebody listens on %s", address)
+		}
+	}
+}
+
+// cmdTerminate sends SIGTERM to a command in the background: terminate INDEX.
+func cmdTerminate(ts *testscript.TestScript, _ bool, args []string) {
+	index, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	ts.Check(ts.BackgroundCmds()[index].Process.Signal(syscall.SIGTERM))
+}
+
+// cmdExits runs a command and compares its exit status: exits STATUS COMMAND...
+func cmdExits(ts *testscript.TestScript, _ bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	status := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		status = exit.ExitCode()
+	} else if err != nil {
+		ts.Fatalf("%s: %v", args[1], err)
+	}
+	if got := strconv.Itoa(status); got != args[0] {
+		ts.Fatalf("%s exits with status %s, want %s", strings.Join(args[1:], " "), got, args[0])
+	}
+}
+
+// cmdExpand replaces variables in files: expand FILE...
+func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
+	for _, file := range files {
+		text := os.Expand(ts.ReadFile(file), ts.Getenv)
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
+	}
+}
+
+// cmdEmpty looks that directories hold nothing: empty DIR...
+func cmdEmpty(ts *testscript.TestScript, neg bool, dirs []string) {
+	for _, dir := range dirs {
+		entries, err := os.ReadDir(ts.MkAbs(dir))
+		ts.Check(err)
+		if neg != (len(entries) > 0) {
+			ts.Fatalf("%s holds %v", dir, entries)
+		}
+	}
+}
+
+// TestServeLeavesNothingBehind runs a node in this process.
+func TestServeLeavesNothingBehind(t *testing.T) {
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	dir := t.TempDir()
+	path := filepath.Join(dir, "node.yaml")
+	admin := freeAddress(t)
+	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil,
+		"listen: {api: \"127.0.0.1:0\", admin: %q, peers: \"127.0.0.1:0\"}\ngroups: {g: {plugin: {module: %q, allow_fetch: [http://127.0.0.1:1]}}}\n",
+		admin, buildGuest(t)), 0o600))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	status := make(chan int, 1)
+	go func() { status <- cli.Run(ctx, []string{"serve", "--config", path}, io.Discard, io.Discard) }()
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	require.True(t, until(ctx, func() bool {
+		resp, err := client.Get("http://" + admin + "/readyz")
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		return resp.StatusCode == http.StatusOK
+	}))
+	cancel()
+	assert.Zero(t, <-status)
+}
+
+// freeAddress is an address that nobody listens on.
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	return l.Addr().String()
+}

@@ -1,0 +1,7 @@
+module example.com/guest
+
+go 1.26.0
+
+require github.com/gcnode/gcnode/plugins/sdk/go v0.0.0
+
+replace github.com/gcnode/gcnode/plugins/sdk/go => ../../../../../../plugins/sdk/go
