@@ -38,33 +38,29 @@ type Factory func(t *testing.T, h gcnode.Handler) Endpoint
 // cause; what it is about is known to the receiver.
 func Run(t *testing.T, serve Factory) {
 	t.Helper()
-	cases := []struct {
-		name string
-		run  func(t *testing.T, serve Factory)
-	}{
-		{"Keys", testKeys},
-		{"Groups", testGroups},
-		{"RequestFields", testRequestFields},
-		{"ReplyFields", testReplyFields},
-		{"Values", testValues},
-		{"Errors", testErrors},
-		{"UnknownOp", testUnknownOp},
-		{"NoReply", testNoReply},
-		{"RepliesWhenReady", testRepliesWhenReady},
-		{"Pending", testPending},
-		{"Cancel", testCancel},
-		{"Deadline", testDeadline},
-		{"EndedBefore", testEndedBefore},
-		{"ManyAtOnce", testManyAtOnce},
-		{"HandlerFails", testHandlerFails},
-		{"HandlerPanics", testHandlerPanics},
-		{"Absent", testAbsent},
-		{"ReceiverStops", testReceiverStops},
-	}
-	for _, c := range cases {
-		t.Run(c.name, func(t *testing.T) { c.run(t, serve) })
-	}
+	k := kit{serve}
+	t.Run("Keys", k.testKeys)
+	t.Run("Groups", k.testGroups)
+	t.Run("RequestFields", k.testRequestFields)
+	t.Run("ReplyFields", k.testReplyFields)
+	t.Run("Values", k.testValues)
+	t.Run("Errors", k.testErrors)
+	t.Run("UnknownOp", k.testUnknownOp)
+	t.Run("NoReply", k.testNoReply)
+	t.Run("RepliesWhenReady", k.testRepliesWhenReady)
+	t.Run("Pending", k.testPending)
+	t.Run("Cancel", k.testCancel)
+	t.Run("Deadline", k.testDeadline)
+	t.Run("EndedBefore", k.testEndedBefore)
+	t.Run("ManyAtOnce", k.testManyAtOnce)
+	t.Run("HandlerFails", k.testHandlerFails)
+	t.Run("HandlerPanics", k.testHandlerPanics)
+	t.Run("Absent", k.testAbsent)
+	t.Run("ReceiverStops", k.testReceiverStops)
 }
+
+// kit is the cases for one transport.
+type kit struct{ serve Factory }
 
 // handlerFunc is a function that is a [gcnode.Handler].
 type handlerFunc func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error

@@ -21,8 +21,8 @@ func nasty() []string {
 	}
 }
 
-func testKeys(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(echo))
+func (k kit) testKeys(t *testing.T) {
+	e := k.serve(t, handlerFunc(echo))
 	keys := append(nasty(), strings.Repeat("k\x00", gcnode.MaxKeyBytes/2))
 	for _, batch := range append([][]string{keys}, single(keys)...) {
 		got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: batch})
@@ -46,8 +46,8 @@ func single(keys []string) [][]string {
 	return batches
 }
 
-func testGroups(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+func (k kit) testGroups(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 		return w.WriteReply(gcnode.Reply{Value: gcnode.StringValue(req.Group)})
 	}))
 	for _, group := range append(nasty(), strings.Repeat("/", gcnode.MaxIDBytes)) {
@@ -83,9 +83,9 @@ func requests() []*gcnode.Request {
 	}
 }
 
-func testRequestFields(t *testing.T, serve Factory) {
+func (k kit) testRequestFields(t *testing.T) {
 	arrived := make(chan *gcnode.Request, 1)
-	e := serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, _ gcnode.ReplyWriter) error {
+	e := k.serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, _ gcnode.ReplyWriter) error {
 		arrived <- req
 		return nil
 	}))
@@ -97,7 +97,7 @@ func testRequestFields(t *testing.T, serve Factory) {
 	}
 }
 
-func testReplyFields(t *testing.T, serve Factory) {
+func (k kit) testReplyFields(t *testing.T) {
 	replies := []gcnode.Reply{
 		{Key: 1, Keep: gcnode.Forever, Source: gcnode.SourceHit, ListHash: math.MaxUint64, Value: gcnode.StringValue("v")},
 		{Key: 0, Keep: gcnode.NoStore, Source: gcnode.SourceLoaded, ListHash: 1, Value: gcnode.StringValue("\x00\xff")},
@@ -108,7 +108,7 @@ func testReplyFields(t *testing.T, serve Factory) {
 		{Key: 4, Ack: &gcnode.Ack{}},
 		{Key: 5},
 	}
-	e := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		for _, r := range replies {
 			if err := w.WriteReply(r); err != nil {
 				return err
@@ -121,18 +121,23 @@ func testReplyFields(t *testing.T, serve Factory) {
 		t.Fatalf("%d replies arrived, want %d", len(got), len(replies))
 	}
 	for i, want := range replies {
-		if !reflect.DeepEqual(got[i], want) {
-			t.Errorf("reply %d arrived as\n%+v, want\n%+v", i, got[i], want)
+		r := got[i]
+		if want.Err != nil {
+			checkError(t, r.Err, want.Err)
+			r.Err, want.Err = nil, nil
+		}
+		if !reflect.DeepEqual(r, want) { //nolint:govet // the errors are compared above
+			t.Errorf("reply %d arrived as\n%+v, want\n%+v", i, r, want)
 		}
 	}
 }
 
-func testValues(t *testing.T, serve Factory) {
+func (k kit) testValues(t *testing.T) {
 	pattern := strings.Repeat("0123456789abcdef\x00\xff", gcnode.MaxValueBytes/18+1)
 	for _, size := range []int{0, 1, 64 << 10, 1 << 20, 1<<20 + 1, gcnode.MaxValueBytes} {
 		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			want := pattern[:size]
-			e := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+			e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 				if err := w.WriteReply(gcnode.Reply{Key: 1, Value: gcnode.StringValue(want)}); err != nil {
 					return err
 				}
@@ -167,7 +172,7 @@ func checkError(t *testing.T, got, sent *gcnode.Error) {
 	}
 }
 
-func testErrors(t *testing.T, serve Factory) {
+func (k kit) testErrors(t *testing.T) {
 	var sent []*gcnode.Error
 	for kind := gcnode.KindInternal; kind <= gcnode.KindDraining; kind++ {
 		sent = append(sent,
@@ -175,7 +180,7 @@ func testErrors(t *testing.T, serve Factory) {
 			&gcnode.Error{Kind: kind, RetryAfter: 3 * time.Second, Err: errors.New("table \"users\" is locked, naïvely")},
 			&gcnode.Error{Kind: kind, Op: gcnode.OpFetch, Group: "g", Key: "k", RetryAfter: time.Nanosecond, Err: errors.New("x")})
 	}
-	e := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		for i, err := range sent {
 			if err := w.WriteReply(gcnode.Reply{Key: i, Err: err}); err != nil {
 				return err
@@ -197,8 +202,8 @@ func testErrors(t *testing.T, serve Factory) {
 
 // testUnknownOp expects an answer of the kind unsupported, whether the
 // transport or the handler gives it.
-func testUnknownOp(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+func (k kit) testUnknownOp(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 		for i := range req.Keys {
 			if err := w.WriteReply(gcnode.Reply{Key: i, Err: &gcnode.Error{Kind: gcnode.KindUnsupported}}); err != nil {
 				return err
@@ -217,8 +222,8 @@ func testUnknownOp(t *testing.T, serve Factory) {
 	}
 }
 
-func testNoReply(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(func(context.Context, *gcnode.Request, gcnode.ReplyWriter) error { return nil }))
+func (k kit) testNoReply(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(context.Context, *gcnode.Request, gcnode.ReplyWriter) error { return nil }))
 	if got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpFinish}); len(got) != 0 {
 		t.Errorf("replies arrived that nobody sent: %+v", got)
 	}

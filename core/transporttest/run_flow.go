@@ -20,9 +20,9 @@ var errNotHeard = errors.New("the reply has not arrived while the handler was at
 
 // testRepliesWhenReady has a handler that answers its slowest key only once
 // the others have arrived.
-func testRepliesWhenReady(t *testing.T, serve Factory) {
+func (k kit) testRepliesWhenReady(t *testing.T) {
 	arrived := newSignal()
-	e := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		for _, key := range []int{2, 0} {
 			if err := w.WriteReply(gcnode.Reply{Key: key, Value: gcnode.StringValue(strconv.Itoa(key))}); err != nil {
 				return err
@@ -50,10 +50,10 @@ func testRepliesWhenReady(t *testing.T, serve Factory) {
 	}
 }
 
-func testPending(t *testing.T, serve Factory) {
+func (k kit) testPending(t *testing.T) {
 	const beats = 3
 	heard := make(chan struct{})
-	e := serve(t, handlerFunc(func(ctx context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+	e := k.serve(t, handlerFunc(func(ctx context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		for range beats {
 			if err := w.WriteReply(gcnode.Reply{Pending: true}); err != nil {
 				return err
@@ -98,9 +98,9 @@ func untilGone(started, ended *signal) gcnode.Handler {
 	})
 }
 
-func testCancel(t *testing.T, serve Factory) {
+func (k kit) testCancel(t *testing.T) {
 	started, ended := newSignal(), newSignal()
-	e := serve(t, untilGone(started, ended))
+	e := k.serve(t, untilGone(started, ended))
 	cause := errors.New("nobody wants it any more")
 	ctx, cancel := context.WithCancelCause(patient(t))
 	go func() {
@@ -114,9 +114,9 @@ func testCancel(t *testing.T, serve Factory) {
 	ended.mustWait(t, "the handler's context ends when the caller's does")
 }
 
-func testDeadline(t *testing.T, serve Factory) {
+func (k kit) testDeadline(t *testing.T) {
 	started, ended := newSignal(), newSignal()
-	e := serve(t, untilGone(started, ended))
+	e := k.serve(t, untilGone(started, ended))
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := e.call(ctx, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}})
@@ -128,8 +128,8 @@ func testDeadline(t *testing.T, serve Factory) {
 	}
 }
 
-func testEndedBefore(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(echo))
+func (k kit) testEndedBefore(t *testing.T) {
+	e := k.serve(t, handlerFunc(echo))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	got, err := e.call(ctx, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}})
@@ -138,9 +138,9 @@ func testEndedBefore(t *testing.T, serve Factory) {
 	}
 }
 
-func testManyAtOnce(t *testing.T, serve Factory) {
+func (k kit) testManyAtOnce(t *testing.T) {
 	const calls = 1000
-	e := serve(t, handlerFunc(echo))
+	e := k.serve(t, handlerFunc(echo))
 	ctx := patient(t)
 	failures := make(chan error, calls)
 	var wg sync.WaitGroup
@@ -165,7 +165,7 @@ func testManyAtOnce(t *testing.T, serve Factory) {
 
 // testHandlerFails expects that an error of the handler arrives with its kind,
 // and that what came before it is valid.
-func testHandlerFails(t *testing.T, serve Factory) {
+func (k kit) testHandlerFails(t *testing.T) {
 	tests := []struct {
 		name string
 		err  error
@@ -181,7 +181,7 @@ func testHandlerFails(t *testing.T, serve Factory) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			e := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+			e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 				if err := w.WriteReply(gcnode.Reply{Key: 1, Value: gcnode.StringValue("v")}); err != nil {
 					return err
 				}
@@ -210,11 +210,10 @@ func testHandlerFails(t *testing.T, serve Factory) {
 	}
 }
 
-func testHandlerPanics(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+func (k kit) testHandlerPanics(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 		if req.Group == "panic" {
-			var none []int
-			return fmt.Errorf("unreachable: %d", none[len(req.Keys)])
+			return fmt.Errorf("there is no key %q", req.Keys[len(req.Keys)])
 		}
 		return echo(ctx, req, w)
 	}))
@@ -227,8 +226,8 @@ func testHandlerPanics(t *testing.T, serve Factory) {
 	}
 }
 
-func testAbsent(t *testing.T, serve Factory) {
-	e := serve(t, handlerFunc(echo))
+func (k kit) testAbsent(t *testing.T) {
+	e := k.serve(t, handlerFunc(echo))
 	err := e.Transport.RoundTrip(patient(t), e.Absent, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}},
 		replyFunc(func(gcnode.Reply) error { return nil }))
 	if !errors.Is(err, gcnode.ErrUnreachable) || !strings.Contains(err.Error(), strconv.Quote(e.Absent.ID)) {
@@ -238,9 +237,9 @@ func testAbsent(t *testing.T, serve Factory) {
 
 // testReceiverStops expects that an error of WriteReply ends the exchange on
 // both sides and is returned.
-func testReceiverStops(t *testing.T, serve Factory) {
+func (k kit) testReceiverStops(t *testing.T) {
 	started, ended := newSignal(), newSignal()
-	e := serve(t, untilGone(started, ended))
+	e := k.serve(t, untilGone(started, ended))
 	enough := errors.New("enough")
 	err := e.Transport.RoundTrip(patient(t), e.Peer, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}},
 		replyFunc(func(gcnode.Reply) error { return enough }))

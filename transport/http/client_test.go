@@ -215,22 +215,20 @@ func TestClientReusesConnections(t *testing.T) {
 // TestClientRestartedPeer has a peer that goes away and comes back under the
 // same address.
 func TestClientRestartedPeer(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l := listen(t, "127.0.0.1:0")
 	addr := l.Addr().String()
 	client := newClient(t, httptransport.ClientOptions{})
 	for range 3 {
 		server := &http.Server{Handler: newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}), ReadHeaderTimeout: patience}
 		done := make(chan error, 1)
 		go func() { done <- server.Serve(l) }()
-		_, err = fetch(t.Context(), client, "http://"+addr, "k")
+		_, err := fetch(t.Context(), client, "http://"+addr, "k")
 		require.NoError(t, err)
 		require.NoError(t, server.Close())
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 		_, err = fetch(t.Context(), client, "http://"+addr, "k")
 		require.ErrorIs(t, err, gcnode.ErrUnreachable)
-		l, err = net.Listen("tcp", addr)
-		require.NoError(t, err)
+		l = listen(t, addr)
 	}
 	require.NoError(t, l.Close())
 }

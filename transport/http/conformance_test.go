@@ -1,7 +1,6 @@
 package httptransport_test
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -36,8 +35,7 @@ func newClient(t *testing.T, opts httptransport.ClientOptions) *httptransport.Cl
 // absentAddr is the URL of a port on which nobody listens.
 func absentAddr(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	l := listen(t, "127.0.0.1:0")
 	require.NoError(t, l.Close())
 	return "http://" + l.Addr().String() + "/"
 }
@@ -59,15 +57,18 @@ func TestConformance(t *testing.T) {
 		serve transporttest.Factory
 	}{
 		{"plain", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
 			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
 			return endpoint(t, server, "/", httptransport.ClientOptions{})
 		}},
 		{"under a path", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
 			mux := http.NewServeMux()
 			mux.Handle("/cluster/peers/", newHandler(t, h, httptransport.HandlerOptions{}))
 			return endpoint(t, httptest.NewServer(mux), "/cluster/peers/", httptransport.ClientOptions{})
 		}},
 		{"TLS", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
 			server := httptest.NewTLSServer(newHandler(t, h, httptransport.HandlerOptions{}))
 			client := server.Client()
 			transport, ok := client.Transport.(*http.Transport)
@@ -76,12 +77,15 @@ func TestConformance(t *testing.T) {
 			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: client})
 		}},
 		{"HTTP2", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
 			server := httptest.NewUnstartedServer(newHandler(t, h, httptransport.HandlerOptions{}))
 			server.EnableHTTP2 = true
 			server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
 			server.StartTLS()
 			// With a connection there, requests share it and dial no others.
-			resp, err := server.Client().Get(server.URL)
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
+			require.NoError(t, err)
+			resp, err := server.Client().Do(req)
 			require.NoError(t, err)
 			require.NoError(t, resp.Body.Close())
 			require.Equal(t, 2, resp.ProtoMajor)

@@ -3,9 +3,10 @@ package httptransport_test
 import (
 	"bytes"
 	"context"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
-	"strings"
 	"testing"
 	"time"
 
@@ -70,21 +71,34 @@ func encode(t *testing.T, req *gcnode.Request) string {
 	return body.String()
 }
 
-// post sends a body.
-func post(t *testing.T, url, body string) *http.Response {
-	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
-	require.NoError(t, err)
-	req.Header.Set("Content-Type", contentType)
-	return do(t, req)
-}
-
-// do sends a request over a connection of its own.
-func do(t *testing.T, req *http.Request) *http.Response {
+// do sends a request over a connection of its own, and reads the answer.
+func do(t *testing.T, req *http.Request) (status int, body string) {
 	t.Helper()
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	require.NoError(t, err)
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, string(text)
+}
+
+// listen opens a port that the test closes.
+func listen(t *testing.T, addr string) net.Listener {
+	t.Helper()
+	var config net.ListenConfig
+	l, err := config.Listen(t.Context(), "tcp", addr)
+	require.NoError(t, err)
+	return l
+}
+
+// dial is a bare connection to a server.
+func dial(t *testing.T, server *httptest.Server) net.Conn {
+	t.Helper()
+	var dialer net.Dialer
+	conn, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
+	return conn
 }

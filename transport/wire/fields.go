@@ -35,14 +35,13 @@ func (f *fields) is(num protowire.Number, typ protowire.Type) bool {
 }
 
 // advance moves on by the n bytes that were consumed.
-func (f *fields) advance(n int) bool {
+func (f *fields) advance(n int) {
 	if n < 0 {
 		f.err = malformed("field %d: %w", f.num, protowire.ParseError(n))
 		f.rest = nil
-		return false
+		return
 	}
 	f.rest = f.rest[n:]
-	return true
 }
 
 func (f *fields) varint() uint64 {

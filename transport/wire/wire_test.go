@@ -3,10 +3,10 @@ package wire_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -58,7 +58,7 @@ func TestValuesInPieces(t *testing.T) {
 		random[i] = byte(rng.Uint32())
 	}
 	for _, size := range []int{0, 1, 4 << 10, 4<<10 + 1, wire.PieceBytes, wire.PieceBytes + 1, 2 * wire.PieceBytes, 1<<20 - 1} {
-		t.Run(fmt.Sprint(size), func(t *testing.T) {
+		t.Run(strconv.Itoa(size), func(t *testing.T) {
 			want := gcnode.BytesValue(random[:size])
 			data := encodeReplies(t, []gcnode.Reply{{Value: want}, {Key: 1}}, nil)
 			for _, r := range []io.Reader{bytes.NewReader(data), iotest.OneByteReader(bytes.NewReader(data)), iotest.DataErrReader(bytes.NewReader(data))} {
