@@ -246,11 +246,11 @@ func TestHotCopiesLiveShortlyAndNeverLongerThanTheValue(t *testing.T) {
 		c.origin.write(key, 1)
 		time.Sleep(gcnode.DefaultHotTTL - 1)
 		c.want(0, key, 0, gcnode.SourceHot)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		c.want(0, key, 0, gcnode.SourceOwner) // and kept for 3 s, the rest of its life
 		time.Sleep(3*time.Second - 1)
 		c.want(0, key, 0, gcnode.SourceHot)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		c.want(0, key, 1, gcnode.SourceLoaded)
 	})
 }
@@ -385,7 +385,7 @@ func TestASilentPeerCostsOneTimeoutOnce(t *testing.T) {
 		}
 		begun = time.Now()
 		for i := range 100 {
-			if other := fmt.Sprint(i); c.groups[0].Owner(other).ID == "n1" {
+			if other := strconv.Itoa(i); c.groups[0].Owner(other).ID == "n1" {
 				c.want(0, other, 0, gcnode.SourceLoaded)
 			}
 		}

@@ -204,20 +204,28 @@ func (g *Group) cached(key string) (answer, bool) {
 	return answer{value: e.Value, notFound: e.NotFound, expires: e.Expires, source: source}, ok
 }
 
-// keep stores an answer: at its owner for its whole life, elsewhere as a hot
-// copy whose age counts from born, when the owner vouched for it. It must be
+// keepOwned stores the answer of this node as the key's owner. It must be
 // called in a flight's Keep.
-func (g *Group) keep(key string, a answer, owned bool, born int64) {
-	if a.expires <= g.node.now() {
-		return
-	}
-	if owned {
+func (g *Group) keepOwned(key string, a answer) {
+	if a.expires > g.node.now() {
 		g.hot.Remove(key)
 		g.owned.Set(key, a.entry())
-		return
 	}
+}
+
+// keepHot stores the answer as a hot copy, whose age counts from born: the
+// time for which it was vouched for. It must be called in a flight's Keep, or
+// in Apply.
+func (g *Group) keepHot(key string, a answer, born int64) {
 	a.expires = min(a.expires, expiry(born, For(g.node.cfg.HotTTL)))
-	g.hot.Set(key, a.entry())
+	if a.expires > g.node.now() {
+		g.hot.Set(key, a.entry())
+	}
+}
+
+// keepable reports whether an answer that was begun under v may be kept.
+func (g *Group) keepable(v *view) bool {
+	return g.node.view.Load().ring == v.ring && !g.node.removals.full()
 }
 
 // demote makes hot copies of the entries that this node does not own any
@@ -235,7 +243,7 @@ func (g *Group) demote() {
 			if e, ok := g.owned.Get(key); ok {
 				g.owned.Remove(key)
 				a := answer{value: e.Value, notFound: e.NotFound, expires: e.Expires}
-				g.keep(key, a, false, g.node.now())
+				g.keepHot(key, a, g.node.now())
 			}
 			return false
 		})

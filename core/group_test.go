@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -63,7 +64,7 @@ func TestAValueLivesAsLongAsTheGetterSays(t *testing.T) {
 			if a := lookup(); a.Source != gcnode.SourceHit || a.Keep != gcnode.For(1) {
 				t.Errorf("keep %v, ttl %v, a nanosecond before its end: %+v", test.keep, test.ttl, a)
 			}
-			time.Sleep(1)
+			time.Sleep(time.Nanosecond)
 			if a := lookup(); a.Source != gcnode.SourceLoaded {
 				t.Errorf("keep %v, ttl %v, at its end: %+v", test.keep, test.ttl, a)
 			}
@@ -155,7 +156,7 @@ func TestAValueThatCannotFitIsServedAndEvictsNothing(t *testing.T) {
 		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("small")}, nil
 	}), defaultOptions)
 	for i := range 100 {
-		if _, err := g.Get(t.Context(), fmt.Sprint(i)); err != nil {
+		if _, err := g.Get(t.Context(), strconv.Itoa(i)); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -95,8 +95,12 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 		}
 	}
 	call.Keep(func() {
-		if g.node.view.Load().ring == v.ring && !g.node.removals.full() {
-			g.keep(key, a, owned, now)
+		switch {
+		case !g.keepable(v):
+		case owned:
+			g.keepOwned(key, a)
+		default:
+			g.keepHot(key, a, now)
 		}
 	})
 	return a, nil
@@ -122,7 +126,8 @@ func messageOf(err error) string {
 
 // askLine is the flight that asks: the owner, and if it is not there the next
 // in line, until this node's own turn comes. An answer about the key is final
-// whatever it says.
+// whatever it says. What a stand-in said, or a member with another list, is
+// not kept here.
 func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
 	for i, id := range v.ring.Line(key, maxLine) {
 		if id == g.node.cfg.Self.ID {
@@ -136,7 +141,13 @@ func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view,
 		sent := g.node.now()
 		a, listHash, err := g.fetch(ctx, p, key, sent)
 		if err == nil {
-			g.keepCopy(call, v, key, a, i == 0 && listHash == v.ring.Hash(), sent)
+			if i == 0 && listHash == v.ring.Hash() { // the owner for both: it may be kept
+				call.Keep(func() {
+					if g.keepable(v) {
+						g.keepHot(key, a, sent)
+					}
+				})
+			}
 			return a, nil
 		}
 		if ctx.Err() != nil {
@@ -155,19 +166,6 @@ func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view,
 // next in line is to be asked.
 func goesOn(k Kind) bool {
 	return k == KindUnreachable || k == KindDraining || k == KindNoSuchGroup || k == KindUnsupported
-}
-
-// keepCopy keeps the owner's answer as a hot copy. What a stand-in said, or a
-// member with another list, is not kept here.
-func (g *Group) keepCopy(call *flight.Call[answer], v *view, key string, a answer, fromOwner bool, sent int64) {
-	if !fromOwner {
-		return
-	}
-	call.Keep(func() {
-		if g.node.view.Load().ring == v.ring && !g.node.removals.full() {
-			g.keep(key, a, false, sent)
-		}
-	})
 }
 
 // fetch asks a peer for the key. The life of the answer counts from sent, the

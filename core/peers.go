@@ -155,6 +155,7 @@ func (n *Node) Peers() []Peer {
 // replyFunc is a function that is a [ReplyWriter].
 type replyFunc func(Reply) error
 
+// WriteReply calls f.
 func (f replyFunc) WriteReply(r Reply) error { return f(r) }
 
 // roundTrip sends the request to the peer and hands the replies to take. A

@@ -32,7 +32,7 @@ func (c *cluster) mustRemove(node int, keys ...string) {
 }
 
 // wantFresh gets the key at every node.
-func (c *cluster) wantFresh(key string, version string) {
+func (c *cluster) wantFresh(key, version string) {
 	c.t.Helper()
 	for i, g := range c.groups {
 		if v, err := g.Get(c.t.Context(), key); err != nil || v.String() != version {

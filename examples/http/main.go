@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -21,7 +20,7 @@ const members = 3
 
 func main() {
 	if err := run(context.Background()); err != nil {
-		slog.Error("http example failed", slog.Any("error", err))
+		fmt.Fprintln(os.Stderr, "http example:", err)
 		os.Exit(1)
 	}
 }
@@ -106,7 +105,7 @@ func start(ctx context.Context, id string) (*member, error) {
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			slog.Error("server stopped", slog.Any("error", err))
+			fmt.Fprintln(os.Stderr, "server:", err)
 		}
 	}()
 	return &member{node: node, client: client, server: server, users: users}, nil
@@ -117,7 +116,7 @@ func (m *member) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	if err := errors.Join(m.node.Close(ctx), m.server.Shutdown(ctx)); err != nil {
-		slog.Error("stop", slog.Any("error", err))
+		fmt.Fprintln(os.Stderr, "stop:", err)
 	}
 	m.client.Close()
 }

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
 	"time"
 
@@ -14,7 +13,7 @@ import (
 
 func main() {
 	if err := run(context.Background()); err != nil {
-		slog.Error("library example failed", slog.Any("error", err))
+		fmt.Fprintln(os.Stderr, "library example:", err)
 		os.Exit(1)
 	}
 }
