@@ -72,6 +72,8 @@ func TestScripts(t *testing.T) {
 			"exits":     cmdExits,
 			"expand":    cmdExpand,
 			"empty":     cmdEmpty,
+			"awaitfile": cmdAwaitFile,
+			"addrsin":   cmdAddrsIn,
 		},
 	})
 }
@@ -164,9 +166,40 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdRefused waits until nobody listens on addresses any more: refused ADDR...
-func cmdRefused(ts *testscript.TestScript, _ bool, addresses []string) {
-	for _, address := range addresses {
+// cmdAwaitFile waits until a file exists whose text matches: awaitfile GLOB REGEXP.
+func cmdAwaitFile(ts *testscript.TestScript, _ bool, args []string) {
+	want := regexp.MustCompile(args[1])
+	ok := until(context.Background(), func() bool {
+		files, err := filepath.Glob(ts.MkAbs(args[0]))
+		if err != nil || len(files) != 1 {
+			return false
+		}
+		text, err := os.ReadFile(files[0])
+		return err == nil && want.Match(text)
+	})
+	if !ok {
+		ts.Fatalf("there never was a file %s that matches %s", args[0], args[1])
+	}
+}
+
+// cmdAddrsIn sets a variable to the addresses in files: addrsin NAME GLOB.
+func cmdAddrsIn(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	var found []string
+	for _, file := range files {
+		found = append(found, regexp.MustCompile(`127\.0\.0\.1:[0-9]+`).FindAllString(ts.ReadFile(file), -1)...)
+	}
+	if len(found) == 0 {
+		ts.Fatalf("%v hold no address", files)
+	}
+	ts.Setenv(args[0], strings.Join(found, " "))
+}
+
+// cmdRefused waits until nobody listens on any address in its arguments:
+// refused ADDRS...
+func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
+	for _, address := range strings.Fields(strings.Join(args, " ")) {
 		ok := until(context.Background(), func() bool {
 			conn, err := net.Dial("tcp", address)
 			if err == nil {

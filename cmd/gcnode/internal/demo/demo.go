@@ -132,7 +132,7 @@ func (d *demo) introduce(ctx context.Context) error {
 	p := d.print
 	p.line("%s", p.strong.Sprint("gcnode demo: three nodes that share one cache, and one origin"))
 	p.line("")
-	p.line("   origin  %s  a plain file server: %d files of %s", d.origin.url, files, d.opts.Src)
+	p.line("   origin  %s  a plain file server: %s of %s", d.origin.url, number(files, "file"), d.opts.Src)
 	p.line("   getter  %s (%s)  runs in a WebAssembly sandbox: fetches a package's", filepath.Base(d.opts.Plugin), size(int(module.Size())))
 	p.line("           source files from the origin, parses them, and answers with the documentation")
 	begun := time.Now()
@@ -149,16 +149,20 @@ func (d *demo) introduce(ctx context.Context) error {
 	return nil
 }
 
-// keep leaves the cluster up until ctx ends.
+// keep brings the killed node back and leaves the cluster up until ctx ends.
 func (d *demo) keep(ctx context.Context) error {
 	for _, m := range d.cluster.members {
 		if m.process.running() {
 			continue
 		}
-		if err := d.cluster.launch(m); err != nil {
-			return err
+		err := d.cluster.launch(m)
+		if err == nil {
+			err = m.waitReady(ctx)
 		}
-		if err := m.waitReady(ctx); err != nil {
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case err != nil:
 			return d.failed(ctx, "start "+m.ID+" again", err)
 		}
 		d.print.line("%s is up again.", m.ID)

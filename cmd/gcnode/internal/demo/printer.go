@@ -88,10 +88,13 @@ func short(d time.Duration) string {
 // size is a number of bytes for people.
 func size(bytes int) string { return config.FormatSize(int64(bytes)) }
 
-// runs is a number of getter runs in words.
-func runs(n int) string {
-	if n == 1 {
-		return "1 getter run"
+// number is a count with its noun.
+func number(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
 	}
-	return fmt.Sprintf("%d getter runs", n)
+	return fmt.Sprintf("%d %s", n, noun)
 }
+
+// runs is a number of getter runs in words.
+func runs(n int) string { return number(n, "getter run") }

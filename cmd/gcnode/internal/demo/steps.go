@@ -54,8 +54,8 @@ func (m *member) get(ctx context.Context, key string) (measured, error) {
 	begun := time.Now()
 	answer, err := m.client.Get(ctx, groupName, key)
 	took := time.Since(begun)
-	if err != nil && !client.NotFound(err) {
-		return measured{}, fmt.Errorf("get %s through %s: %w", key, m.ID, err)
+	if err != nil {
+		err = fmt.Errorf("through %s: %w", m.ID, err)
 	}
 	return measured{Answer: answer, took: took}, err
 }
@@ -97,7 +97,7 @@ func (d *demo) coldGet(ctx context.Context) error {
 		return fmt.Errorf("the answer of %d bytes does not document ListenAndServe", len(got.Value))
 	}
 	d.print.detail("%s through %s: %s of HTML in %s", bigPackage, asked.ID, size(len(got.Value)), short(got.took))
-	d.print.detail("owner %s ran the getter, which fetched %d files from the origin", got.Owner, seen.requests-seen.runs)
+	d.print.detail("owner %s ran the getter, which fetched %s from the origin", got.Owner, number(seen.requests-seen.runs, "file"))
 	d.print.pass("the origin's log has %s", runs(seen.runs))
 	return nil
 }

@@ -1,0 +1,169 @@
+package admin_test
+
+import (
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/admin"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// ask sends a request to a handler.
+func ask(t *testing.T, h http.Handler, method, path string) (code int, body string) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), method, path, http.NoBody))
+	text, err := io.ReadAll(w.Result().Body)
+	require.NoError(t, err)
+	return w.Code, string(text)
+}
+
+// newAdmin makes the interface of a node whose one group has a peer that is
+// never asked.
+func newAdmin(t *testing.T, pprof bool) (http.Handler, *admin.Readiness, *gcnode.Group, *admin.Metrics) {
+	t.Helper()
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "a"}})
+	require.NoError(t, err)
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+		defer cancel()
+		assert.NoError(t, node.Close(ctx))
+	})
+	group, err := node.Group("g", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+		if key == "missing" {
+			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
+		}
+		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
+	}), gcnode.GroupOptions{MaxBytes: 1 << 20})
+	require.NoError(t, err)
+	metrics, err := admin.NewMetrics()
+	require.NoError(t, err)
+	source := &status.Source{
+		Node: node, Started: time.Unix(1_700_000_000, 0),
+		Build: build.Info{Version: "v1.2.3", Revision: "abc", GoVersion: "go1.26"},
+	}
+	require.NoError(t, metrics.Observe(source))
+	readiness := &admin.Readiness{}
+	return admin.NewHandler(admin.Options{Readiness: readiness, Metrics: metrics, Stats: source.Handler(), Pprof: pprof}), readiness, group, metrics
+}
+
+func TestReadinessSaysWhyNot(t *testing.T) {
+	h, readiness, _, _ := newAdmin(t, false)
+	for _, want := range []struct {
+		set  func()
+		code int
+		body string
+	}{
+		{func() {}, 503, "not ready: starting\n"},
+		{readiness.Ready, 200, "ready\n"},
+		{func() { readiness.NotReady("draining") }, 503, "not ready: draining\n"},
+	} {
+		want.set()
+		code, body := ask(t, h, http.MethodGet, "/readyz")
+		assert.Equal(t, want.code, code)
+		assert.Equal(t, want.body, body)
+		code, body = ask(t, h, http.MethodGet, "/healthz")
+		assert.Equal(t, 200, code, "a node that is not ready is still alive")
+		assert.Equal(t, "alive\n", body)
+	}
+	code, _ := ask(t, h, http.MethodPost, "/readyz")
+	assert.Equal(t, 405, code)
+}
+
+func TestProfilesAreThereWhenAskedFor(t *testing.T) {
+	without, _, _, _ := newAdmin(t, false)
+	code, _ := ask(t, without, http.MethodGet, "/debug/pprof/")
+	assert.Equal(t, 404, code)
+	with, _, _, _ := newAdmin(t, true)
+	code, body := ask(t, with, http.MethodGet, "/debug/pprof/")
+	assert.Equal(t, 200, code)
+	assert.Contains(t, body, "goroutine")
+}
+
+func TestMetricsAreThoseOfTheNode(t *testing.T) {
+	h, _, group, metrics := newAdmin(t, false)
+	for _, key := range []string{"k", "k", "k", "missing", "missing"} {
+		_, err := group.Get(t.Context(), key)
+		if key == "missing" {
+			require.ErrorIs(t, err, gcnode.ErrNotFound)
+		} else {
+			require.NoError(t, err)
+		}
+	}
+	require.NoError(t, group.Remove(t.Context(), "k"))
+	instrumented := metrics.Instrument(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
+	_, _ = ask(t, instrumented, http.MethodGet, "/")
+
+	code, text := ask(t, h, http.MethodGet, "/metrics")
+	require.Equal(t, 200, code)
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	require.NoError(t, err)
+	value := func(name string) float64 {
+		require.Contains(t, families, name)
+		m := families[name].GetMetric()[0]
+		return m.GetCounter().GetValue() + m.GetGauge().GetValue() + m.GetUntyped().GetValue()
+	}
+	for name, want := range map[string]float64{
+		"gcnode_group_gets_total":            5,
+		"gcnode_group_hits_total":            3,
+		"gcnode_group_negative_hits_total":   1,
+		"gcnode_group_loads_total":           2,
+		"gcnode_group_loads_not_found_total": 1,
+		"gcnode_group_load_errors_total":     0,
+		"gcnode_group_removals_total":        1,
+		"gcnode_start_time_seconds":          1_700_000_000,
+		"gcnode_build_info":                  1,
+		"gcnode_removals_retrying":           0,
+		"gcnode_api_requests_total":          1,
+	} {
+		assert.InDelta(t, want, value(name), 0, name)
+	}
+	assert.Contains(t, text, `gcnode_build_info{goversion="go1.26",id="a",revision="abc",version="v1.2.3"} 1`)
+	assert.Contains(t, text, `gcnode_api_requests_total{code="418",method="get"} 1`)
+	assert.Contains(t, text, `gcnode_store_entries{group="g",part="owned"} 1`)
+	assert.Contains(t, text, `gcnode_store_removed_total{group="g",part="owned"} 1`)
+	assert.Contains(t, text, "go_goroutines ")
+}
+
+func TestMetricsFollowTheConventions(t *testing.T) {
+	h, _, _, _ := newAdmin(t, false)
+	_, text := ask(t, h, http.MethodGet, "/metrics")
+	problems, err := promlint.New(strings.NewReader(text)).Lint()
+	require.NoError(t, err)
+	for _, p := range problems {
+		assert.NotContains(t, p.Metric, "gcnode_", "%s", p.Text)
+	}
+	count := 0
+	for line := range strings.Lines(text) {
+		if strings.HasPrefix(line, "# HELP gcnode_") {
+			count++
+		}
+	}
+	assert.Greater(t, count, 20)
+}
+
+func TestStatisticsAsJSON(t *testing.T) {
+	h, _, group, _ := newAdmin(t, false)
+	_, err := group.Get(t.Context(), "k")
+	require.NoError(t, err)
+	code, body := ask(t, h, http.MethodGet, "/v1/stats")
+	assert.Equal(t, 200, code)
+	for _, want := range []string{`"id": "a"`, `"version": "v1.2.3"`, `"peers": []`, `"name": "g"`, `"gets": 1`, `"loads": 1`, `"max_bytes": `} {
+		assert.Contains(t, body, want)
+	}
+	assert.NotContains(t, body, `"plugin"`, "a group without a module has no figures of one")
+}
