@@ -1,0 +1,123 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// maxNameShown bounds how much of a guest's names, in bytes, messages show.
+const maxNameShown = 100
+
+const (
+	abiModule       = "gcnode1"
+	abiFetch        = "fetch"
+	exportMemory    = "memory"
+	exportMarker    = "gcnode_abi_1"
+	exportGet       = "gcnode_get"
+	exportConfigure = "gcnode_configure"
+	exportInit      = "_initialize"
+	exportStart     = "_start"
+	markerPrefix    = "gcnode_abi_"
+)
+
+// checkContract compares the shape of a module with the ABI and with what it
+// was granted. The error names every import and export that is wrong.
+func checkContract(m *moduleShape, opts *Options) error {
+	errs := []error{checkReactor(m)}
+	offered := offeredFunctions()
+	for _, imp := range m.imports {
+		errs = append(errs, checkImport(imp, offered, len(opts.AllowFetch) > 0))
+	}
+	errs = append(errs, checkExports(m))
+	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
+		errs = append(errs, fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: raise MaxMemoryBytes or shrink the module",
+			want, opts.MaxMemoryBytes))
+	}
+	return errors.Join(errs...)
+}
+
+func checkReactor(m *moduleShape) error {
+	if _, ok := m.exports[exportStart]; ok {
+		return errors.New("the module is a command (it exports _start): " + howToBuildReactor)
+	}
+	return nil
+}
+
+// offeredFunctions is everything that the host can serve, by module and name.
+func offeredFunctions() map[string]map[string]signature {
+	offered := map[string]map[string]signature{abiModule: {}, wasiModule: {}}
+	for _, f := range abiFunctions() {
+		offered[abiModule][f.name] = f.sig
+	}
+	for _, f := range wasiFunctions() {
+		offered[wasiModule][f.name] = f.sig
+	}
+	return offered
+}
+
+func checkImport(imp moduleImport, offered map[string]map[string]signature, mayFetch bool) error {
+	shown := printable(imp.module, maxNameShown) + "." + printable(imp.name, maxNameShown)
+	functions, ok := offered[imp.module]
+	switch {
+	case !ok:
+		return fmt.Errorf("import %s: the host has no module %q, only %s and %s",
+			shown, printable(imp.module, maxNameShown), abiModule, wasiModule)
+	case imp.kind != externFunc:
+		return fmt.Errorf("import %s is a %s: only functions can be imported", shown, imp.kind)
+	}
+	want, ok := functions[imp.name]
+	switch {
+	case !ok:
+		return fmt.Errorf("import %s: there is no such function; was the module built for a newer host?", shown)
+	case !want.equal(imp.sig):
+		return fmt.Errorf("import %s has the signature %s, want %s", shown, imp.sig, want)
+	case imp.module == abiModule && imp.name == abiFetch && !mayFetch:
+		return fmt.Errorf("import %s was not granted: list the origins that the module may fetch from in AllowFetch", shown)
+	default:
+		return nil
+	}
+}
+
+func checkExports(m *moduleShape) error {
+	var errs []error
+	if e, ok := m.exports[exportMemory]; !ok || e.kind != externMemory {
+		errs = append(errs, errors.New("the module does not export its memory as \"memory\""))
+	}
+	if _, ok := m.exports[exportMarker]; !ok {
+		errs = append(errs, missingMarker(m))
+	}
+	wanted := []struct {
+		name     string
+		sig      signature
+		required bool
+	}{
+		{exportMarker, signature{}, false}, // missingMarker has a better message
+		{exportGet, signature{[]valueType{i32, i32}, []valueType{i32}}, true},
+		{exportConfigure, signature{[]valueType{i32}, []valueType{i32}}, false},
+		{exportInit, signature{}, false},
+	}
+	for _, w := range wanted {
+		e, ok := m.exports[w.name]
+		switch {
+		case !ok && w.required:
+			errs = append(errs, fmt.Errorf("the module does not export the function %s: %s", w.name, w.sig))
+		case ok && e.kind != externFunc:
+			errs = append(errs, fmt.Errorf("export %s is a %s, want a function", w.name, e.kind))
+		case ok && !e.sig.equal(w.sig):
+			errs = append(errs, fmt.Errorf("export %s has the signature %s, want %s", w.name, e.sig, w.sig))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// missingMarker tells a module for another version of the ABI from a module
+// that is no getter at all.
+func missingMarker(m *moduleShape) error {
+	for name := range m.exports {
+		if version, ok := strings.CutPrefix(name, markerPrefix); ok {
+			return fmt.Errorf("the module is made for version %q of the guest ABI, this host has version 1", printable(version, maxNameShown))
+		}
+	}
+	return fmt.Errorf("the module does not export %s: it is not made for the guest ABI", exportMarker)
+}

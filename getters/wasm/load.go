@@ -1,0 +1,237 @@
+package wasm
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+)
+
+// LoadFile loads the module in a file, as [Load] does.
+func LoadFile(ctx context.Context, path string, opts Options) (*Plugin, error) {
+	opts.Name = cmp.Or(opts.Name, filepath.Base(path))
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	module, err := io.ReadAll(io.LimitReader(f, maxModuleBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
+	}
+	return Load(ctx, module, opts)
+}
+
+// Load prepares a module for use: it checks that the module keeps to the ABI
+// and imports nothing that it was not granted, instruments and compiles it,
+// and starts and configures one instance, so that what is wrong comes to light
+// now. The error says what to change. module is not kept. Compiling takes up
+// to seconds for a large module and does not end early when ctx does; starting
+// the instance is bounded by ctx and by [Options.Timeout].
+//
+// The caller has to Close the plugin.
+func Load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
+	}
+	p, err := load(ctx, module, opts)
+	if err != nil {
+		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
+	}
+	return p, nil
+}
+
+func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
+	p, err := newPlugin(&opts)
+	if err != nil {
+		return nil, err
+	}
+	instrumented, err := prepare(module, &opts)
+	if err != nil {
+		p.kill()
+		return nil, err
+	}
+	if err := errors.Join(ctx.Err(), p.compile(ctx, instrumented)); err != nil {
+		p.free()
+		return nil, err
+	}
+	if err := p.probe(ctx); err != nil {
+		p.free()
+		return nil, fmt.Errorf("start the first instance: %w", err)
+	}
+	return p, nil
+}
+
+// prepare checks a module without running anything of it and returns it with
+// fuel.
+func prepare(module []byte, opts *Options) ([]byte, error) {
+	if len(module) > maxModuleBytes {
+		return nil, fmt.Errorf("the module has more than %d bytes", maxModuleBytes)
+	}
+	shape, err := inspect(module)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkContract(shape, opts); err != nil {
+		return nil, err
+	}
+	instrumented, _, err := fuel.Inject(module, fuel.Options{})
+	return instrumented, err
+}
+
+func newPlugin(opts *Options) (*Plugin, error) {
+	stats := &counters{}
+	fetcher, err := newFetcher(opts, stats)
+	if err != nil {
+		return nil, err
+	}
+	p := &Plugin{
+		opts:        *opts,
+		configInput: encodeConfig(opts.Config),
+		epoch:       time.Now(),
+		pool:        newPool[*instance](opts.Instances, opts.Queue),
+		fetcher:     fetcher,
+		log:         newGuestLog(opts.Logger, opts.Name, &stats.linesDropped),
+		stats:       stats,
+	}
+	for _, name := range slices.Sorted(maps.Keys(opts.Env)) {
+		p.environ = append(p.environ, name+"="+opts.Env[name])
+	}
+	p.life, p.kill = context.WithCancel(context.Background())
+	p.free = sync.OnceFunc(p.freeNow)
+	return p, nil
+}
+
+// compile makes machine code of a module that went through prepare, and the
+// host functions that it may use. A compilation cache that is damaged is no
+// reason to fail.
+func (p *Plugin) compile(ctx context.Context, instrumented []byte) error {
+	if p.opts.CacheDir == "" {
+		return p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig())
+	}
+	var err error
+	if p.cache, err = openCache(p.opts.CacheDir); err != nil {
+		return err
+	}
+	cached := p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig().WithCompilationCache(p.cache))
+	if cached == nil {
+		return nil
+	}
+	if err := p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig()); err != nil {
+		return err
+	}
+	p.log.logger.LogAttrs(ctx, slog.LevelWarn, "the compilation cache is not usable, compiled without it",
+		slog.String("directory", p.opts.CacheDir), slog.Any("error", cached))
+	return nil
+}
+
+func (p *Plugin) compileWith(ctx context.Context, instrumented []byte, config wazero.RuntimeConfig) (err error) {
+	config = config.
+		WithMemoryLimitPages(uint32(p.opts.MaxMemoryBytes / pageBytes)).
+		WithDebugInfoEnabled(false)
+	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
+	defer func() {
+		if r := recover(); r != nil { // the compiler is given what strangers wrote
+			err = fmt.Errorf("compile the module: the compiler failed: %v", r)
+		}
+		if err != nil {
+			_ = p.runtime.Close(ctx) // the reason to give up is known
+		}
+	}()
+	if err := p.exportHost(ctx); err != nil {
+		return fmt.Errorf("prepare host functions: %w", err)
+	}
+	if p.compiled, err = p.runtime.CompileModule(ctx, instrumented); err != nil {
+		return fmt.Errorf("compile the module: %w", err)
+	}
+	return nil
+}
+
+// exportHost makes the host functions available. Without the grant there is
+// no fetch to import, whatever was checked before.
+func (p *Plugin) exportHost(ctx context.Context) error {
+	granted := slices.DeleteFunc(abiFunctions(), func(f hostFunction) bool {
+		return f.name == abiFetch && len(p.opts.AllowFetch) == 0
+	})
+	tick := []hostFunction{{
+		fuel.TickName, signature{results: []valueType{i64}},
+		func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
+	}}
+	return errors.Join(
+		exportTo(ctx, p.runtime, abiModule, granted),
+		exportTo(ctx, p.runtime, wasiModule, wasiFunctions()),
+		exportTo(ctx, p.runtime, fuel.TickModule, tick),
+	)
+}
+
+// probe starts the first instance, which stays in the pool.
+func (p *Plugin) probe(ctx context.Context) error {
+	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	in, err := p.checkOut(&d)
+	if err != nil {
+		return err
+	}
+	p.checkIn(in, keep)
+	return nil
+}
+
+// freeNow frees everything but instances. Nothing can be done about errors.
+func (p *Plugin) freeNow() {
+	p.kill()
+	p.fetcher.idle()
+	p.log.tellDropped()
+	ctx := context.Background()
+	if p.runtime != nil {
+		_ = p.runtime.Close(ctx)
+	}
+	if p.cache != nil {
+		_ = p.cache.Close(ctx)
+	}
+}
+
+// openCache opens the directory of compiled modules.
+func openCache(dir string) (wazero.CompilationCache, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("create the compilation cache: %w", err)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the compilation cache: %w", err)
+	}
+	// On Windows the mode does not say who has access.
+	if mode := info.Mode().Perm(); mode&0o077 != 0 && runtime.GOOS != "windows" {
+		return nil, fmt.Errorf("the compilation cache %s has the mode %04o: others could plant code in it, set 0700", dir, mode)
+	}
+	cache, err := wazero.NewCompilationCacheWithDir(dir)
+	if err != nil {
+		return nil, fmt.Errorf("open the compilation cache: %w", err)
+	}
+	return cache, nil
+}
+
+// encodeConfig is the configuration in the form of the guest ABI.
+func encodeConfig(config map[string]string) []byte {
+	var b []byte
+	for _, key := range slices.Sorted(maps.Keys(config)) {
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(key)))
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(config[key])))
+		b = append(b, key...)
+		b = append(b, config[key]...)
+	}
+	return b
+}

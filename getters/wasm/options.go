@@ -1,0 +1,145 @@
+package wasm
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+const (
+	defaultMemoryBytes   = 64 << 20
+	defaultTimeout       = 10 * time.Second
+	defaultQueue         = 1024
+	defaultFetches       = 1000
+	defaultFetchBytes    = 64 << 20
+	pageBytes            = 64 << 10
+	maxAddressableBytes  = 4 << 30
+	maxModuleBytes       = 64 << 20
+	defaultPluginName    = "plugin"
+	maxPluginNameInBytes = 128
+)
+
+// Options configure a [Plugin]. The zero value is usable.
+type Options struct {
+	// Name is what the plugin is called in messages. Default: "plugin", with
+	// [LoadFile] the base name of the file.
+	Name string
+	// Config is handed to the module: whole to gcnode_configure, by key to
+	// config_get.
+	Config map[string]string
+	// Env is the environment that a module sees through WASI.
+	Env map[string]string
+
+	// AllowFetch lists the origins that the module may fetch from, as
+	// "scheme://host[:port]". When it is empty a module that imports fetch
+	// is refused.
+	AllowFetch []string
+	// AllowPrivate lets every host in AllowFetch resolve to a loopback,
+	// link-local or private address. Without it only an entry that is such
+	// an address itself reaches it, and "localhost" the loopback.
+	AllowPrivate bool
+	// MaxFetches bounds the HTTP exchanges of one request, redirects
+	// included; default 1000.
+	MaxFetches int
+	// MaxFetchBytes bounds what one request may send and receive by them,
+	// in bytes; default 64 MiB.
+	MaxFetchBytes int64
+	// Transport performs the exchanges. It must end when the context of the
+	// request does. The addresses that it dials are its own responsibility:
+	// AllowPrivate has no effect on it. Default: a transport without proxy.
+	Transport http.RoundTripper
+
+	// MaxMemoryBytes bounds the memory of one instance; default 64 MiB.
+	MaxMemoryBytes int64
+	// MaxValueBytes bounds a value; default and ceiling
+	// [gcnode.MaxValueBytes].
+	MaxValueBytes int
+	// Timeout bounds one request: waiting for an instance, computing and
+	// everything that the module asks of the host. The deadline of the
+	// caller's context counts too if it is earlier. It also bounds the
+	// start of an instance. Default 10 s.
+	Timeout time.Duration
+	// Instances is how many requests are answered at the same time; default
+	// GOMAXPROCS. A module that fetches occupies an instance meanwhile and
+	// deserves more.
+	Instances int
+	// Queue is how many callers may wait for an instance; more get
+	// [gcnode.ErrOverloaded]. Default 1024; negative: nobody waits.
+	Queue int
+
+	// Logger receives what the module logs and what happens to instances.
+	// Default: discarded.
+	Logger *slog.Logger
+	// CacheDir keeps compiled modules between processes. Whoever can write
+	// there decides what code runs, so only the owner may have access to it
+	// (mode 0700); it is created when it does not exist. Default: none.
+	CacheDir string
+}
+
+// withDefaults is a copy in which everything is set, or an error that names
+// the field that cannot be used.
+func (o Options) withDefaults() (Options, error) {
+	errs := []error{
+		notNegative("MaxFetches", o.MaxFetches),
+		notNegative("MaxFetchBytes", o.MaxFetchBytes),
+		notNegative("MaxMemoryBytes", o.MaxMemoryBytes),
+		notNegative("MaxValueBytes", o.MaxValueBytes),
+		notNegative("Timeout", o.Timeout),
+		notNegative("Instances", o.Instances),
+		checkEnv(o.Env),
+	}
+	o.MaxFetches = orDefault(o.MaxFetches, defaultFetches)
+	o.MaxFetchBytes = orDefault(o.MaxFetchBytes, defaultFetchBytes)
+	o.MaxMemoryBytes = orDefault(o.MaxMemoryBytes, defaultMemoryBytes)
+	o.MaxValueBytes = orDefault(o.MaxValueBytes, gcnode.MaxValueBytes)
+	o.Timeout = orDefault(o.Timeout, defaultTimeout)
+	o.Instances = orDefault(o.Instances, runtime.GOMAXPROCS(0))
+	o.Queue = max(orDefault(o.Queue, defaultQueue), 0)
+	o.Name = orDefault(printable(o.Name, maxPluginNameInBytes), defaultPluginName)
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.MaxMemoryBytes < pageBytes || o.MaxMemoryBytes > maxAddressableBytes {
+		errs = append(errs, fmt.Errorf("option MaxMemoryBytes is %d: it must be between %d and %d",
+			o.MaxMemoryBytes, pageBytes, int64(maxAddressableBytes)))
+	}
+	if o.MaxValueBytes > gcnode.MaxValueBytes {
+		errs = append(errs, fmt.Errorf("option MaxValueBytes is %d: it must be at most %d",
+			o.MaxValueBytes, gcnode.MaxValueBytes))
+	}
+	o.Config = maps.Clone(o.Config)
+	o.Env = maps.Clone(o.Env)
+	return o, errors.Join(errs...)
+}
+
+func orDefault[T comparable](v, def T) T {
+	var zero T
+	if v == zero {
+		return def
+	}
+	return v
+}
+
+func notNegative[T int | int64 | time.Duration](name string, v T) error {
+	if v < 0 {
+		return fmt.Errorf("option %s is negative: %v", name, v)
+	}
+	return nil
+}
+
+// checkEnv refuses what cannot be told apart in the form "key=value\x00".
+func checkEnv(env map[string]string) error {
+	for k, v := range env {
+		if k == "" || strings.ContainsAny(k, "=\x00") || strings.Contains(v, "\x00") {
+			return fmt.Errorf("option Env has the entry %q: names are not empty and without '=', and neither names nor values contain NUL", k)
+		}
+	}
+	return nil
+}
