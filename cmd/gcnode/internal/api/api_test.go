@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -335,4 +336,28 @@ func TestAnApplicationThatLeavesEndsItsLoad(t *testing.T) {
 	require.Eventually(t, func() bool { return s.loads.Load() == 1 }, time.Minute, time.Millisecond)
 	require.NoError(t, conn.Close())
 	// The node's Close at the end of the test waits a minute for the load.
+}
+
+func TestRequestsBeyondTheLimitAreAnsweredAtOnce(t *testing.T) {
+	release, busy := make(chan struct{}), make(chan struct{}, 3)
+	server := httptest.NewServer(api.Limit(2, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		busy <- struct{}{}
+		<-release
+		w.WriteHeader(http.StatusNoContent)
+	})))
+	defer server.Close()
+	s := &site{url: server.URL}
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() { assert.Equal(t, 204, s.do(t, http.MethodGet, "/").status) })
+	}
+	<-busy
+	<-busy
+	got := s.do(t, http.MethodGet, "/")
+	assert.Equal(t, 503, got.status)
+	assert.Equal(t, "overloaded", got.problem(t).Kind)
+	assert.Equal(t, "1", got.header.Get("Retry-After"))
+	close(release)
+	held.Wait()
+	assert.Equal(t, 204, s.do(t, http.MethodGet, "/").status, "a place that was left is free again")
 }

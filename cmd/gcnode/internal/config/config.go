@@ -27,6 +27,8 @@ type Config struct {
 	// CompilationCache is a directory that keeps compiled modules between
 	// starts; empty: none.
 	CompilationCache string
+	// MaxRequests is how many requests of applications are answered at a time.
+	MaxRequests int
 	// Pprof adds Go's profiling endpoints to the administration listener.
 	Pprof bool
 }
@@ -93,6 +95,7 @@ const (
 	DefaultPeerTimeout  = 2 * time.Second
 	DefaultHotTTL       = 10 * time.Second
 	DefaultDrainTimeout = 20 * time.Second
+	DefaultMaxRequests  = 10_000
 	DefaultMaxBytes     = 64 * mebibyte
 	DefaultNegativeTTL  = 5 * time.Second
 	DefaultLoadTimeout  = 30 * time.Second
@@ -110,6 +113,7 @@ func defaults() *Config {
 		PeerTimeout:  DefaultPeerTimeout,
 		HotTTL:       DefaultHotTTL,
 		DrainTimeout: DefaultDrainTimeout,
+		MaxRequests:  DefaultMaxRequests,
 	}
 }
 

@@ -70,6 +70,7 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 		PeerTimeout:  2 * time.Second,
 		HotTTL:       10 * time.Second,
 		DrainTimeout: 20 * time.Second,
+		MaxRequests:  10_000,
 	}, cfg)
 }
 
@@ -93,6 +94,7 @@ groups:
       max_fetches: 9
       max_fetch_bytes: 1GiB
       allow_fetch: [http://127.0.0.1:6060, https://example.com]
+      allow_private: true
       config: {origin: http://127.0.0.1:6060, depth: 3, on: true}
       env: {TZ: UTC}
     content_type: text/html; charset=utf-8
@@ -104,6 +106,7 @@ groups:
     plugin: {module: m.wasm}
     ttl: no-store
 log: {level: warn, format: json}
+api: {max_requests: 50}
 admin: {pprof: true}
 peer_timeout: 500ms
 hot_ttl: 3s
@@ -141,6 +144,7 @@ func TestEverySettingIsRead(t *testing.T) {
 				Instances:      2,
 				Queue:          7,
 				AllowFetch:     []string{"http://127.0.0.1:6060", "https://example.com"},
+				AllowPrivate:   true,
 				MaxFetches:     9,
 				MaxFetchBytes:  1 << 30,
 				Config:         map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
@@ -151,6 +155,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		PeerTimeout:      500 * time.Millisecond,
 		HotTTL:           3 * time.Second,
 		DrainTimeout:     time.Hour,
+		MaxRequests:      50,
 		CompilationCache: filepath.Join(dir, "cache"),
 		Pprof:            true,
 	}, cfg)
@@ -196,7 +201,7 @@ groups:
       instances: many
       allow_fetch: [http://h/path, h]
       config: [a]
-      env: {A: {}}
+      env: {A: {}, "B=": c}
     max_bytes: 1KiB
     ttl: soon
     ttl: 1m
@@ -231,6 +236,7 @@ drain_timeout:
 		`node.yaml:18: groups.g.plugin.allow_fetch[1]: "h" must be an origin such as https://example.com or http://10.0.0.9:8080, without a path`,
 		`node.yaml:19: groups.g.plugin.config: must hold settings (key: value), not a list`,
 		`node.yaml:20: groups.g.plugin.env.A: must be text, not a group of settings`,
+		`node.yaml:20: groups.g.plugin.env."B=": the name of a variable must not be empty or hold = or NUL`,
 		`node.yaml:21: groups.g.max_bytes: "1KiB" must be a size from 64KiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
 		`node.yaml:22: groups.g.ttl: "soon" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or forever, or no-store`,
 		`node.yaml:23: groups.g.ttl: is set twice, first on line 22`,
@@ -243,7 +249,7 @@ drain_timeout:
 		`node.yaml:30: log.format: "xml" must be one of text, json`,
 		`node.yaml:31: admin.pprof: "maybe" must be true or false`,
 		`node.yaml:32: peer_timeout: "-1s" must be a duration of at least 10ms, such as 500ms, 30s or 1h30m`,
-		`node.yaml:33: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, admin, peer_timeout, hot_ttl, drain_timeout, compilation_cache`,
+		`node.yaml:33: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, api, admin, peer_timeout, hot_ttl, drain_timeout, compilation_cache`,
 		`node.yaml:34: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
 		`--log-level: "silent" must be one of debug, info, warn, error`,

@@ -24,6 +24,7 @@ const (
 	maxGroupBytes   = 16 * tebibyte
 	minMemory       = 1 * mebibyte
 	maxMemory       = 4 * gibibyte
+	maxRequests     = 1_000_000
 	maxInstances    = 1024
 	maxQueue        = 1_000_000
 	maxFetches      = 1_000_000
@@ -155,6 +156,10 @@ func (r *reader) read(file *section, cfg *Config) {
 	r.logLevel(logging, &cfg.Log.Level)
 	r.logFormat(logging, &cfg.Log.JSON)
 	logging.close()
+
+	api := file.section("api")
+	api.count("max_requests", &cfg.MaxRequests, maxRequests)
+	api.close()
 
 	admin := file.section("admin")
 	admin.boolean("pprof", &cfg.Pprof)

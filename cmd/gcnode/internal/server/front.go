@@ -32,6 +32,9 @@ const (
 	idleTimeout       = 2 * time.Minute  // between requests
 	adminWriteTimeout = 2 * time.Minute
 	apiTransferTime   = time.Minute // for the application to take its answer
+	// silentPeers is how many peer timeouts a request may spend on peers that
+	// do not answer before somebody loads the value.
+	silentPeers = 8
 )
 
 // front is a listener and the HTTP server behind it.

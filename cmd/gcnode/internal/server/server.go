@@ -78,7 +78,7 @@ func (s *server) openFronts(ctx context.Context) error {
 	})
 	specs := []frontSpec{
 		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
-		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(s.apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
+		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(api.Limit(s.cfg.MaxRequests, s.apiHandler)), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
 	}
 	if s.cfg.Listen.Peers != "" {
 		specs = append(specs, frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes})
@@ -88,14 +88,14 @@ func (s *server) openFronts(ctx context.Context) error {
 	return err
 }
 
-// apiWriteTimeout is the longest load of any group and time to hand the
-// answer over.
+// apiWriteTimeout is the longest load of any group, on the way to which some
+// peers may be silent, and time to hand the answer over.
 func (s *server) apiWriteTimeout() time.Duration {
 	var longest time.Duration
 	for _, g := range s.cfg.Groups {
 		longest = max(longest, g.LoadTimeout)
 	}
-	return longest + apiTransferTime
+	return longest + silentPeers*s.cfg.PeerTimeout + apiTransferTime
 }
 
 // start loads the plugins, makes the node and shows it to the listeners.
