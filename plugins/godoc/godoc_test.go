@@ -371,11 +371,11 @@ func TestWrongSettingsAreAllNamed(t *testing.T) {
 	t.Parallel()
 	_, err := sdktest.Start(open, sdktest.Options{Config: getter.Config{
 		"origin": "ftp://x", "format": "pdf", "goos": "", "goarch": "amd/64", "cgo": "maybe",
-		"ttl": "forever", "negative_ttl": "-1s", "orgin": "y",
+		"ttl": "forever", "negative_ttl": "-1s", "colour": "y",
 	}})
 	for _, part := range []string{
 		"setting origin", "setting format", "setting goos", "setting goarch", "setting cgo", "setting ttl",
-		"setting negative_ttl", `"orgin"`,
+		"setting negative_ttl", `"colour"`,
 	} {
 		require.ErrorContains(t, err, part)
 	}

@@ -25,7 +25,6 @@ import (
 
 func main() {}
 
-//nolint:gochecknoinits // the only code of package main that runs in a reactor
 func init() { getter.Register(open) }
 
 // open makes the getter from its settings.

@@ -39,7 +39,7 @@ func TestHello(t *testing.T) {
 }
 
 func TestWrongSettings(t *testing.T) {
-	_, err := sdktest.Start(open, sdktest.Options{Config: getter.Config{"ttl": "soon", "orgin": "x"}})
+	_, err := sdktest.Start(open, sdktest.Options{Config: getter.Config{"ttl": "soon", "colour": "x"}})
 	require.ErrorContains(t, err, "ttl")
-	require.ErrorContains(t, err, "orgin")
+	require.ErrorContains(t, err, "colour")
 }

@@ -58,12 +58,11 @@ func TestErrorsDecideTheStatus(t *testing.T) {
 
 func TestPanicIsAPermanentError(t *testing.T) {
 	get := getter.Func(func(context.Context, string) (getter.Item, error) {
-		var m map[string]int
-		m["x"] = 1
-		return getter.Item{}, nil
+		var nothing []int
+		return getter.Item{Value: make([]byte, nothing[len(nothing)])}, nil
 	})
 	answer := get.Answer(t.Context(), "k")
-	if answer.Status != getter.StatusPermanent || !strings.Contains(answer.Message, "nil map") {
+	if answer.Status != getter.StatusPermanent || !strings.Contains(answer.Message, "index out of range") {
 		t.Errorf("%+v", answer)
 	}
 	if !strings.Contains(answer.Stack, "TestPanicIsAPermanentError") {
@@ -72,14 +71,15 @@ func TestPanicIsAPermanentError(t *testing.T) {
 }
 
 func TestContextEndsWithTheCall(t *testing.T) {
-	var kept context.Context
+	seen := make(chan context.Context, 1)
 	get := getter.Func(func(ctx context.Context, _ string) (getter.Item, error) {
-		kept = ctx
+		seen <- ctx
 		return getter.Item{}, ctx.Err()
 	})
 	if answer := get.Answer(t.Context(), "k"); answer.Status != getter.StatusOK {
 		t.Errorf("%+v", answer)
 	}
+	kept := <-seen
 	if kept.Err() == nil {
 		t.Error("the context outlives the call")
 	}

@@ -40,6 +40,14 @@ var instance struct {
 // function, once: in a reactor nothing else of package main runs.
 func Register(open Open) { instance.open = open }
 
+// The exports are used by nodes, which tools that look for unused code do not
+// know about.
+var (
+	_ = abi1
+	_ = configure
+	_ = get
+)
+
 //go:wasmexport gcnode_abi_1
 func abi1() {}
 
@@ -152,6 +160,7 @@ func exchange(ctx context.Context, message []byte) ([]byte, error) {
 // guestSink writes to the node's log.
 type guestSink struct{}
 
+// Log implements logSink.
 func (guestSink) Log(level slog.Level, line string) {
 	switch {
 	case level < slog.LevelInfo:
@@ -165,6 +174,7 @@ func (guestSink) Log(level slog.Level, line string) {
 	}
 }
 
+// LogLevel implements logSink.
 func (guestSink) LogLevel() slog.Level {
 	switch n := logLevel(); {
 	case n <= 0:

@@ -32,15 +32,18 @@ func (e *Env) LogHandler() slog.Handler {
 	}
 }
 
+// A logHandler formats lines as text and passes them on.
 type logHandler struct {
 	out  *lineWriter
 	text slog.Handler
 }
 
+// Enabled implements slog.Handler.
 func (h *logHandler) Enabled(_ context.Context, level slog.Level) bool {
 	return level >= h.out.sink.LogLevel()
 }
 
+// Handle implements slog.Handler.
 func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 	h.out.mu.Lock()
 	defer h.out.mu.Unlock()
@@ -48,10 +51,12 @@ func (h *logHandler) Handle(ctx context.Context, record slog.Record) error {
 	return h.text.Handle(ctx, record)
 }
 
+// WithAttrs implements slog.Handler.
 func (h *logHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	return &logHandler{out: h.out, text: h.text.WithAttrs(attrs)}
 }
 
+// WithGroup implements slog.Handler.
 func (h *logHandler) WithGroup(name string) slog.Handler {
 	return &logHandler{out: h.out, text: h.text.WithGroup(name)}
 }

@@ -90,8 +90,10 @@ type host struct {
 	fetched []string
 }
 
+// LogLevel implements getter.Host.
 func (h *host) LogLevel() slog.Level { return h.level }
 
+// Log implements getter.Host.
 func (h *host) Log(level slog.Level, line string) {
 	if level < h.level {
 		return
