@@ -16,9 +16,10 @@ import (
 	"testing"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // readAnswer decodes a fetch answer as a guest would.
@@ -328,13 +329,13 @@ func TestFetchThroughAGivenTransport(t *testing.T) {
 		Transport: roundTripper(func(r *http.Request) (*http.Response, error) {
 			switch r.URL.Path {
 			case "/redirect":
-				return &http.Response{StatusCode: 302, Header: http.Header{"Location": {"http://example.com/"}}, Body: http.NoBody}, nil
+				return &http.Response{StatusCode: http.StatusFound, Header: http.Header{"Location": {"http://example.com/"}}, Body: http.NoBody}, nil
 			case "/status":
 				return &http.Response{StatusCode: 0, Body: http.NoBody}, nil
 			case "/error":
 				return nil, errors.New("no line\x00 to\nthe origin")
 			}
-			return &http.Response{StatusCode: 200, Body: io.NopCloser(strings.NewReader(r.URL.String()))}, nil
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(r.URL.String()))}, nil
 		}),
 		Instances: 1,
 	})

@@ -10,9 +10,10 @@ import (
 	"testing"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // patience is how long tests wait for what happens at once: it only catches
@@ -29,7 +30,7 @@ func buildGuest(name string) ([]byte, error) {
 	}
 	defer os.RemoveAll(dir)
 	out := filepath.Join(dir, "guest.wasm")
-	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, ".")
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-buildmode=c-shared", "-o", out, ".")
 	cmd.Dir = filepath.Join("testdata", "guests", name)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {

@@ -8,9 +8,10 @@ import (
 	"testing"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // farAway is an address outside of every test module's memory.

@@ -7,9 +7,10 @@ import (
 	"math"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 const (

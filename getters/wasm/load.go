@@ -16,9 +16,10 @@ import (
 	"sync"
 	"time"
 
-	"github.com/gcnode/gcnode/getters/wasm/fuel"
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
 // LoadFile loads the module in a file, as [Load] does.
@@ -169,7 +170,8 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 		return f.name == abiFetch && len(p.opts.AllowFetch) == 0
 	})
 	tick := []hostFunction{{
-		fuel.TickName, signature{results: []valueType{i64}},
+		fuel.TickName,
+		signature{results: []valueType{i64}},
 		func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
 	}}
 	return errors.Join(

@@ -6,8 +6,9 @@ import (
 	"fmt"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/tetratelabs/wazero"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // Plugin is a loaded module: a gcnode.Getter[gcnode.Value]. It is safe for

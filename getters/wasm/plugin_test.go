@@ -11,9 +11,10 @@ import (
 	"testing"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 func TestGoGuestAnswersKeysOfAnyBytes(t *testing.T) {

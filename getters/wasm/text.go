@@ -24,7 +24,7 @@ func printable(s string, maxBytes int) string {
 	b.Grow(len(s))
 	for len(s) > 0 {
 		r, n := utf8.DecodeRuneInString(s)
-		if !(r == utf8.RuneError && n == 1) && shown(r) {
+		if invalid := r == utf8.RuneError && n == 1; !invalid && shown(r) {
 			b.WriteString(s[:n])
 		}
 		s = s[n:]
