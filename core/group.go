@@ -259,10 +259,15 @@ func (g *Group) notFound(key, message string) *Error {
 }
 
 // failure is err as an *Error about the key, or as it is when the caller's
-// context was cancelled.
+// context was cancelled. A getter does not know the name of its group.
 func (g *Group) failure(op Op, key string, err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		return e
+		if e.Group != "" {
+			return e
+		}
+		named := *e
+		named.Group, named.Key = g.name, key
+		return &named
 	}
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%v %q in group %q: %w", op, clip(key), g.name, err)

@@ -177,6 +177,19 @@ func TestAValueOverTheLimitIsAnError(t *testing.T) {
 	}
 }
 
+func TestAnErrorOfTheGetterIsNamedAfterItsGroup(t *testing.T) {
+	told := &gcnode.Error{Kind: gcnode.KindDenied, Op: gcnode.OpGet, Err: errors.New("not you")}
+	g := local(t, gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+		return gcnode.Item[gcnode.Value]{}, told
+	}), defaultOptions)
+	if _, err := g.Get(t.Context(), "k"); err == nil || err.Error() != `get "k" in group "`+groupName+`": denied: not you` {
+		t.Errorf("the error is %v", err)
+	}
+	if told.Group != "" {
+		t.Error("the getter's own error was changed")
+	}
+}
+
 func TestKeysOverTheLimitAreRefusedBeforeAnythingHappens(t *testing.T) {
 	o := newOrigin()
 	g := local(t, o, defaultOptions)
