@@ -57,19 +57,17 @@ func (a *answer) end(err error) {
 	a.finish(func() error { return a.frames.WriteEnd(failure) })
 }
 
-// finish writes the last frame. An error means that the peer is gone, and
-// there is nobody to tell.
+// finish writes the last frame, which the server sends when the handler has
+// returned. An error means that the peer is gone, and there is nobody to tell.
 func (a *answer) finish(last func() error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.ended = true
-	if last() == nil && a.out.flush() == nil {
-		// The connection may serve other handlers after this one.
-		_ = a.out.control.SetWriteDeadline(time.Time{})
-	}
+	_ = last()
 }
 
-// deadlineWriter gives each write a deadline of its own.
+// deadlineWriter gives each write a deadline of its own. The server takes the
+// last one away when the request is finished.
 type deadlineWriter struct {
 	w       http.ResponseWriter
 	control *http.ResponseController

@@ -81,6 +81,13 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (http.Handler, error) {
 
 // ServeHTTP implements [http.Handler].
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	// The server takes the deadline away when the body has been read to its
+	// end, and with the end of the request.
+	deadline := time.Now().Add(h.opts.BodyTimeout)
+	if err := ignoreUnsupported(http.NewResponseController(w).SetReadDeadline(deadline)); err != nil {
+		h.refuse(w, r, &problem{http.StatusInternalServerError, "set the read deadline: " + err.Error()})
+		return
+	}
 	if problem := checkHeader(r); problem != nil {
 		h.refuse(w, r, problem)
 		return
@@ -154,20 +161,13 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
-	control := http.NewResponseController(w)
-	if err := ignoreUnsupported(control.SetReadDeadline(time.Now().Add(h.opts.BodyTimeout))); err != nil {
-		return nil, fmt.Errorf("set the read deadline: %w", err)
-	}
 	body := wire.NewReader(http.MaxBytesReader(w, r.Body, maxBodyBytes))
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
-		return nil, err // with the deadline: the server may want to read what is left of the body
+		return nil, err
 	}
 	if err := body.ReadEOF(); err != nil {
 		return nil, err
-	}
-	if err := ignoreUnsupported(control.SetReadDeadline(time.Time{})); err != nil {
-		return nil, fmt.Errorf("clear the read deadline: %w", err)
 	}
 	return req, err
 }

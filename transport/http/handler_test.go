@@ -205,65 +205,6 @@ func TestHandlerGivesUpSlowReader(t *testing.T) {
 	}
 }
 
-// waitLong waits for longer than a timeout, or until ctx ends.
-func waitLong(ctx context.Context, timeout time.Duration) error {
-	timer := time.NewTimer(5 * timeout)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-}
-
-// TestHandlerOutlastsReadTimeout has a server whose own read timeout is
-// shorter than a load.
-func TestHandlerOutlastsReadTimeout(t *testing.T) {
-	const timeout = 100 * time.Millisecond
-	server := httptest.NewUnstartedServer(newHandler(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
-		if err := waitLong(ctx, timeout); err != nil {
-			return err
-		}
-		return echo(ctx, req, w)
-	}), httptransport.HandlerOptions{}))
-	server.Config.ReadTimeout = timeout
-	server.Start()
-	t.Cleanup(server.Close)
-	got, err := fetch(t.Context(), newClient(t, httptransport.ClientOptions{}), server.URL, "k")
-	require.NoError(t, err)
-	require.Len(t, got, 1)
-}
-
-// TestHandlerLeavesNoDeadline has a second handler on the same connection.
-func TestHandlerLeavesNoDeadline(t *testing.T) {
-	const timeout = 100 * time.Millisecond
-	mux := http.NewServeMux()
-	mux.Handle("/peers", newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{BodyTimeout: timeout, WriteTimeout: timeout}))
-	mux.HandleFunc("/other", func(w http.ResponseWriter, r *http.Request) {
-		if waitLong(r.Context(), timeout) == nil {
-			_, _ = io.WriteString(w, r.RemoteAddr)
-		}
-	})
-	server := httptest.NewServer(mux)
-	t.Cleanup(server.Close)
-	client := newClient(t, httptransport.ClientOptions{HTTPClient: server.Client()})
-	var addrs []string
-	for range 2 {
-		_, err := fetch(t.Context(), client, server.URL+"/peers", "k")
-		require.NoError(t, err)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+"/other", http.NoBody)
-		require.NoError(t, err)
-		resp, err := server.Client().Do(req)
-		require.NoError(t, err)
-		text, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		require.NoError(t, resp.Body.Close())
-		addrs = append(addrs, string(text))
-	}
-	require.Equal(t, addrs[0], addrs[1], "the connection was not used again")
-}
-
 func TestHandlerLimitsConcurrentRequests(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	server := serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
