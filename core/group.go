@@ -105,6 +105,14 @@ func (a answer) entry() store.Entry {
 	return store.Entry{Value: a.value, NotFound: a.notFound, Expires: a.expires}
 }
 
+// item is the value; empty for not found.
+func (a answer) item() Value {
+	if a.notFound {
+		return Value{}
+	}
+	return StringValue(a.value)
+}
+
 // expiry is when something expires that began to live at start.
 func expiry(start int64, keep Lifetime) int64 {
 	switch {
@@ -117,12 +125,16 @@ func expiry(start int64, keep Lifetime) int64 {
 	}
 }
 
-// remaining is the rest of a life.
-func remaining(now, expires int64) Lifetime {
-	if expires == store.Never {
+// remaining is the rest of a life on the node's clock.
+func (n *Node) remaining(expires int64) Lifetime {
+	switch expires {
+	case 0: // there was no answer
+		return 0
+	case store.Never:
 		return Forever
+	default:
+		return For(time.Duration(expires - n.now()))
 	}
-	return For(time.Duration(expires - now))
 }
 
 // Answer is what [Group.Lookup] found.
@@ -151,46 +163,52 @@ func (g *Group) Owner(key string) Peer {
 // the load goes on for the others who wait. [ErrNotFound] says that the key has
 // no value.
 func (g *Group) Get(ctx context.Context, key string) (Value, error) {
-	a, err := g.Lookup(ctx, key)
-	return a.Value, err
+	a, err := g.find(ctx, key)
+	return a.item(), err
 }
 
 // GetItem is Get with the remaining life of the value, which is also set
 // beside [ErrNotFound].
 func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
-	a, err := g.Lookup(ctx, key)
-	return a.Item, err
+	a, err := g.find(ctx, key)
+	return Item[Value]{Value: a.item(), Keep: g.node.remaining(a.expires)}, err
 }
 
 // Lookup is GetItem with where the answer came from. Everything but the value
 // is also set beside [ErrNotFound].
 func (g *Group) Lookup(ctx context.Context, key string) (Answer, error) {
+	owner := g.node.view.Load().ring.Owner(key)
+	a, err := g.find(ctx, key)
+	if err != nil && !a.notFound {
+		return Answer{}, err
+	}
+	found := Answer{Source: a.source, Owner: owner}
+	found.Value, found.Keep = a.item(), g.node.remaining(a.expires)
+	return found, err
+}
+
+// find is the answer, together with its error if it says not found.
+func (g *Group) find(ctx context.Context, key string) (answer, error) {
 	if err := checkKey(key); err != nil {
-		return Answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
+		return answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
 	}
-	if !g.node.begin() {
-		return Answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
+	if g.node.closed.Load() {
+		return answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
 	}
-	defer g.node.end()
 	g.counts.gets.Add(1)
-	v := g.node.view.Load()
-	owner := v.ring.Owner(key)
 	a, ok := g.cached(key)
 	if ok {
 		g.counts.hit(a)
 	} else {
 		var err error
-		if a, err = g.fill(ctx, v, owner, key); err != nil {
-			return Answer{}, g.failure(OpGet, key, err)
+		if a, err = g.fill(ctx, key); err != nil {
+			return answer{}, g.failure(OpGet, key, err)
 		}
 	}
-	found := Answer{Source: a.source, Owner: owner}
-	found.Keep = remaining(g.node.now(), a.expires)
 	if a.notFound {
-		return found, g.notFound(key, a.value)
+		return a, g.notFound(key, a.value)
 	}
-	found.Value = StringValue(a.value)
-	return found, nil
+	return a, nil
 }
 
 // cached is the answer that this node has.

@@ -12,7 +12,13 @@ import (
 
 // fill gets the answer that this node does not have: from the getter if the
 // key is its own, else from the owner.
-func (g *Group) fill(ctx context.Context, v *view, owner, key string) (answer, error) {
+func (g *Group) fill(ctx context.Context, key string) (answer, error) {
+	if !g.node.begin() {
+		return answer{}, ErrDraining
+	}
+	defer g.node.end()
+	v := g.node.view.Load()
+	owner := v.ring.Owner(key)
 	if owner == g.node.cfg.Self.ID || owner == "" {
 		return g.load(ctx, key)
 	}

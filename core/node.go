@@ -70,7 +70,7 @@ type Node struct {
 	done    context.Context
 	stop    context.CancelFunc
 	closing sync.RWMutex
-	closed  bool
+	closed  atomic.Bool
 	running sync.WaitGroup
 }
 
@@ -150,7 +150,7 @@ func (n *Node) Lookup(name string) (*Group, bool) {
 func (n *Node) begin() bool {
 	n.closing.RLock()
 	defer n.closing.RUnlock()
-	if n.closed {
+	if n.closed.Load() {
 		return false
 	}
 	n.running.Add(1)
@@ -165,7 +165,7 @@ func (n *Node) end() { n.running.Done() }
 // was still running at the end. A second Close waits like the first.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Lock()
-	n.closed = true
+	n.closed.Store(true)
 	n.closing.Unlock()
 	n.stop()
 	idle := make(chan struct{})

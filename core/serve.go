@@ -138,10 +138,10 @@ func (g *Group) reply(i int, key string, a answer, err error) Reply {
 		r.Err = g.remoteError(key, err)
 	case a.notFound:
 		r.Err = g.notFound(key, a.value)
-		r.Keep = remaining(g.node.now(), a.expires)
+		r.Keep = g.node.remaining(a.expires)
 	default:
 		r.Value = StringValue(a.value)
-		r.Keep = remaining(g.node.now(), a.expires)
+		r.Keep = g.node.remaining(a.expires)
 	}
 	return r
 }
