@@ -50,7 +50,9 @@
 //
 // Every instruction is written anew with its numbers in their shortest form,
 // and an opcode that is not in its shortest form is refused where engines
-// differ in reading it: what was counted here is what the engine runs.
+// differ in reading it: what was counted here is what the engine runs. Limits on
+// locals, parameters and results, and counts that are checked against the bytes
+// that are there, keep small modules from making the engine allocate a lot.
 //
 // # Cost
 //
@@ -65,8 +67,10 @@
 // is paid: the sum of what ticks grant is the fuel that the guest has used, up
 // to the last grant. A unit is between one nanosecond (a turn of a short loop)
 // and, at worst, a few microseconds (64 instructions that all miss the
-// processor's caches); a grant of 10,000 units is used up in some ten
-// microseconds by most code and bounds the time between ticks to milliseconds.
+// processor's caches). A grant of 10,000 units lasts most code for ten to a
+// hundred microseconds, and none for more than some tens of milliseconds. One
+// bulk instruction is not interrupted: how long it takes is bounded by the size
+// of the memory. BenchmarkFuel measures what all of this costs.
 //
 // # Call depth
 //
@@ -83,8 +87,9 @@
 // three mebibytes. This is an estimate, not a bound: a guest that is made for it
 // (hundreds of locals that are set in hundreds of nested blocks) can have frames
 // of hundreds of kilobytes from little code, and no static rule that stops it
-// would let large interpreters recurse. What bounds the stack then is the engine: wazero
-// stops at 84 MB, which it keeps until the instance is thrown away.
+// would let large interpreters recurse. What bounds the stack then is the
+// engine: wazero stops at about 84 MB, which it keeps until the instance is
+// thrown away.
 //
 // After a trap D is not restored, as nothing is.
 //

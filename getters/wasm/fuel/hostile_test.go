@@ -180,7 +180,7 @@ func TestBulkInstructionsAreChargedByLength(t *testing.T) {
 		i32Const, 0, i32Const, 0, i32Const, s64(size), misc, 11, 0, br, 0, end))
 	module.globals = [][]byte{{i64, 1, i64Const, 0, end}}
 	module.exports = append(module.exports, cat(name("count"), 3, 0))
-	const ticks, budget = 100, 10_000
+	const ticks, budget = 10, 1_000
 	r := newRuntime(t, stopAfter(ticks, budget))
 	m := instantiate(t, r, inject(t, module.bytes(), fuel.Options{}))
 	_, err := within(t, m, "f")

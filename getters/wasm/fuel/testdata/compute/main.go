@@ -4,9 +4,9 @@ package main
 
 import (
 	"crypto/sha256"
-	"encoding/json"
 	"hash/crc32"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -23,41 +23,55 @@ func hash(n int32) int64 {
 	return int64(crc32.ChecksumIEEE(sum[:]))
 }
 
-// document is what parse reads and writes.
-type document struct {
-	Name  string
-	Tags  []string
-	Inner *document
-	Score map[string]float64
+// expression is a node of what parse reads.
+type expression interface {
+	value(variables map[string]int64) int64
 }
 
-// parse returns the length of a document of n levels after it was written and
-// read n times.
+type variable string
+
+func (v variable) value(variables map[string]int64) int64 { return variables[string(v)] }
+
+type operation struct {
+	left, right expression
+	apply       func(a, b int64) int64
+}
+
+func (o *operation) value(variables map[string]int64) int64 {
+	return o.apply(o.left.value(variables), o.right.value(variables))
+}
+
+// read parses a parenthesized operation or a variable and returns what follows.
+func read(text string) (expression, string) {
+	if rest, ok := strings.CutPrefix(text, "("); ok {
+		left, rest := read(rest)
+		operator := rest[0]
+		right, rest := read(rest[1:])
+		weight := int64(operator % 7)
+		return &operation{left, right, func(a, b int64) int64 { return a + weight*b }}, rest[1:]
+	}
+	end := strings.IndexAny(text, "+*)")
+	return variable(text[:end]), text[end:]
+}
+
+// parse evaluates an expression of n levels n times.
 //
 //go:wasmexport parse
 func parse(n int32) int64 {
-	var doc *document
+	variables := map[string]int64{}
+	text := "x"
 	for i := range n {
-		doc = &document{
-			Name:  strings.Repeat("x", int(i)),
-			Tags:  []string{"a", "b"},
-			Inner: doc,
-			Score: map[string]float64{"s": float64(i) / 3},
-		}
+		name := "v" + strconv.Itoa(int(i))
+		variables[name] = int64(i)
+		text = "(" + text + string("+*"[i%2]) + name + ")"
 	}
-	total := 0
-	for range n {
-		text, err := json.Marshal(doc)
-		if err != nil {
-			return -1
-		}
-		doc = new(document)
-		if err := json.Unmarshal(text, doc); err != nil {
-			return -2
-		}
-		total += len(text)
+	total := int64(0)
+	for i := range n {
+		variables["x"] = int64(i)
+		tree, _ := read(text)
+		total += tree.value(variables)
 	}
-	return int64(total)
+	return total
 }
 
 // order returns a value that depends on the order of n sorted numbers.
