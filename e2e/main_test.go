@@ -1,0 +1,105 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	// patience is how long a test waits for what happens soon. It only
+	// catches hangs.
+	patience = time.Minute
+	// pollEvery is how often it looks.
+	pollEvery = 10 * time.Millisecond
+)
+
+// built is what the tests run.
+var built artefacts
+
+// artefacts are the files that are made once, before the first test.
+type artefacts struct {
+	gcnode   string // the program
+	docnames string // testdata/docnames
+	godoc    string // plugins/godoc as a module
+	echo     string // testdata/echo as a module
+	compiled string // the directory that keeps compiled modules for all nodes
+}
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run builds, runs the tests and looks that they left no process behind.
+func run(m *testing.M) (status int) {
+	dir, err := os.MkdirTemp("", "gcnode-e2e-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(dir) }()
+		built, err = build(context.Background(), dir)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "e2e:", err)
+		return 1
+	}
+	status = m.Run()
+	if left := processes.killAll(); len(left) > 0 {
+		fmt.Fprintln(os.Stderr, "e2e: these processes were still running:", left)
+		return 1
+	}
+	return status
+}
+
+// build makes the artefacts in a directory.
+func build(ctx context.Context, dir string) (artefacts, error) {
+	in := func(name string) string { return filepath.Join(dir, name) }
+	a := artefacts{
+		gcnode:   in("gcnode"),
+		docnames: in("docnames"),
+		godoc:    in("godoc.wasm"),
+		echo:     in("echo.wasm"),
+		compiled: in("compiled"),
+	}
+	wasip1 := []string{"GOOS=wasip1", "GOARCH=wasm"}
+	for _, b := range []struct {
+		dir, out string
+		env      []string
+	}{
+		{"../cmd/gcnode", a.gcnode, nil},
+		{"../plugins/godoc", a.godoc, wasip1},
+		{"testdata/echo", a.echo, append(wasip1, "GOWORK=off")},
+		{"testdata/docnames", a.docnames, []string{"GOWORK=off"}},
+	} {
+		args := []string{"build", "-trimpath", "-o", b.out}
+		if strings.HasSuffix(b.out, ".wasm") {
+			args = append(args, "-buildmode=c-shared", "-ldflags=-s -w")
+		}
+		cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
+		cmd.Dir = filepath.FromSlash(b.dir)
+		cmd.Env = append(os.Environ(), b.env...)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return artefacts{}, fmt.Errorf("build %s: %w: %s", b.dir, err, out)
+		}
+	}
+	return a, a.warm(ctx, dir)
+}
+
+// warm compiles the modules, so that the nodes of the tests find it done.
+func (a artefacts) warm(ctx context.Context, dir string) error {
+	config := fmt.Sprintf(`
+compilation_cache: %q
+groups:
+  doc: {plugin: {module: %q, allow_fetch: ["http://127.0.0.1"], config: {origin: "http://127.0.0.1"}}}
+  echo: {plugin: {module: %q}}
+`, a.compiled, a.godoc, a.echo)
+	path := filepath.Join(dir, "warm.yaml")
+	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+		return err
+	}
+	if out, err := exec.CommandContext(ctx, a.gcnode, "check", "--config", path).CombinedOutput(); err != nil {
+		return fmt.Errorf("compile the modules: %w: %s", err, out)
+	}
+	return nil
+}
