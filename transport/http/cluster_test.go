@@ -36,8 +36,9 @@ func newCluster(t *testing.T, ids ...string) *cluster {
 	var nodes []*gcnode.Node
 	for _, id := range ids {
 		node, err := gcnode.NewNode(gcnode.Config{
-			Self:      gcnode.Peer{ID: id},
-			Transport: newClient(t, httptransport.ClientOptions{}),
+			Self:        gcnode.Peer{ID: id},
+			Transport:   newClient(t, httptransport.ClientOptions{DialTimeout: patience}),
+			PeerTimeout: patience,
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, node.Close(context.WithoutCancel(t.Context()))) })

@@ -59,13 +59,13 @@ func TestConformance(t *testing.T) {
 		{"plain", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 			t.Helper()
 			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, server, "/", httptransport.ClientOptions{})
+			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience})
 		}},
 		{"under a path", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 			t.Helper()
 			mux := http.NewServeMux()
 			mux.Handle("/cluster/peers/", newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, httptest.NewServer(mux), "/cluster/peers/", httptransport.ClientOptions{})
+			return endpoint(t, httptest.NewServer(mux), "/cluster/peers/", httptransport.ClientOptions{DialTimeout: patience})
 		}},
 		{"TLS", func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 			t.Helper()
