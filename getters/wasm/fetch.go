@@ -61,19 +61,31 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 	return f, nil
 }
 
-// fetchBudget is what one request of a guest has left.
+// fetchBudget is what one request of a guest has left. When fetches is
+// negative the guest was told that there are no more.
 type fetchBudget struct {
 	fetches int
 	bytes   int64
 	touched bool // something was spent
 }
 
-// spend takes one exchange that sends n bytes.
-func (b *fetchBudget) spend(n int64) error {
-	if b.fetches < 1 || b.bytes < n {
+// exhausted reports whether the guest was told that it has no more exchanges.
+func (b *fetchBudget) exhausted() bool { return b.fetches < 0 }
+
+// spendFetch takes one exchange, which counts whatever comes of it.
+func (b *fetchBudget) spendFetch() error {
+	b.fetches--
+	if b.fetches < 0 {
 		return errFetchTooMany
 	}
-	b.fetches--
+	return nil
+}
+
+// spendBytes takes n bytes that are sent.
+func (b *fetchBudget) spendBytes(n int64) error {
+	if b.bytes < n {
+		return errFetchTooMany
+	}
 	b.bytes -= n
 	return nil
 }
@@ -95,6 +107,9 @@ func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget
 }
 
 func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	if err := budget.spendFetch(); err != nil {
+		return failedFetch(fetchTooMany, err)
+	}
 	if req.timeoutMillis > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.timeoutMillis)*time.Millisecond)
@@ -107,7 +122,7 @@ func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetch
 	if err := f.allow.check(out.URL); err != nil {
 		return failedFetch(fetchDenied, err)
 	}
-	if err := budget.spend(int64(len(req.url) + len(req.body))); err != nil {
+	if err := budget.spendBytes(req.size()); err != nil {
 		return failedFetch(fetchTooMany, err)
 	}
 	client := http.Client{Transport: f.transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
@@ -129,7 +144,10 @@ func (f *fetcher) checkRedirect(next *http.Request, followed int, budget *fetchB
 	if err := f.allow.check(next.URL); err != nil {
 		return fmt.Errorf("%w: redirect: %w", errFetchDenied, err)
 	}
-	return budget.spend(max(next.ContentLength, 0))
+	if err := budget.spendFetch(); err != nil {
+		return err
+	}
+	return budget.spendBytes(max(next.ContentLength, 0))
 }
 
 // receive reads an answer within the limits.

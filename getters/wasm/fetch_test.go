@@ -295,6 +295,19 @@ func TestFetchLimits(t *testing.T) {
 	assert.Equal(t, fetchTooMany, readAnswer(t, get(t, p, "twice:0:0:GET:"+origin.URL)).failure)
 }
 
+func TestFailedFetchesCountAndAreNotHoarded(t *testing.T) {
+	t.Parallel()
+	p := loadVerbs(t, Options{MaxFetches: 3, Instances: 1})
+	for fetches, want := range map[int]struct {
+		number  string
+		failure fetchFailure
+	}{3: {"3", fetchMalformed}, 4: {"4", fetchTooMany}, 1000: {"4", fetchTooMany}} {
+		number, answer, _ := strings.Cut(get(t, p, fmt.Sprintf("drain:%d", fetches)), " ")
+		assert.Equal(t, want.number, number)
+		assert.Equal(t, want.failure, readAnswer(t, answer).failure)
+	}
+}
+
 func TestUnreachableOrigin(t *testing.T) {
 	t.Parallel()
 	gone := httptest.NewServer(http.NotFoundHandler())
@@ -320,6 +333,14 @@ func TestFetchAfterTheAnswerIsRefused(t *testing.T) {
 	p := loadVerbs(t, Options{AllowFetch: []string{origin.URL}, Logger: logger})
 	get(t, p, "latefetch:0:0:GET:"+origin.URL)
 	assert.Contains(t, lines.lines(), "late fetch: -1")
+}
+
+func TestAnswersOfFetchesEndWithTheRequest(t *testing.T) {
+	t.Parallel()
+	logger, lines := newRecorder()
+	p := loadVerbs(t, Options{Logger: logger})
+	get(t, p, "stale:0:0:GET:nowhere")
+	assert.Contains(t, lines.lines(), "stale: true -1")
 }
 
 func TestFetchThroughAGivenTransport(t *testing.T) {

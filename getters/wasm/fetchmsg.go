@@ -92,6 +92,15 @@ func parseFetchRequest(msg []byte) (*fetchRequest, error) {
 	return req, nil
 }
 
+// size is how many bytes of a request are the guest's.
+func (r *fetchRequest) size() int64 {
+	n := len(r.method) + len(r.url) + len(r.body)
+	for _, f := range r.header {
+		n += len(f.name) + len(f.value)
+	}
+	return int64(n)
+}
+
 // encode is the message that the guest reads.
 func (a *fetchAnswer) encode() []byte {
 	fields := a.header[:min(len(a.header), math.MaxUint16)]

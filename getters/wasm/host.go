@@ -127,6 +127,7 @@ func hostRespond(in *instance, mem guestMemory, stack []uint64) {
 func hostConfigGet(in *instance, mem guestMemory, stack []uint64) {
 	key := mem.view(stack[0], stack[1])
 	dst := mem.view(stack[2], stack[3])
+	in.spend(len(key))
 	value, ok := in.plugin.opts.Config[string(key)]
 	if !ok {
 		stack[0] = api.EncodeI32(resultNone)
@@ -161,6 +162,7 @@ func hostFetch(in *instance, mem guestMemory, stack []uint64) {
 		stack[0] = api.EncodeI32(resultNone)
 		return
 	}
+	in.spend(len(msg))
 	req, err := parseFetchRequest(msg)
 	if err != nil {
 		stack[0] = api.EncodeI32(resultMalformed)
@@ -170,9 +172,15 @@ func hostFetch(in *instance, mem guestMemory, stack []uint64) {
 }
 
 // fetch performs an exchange and returns the number under which its answer
-// can be read. It does not return when the time of the request is up.
+// can be read. It does not return when the time of the request is up. Once all
+// exchanges are used up every further one has the same number, so that what
+// the host keeps is bounded.
 func (in *instance) fetch(req *fetchRequest) int32 {
+	if in.req.budget.exhausted() {
+		return in.req.lastCall
+	}
 	id := in.nextID()
+	in.req.lastCall = id
 	ctx, cancel := in.req.deadline.context()
 	defer cancel()
 	answer := in.plugin.fetcher.do(ctx, req, &in.req.budget)

@@ -76,6 +76,14 @@ func TestHostileGuests(t *testing.T) {
 		"log flood": {func(_ *assembler, f *hostileImports) []byte {
 			return forever(slices.Concat(constI32(3), constI32(0), constI32(1<<20), call(f.log))...)
 		}, gcnode.KindTimeout, "the deadline has passed", late},
+		"output flood": {func(_ *assembler, f *hostileImports) []byte {
+			const at, length = 1 << 16, 1 << 21 // random bytes are short lines
+			return slices.Concat(
+				constI32(at), constI32(length), call(f.randomGet), []byte{opDrop},
+				constI32(0), constI32(at), []byte{0x36, 2, 0},
+				constI32(4), constI32(length), []byte{0x36, 2, 0},
+				forever(slices.Concat(constI32(1), constI32(0), constI32(1), constI32(8), call(f.write), []byte{opDrop})...))
+		}, gcnode.KindTimeout, "the deadline has passed", late},
 		"endless yielding": {func(_ *assembler, f *hostileImports) []byte {
 			return forever(slices.Concat(call(f.yield), []byte{opDrop})...)
 		}, gcnode.KindTimeout, "the deadline has passed", late},
@@ -159,7 +167,7 @@ func TestHostileGuests(t *testing.T) {
 
 // hostileImports are the indices of the functions that hostile modules use.
 type hostileImports struct {
-	respond, inputRead, log, nowMillis, randomGet, yield, exit, poll uint32
+	respond, inputRead, log, nowMillis, randomGet, yield, exit, poll, write uint32
 }
 
 func newHostile() (*assembler, *hostileImports) {
@@ -167,7 +175,7 @@ func newHostile() (*assembler, *hostileImports) {
 	a.pages = 64
 	return a, &hostileImports{
 		respond: a.abi("respond"), inputRead: a.abi("input_read"), log: a.abi("log"), nowMillis: a.abi("now_ms"),
-		randomGet: a.abi("random_get"), yield: a.abi("sched_yield"), exit: a.abi("proc_exit"), poll: a.abi("poll_oneoff"),
+		randomGet: a.abi("random_get"), yield: a.abi("sched_yield"), exit: a.abi("proc_exit"), poll: a.abi("poll_oneoff"), write: a.abi("fd_write"),
 	}
 }
 
@@ -233,6 +241,16 @@ func TestFunctionsRefuseWhatDoesNotExist(t *testing.T) {
 		e := getError(t, p, "key", gcnode.KindPermanent)
 		assert.ErrorContains(t, e, "failed with the result -1")
 	})
+}
+
+func TestTooLargeWinsOverTheResult(t *testing.T) {
+	t.Parallel()
+	a, f := newHostile()
+	code := respondWith(f.respond, statusOK, ttlDefault, 0, 11) // its -2 is the result of gcnode_get
+	p := loadModule(t, a.getter(code...).bytes(), Options{Instances: 1, MaxValueBytes: 10})
+	e := getError(t, p, "key", gcnode.KindTooLarge)
+	assert.ErrorContains(t, e, "11 bytes; at most 10")
+	assert.Equal(t, DiscardStats{Contract: 1}, p.Stats().Instances.Discarded)
 }
 
 func TestGuestOutOfMemoryIsTold(t *testing.T) {

@@ -59,16 +59,25 @@ func instanceOf(ctx context.Context) *instance {
 
 // start runs a new instance up to the point where it can answer requests. The
 // error is a *stop. Nothing is left behind after an error.
-func (p *Plugin) start(d deadline) (*instance, error) {
-	in := &instance{
+func (p *Plugin) start(d deadline) (in *instance, err error) {
+	in = &instance{
 		plugin: p,
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
 	in.ctx = &guestContext{Context: context.Background(), inst: in}
 	in.req.deadline = d
+	booting := in
+	defer func() {
+		if r := recover(); r != nil { // of the engine, while it allocates an instance
+			err = &stop{discardFailed, gcnode.KindInternal, fmt.Errorf("the engine failed: %v", r)}
+		}
+		if err != nil {
+			booting.close()
+			in = nil
+		}
+	}()
 	if err := in.boot(); err != nil {
-		in.close()
 		return nil, err
 	}
 	p.stats.created.Add(1)
@@ -161,6 +170,9 @@ func (in *instance) answer(d deadline, key string) (item gcnode.Item[gcnode.Valu
 		return item, s.reason, in.plugin.failed(key, s)
 	}
 	if s := in.checkResult(api.DecodeI32(in.stack[0])); s != nil {
+		if in.req.err != nil && in.req.err.Kind == gcnode.KindTooLarge {
+			return item, s.reason, in.req.err // respond promised this, whatever is returned
+		}
 		return item, s.reason, in.plugin.failed(key, s)
 	}
 	if in.req.err != nil {

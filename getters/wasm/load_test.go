@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
 // minimal is a getter that answers every key with nothing.
@@ -147,6 +149,19 @@ func newFetching() *assembler {
 	return a.getter(respondWith(respond, statusOK, ttlDefault, 0, 0)...)
 }
 
+func TestFetchDoesNotExistWithoutTheGrant(t *testing.T) {
+	t.Parallel()
+	opts, err := Options{}.withDefaults()
+	require.NoError(t, err)
+	p, err := newPlugin(&opts)
+	require.NoError(t, err)
+	defer p.free()
+	instrumented, _, err := fuel.Inject(newFetching().bytes(), fuel.Options{})
+	require.NoError(t, err)
+	require.NoError(t, p.compile(t.Context(), instrumented))
+	require.ErrorContains(t, p.probe(t.Context()), `"fetch" is not exported in module "gcnode1"`)
+}
+
 func TestEveryMistakeIsNamedAtOnce(t *testing.T) {
 	t.Parallel()
 	a := newAssembler()
@@ -239,6 +254,7 @@ func TestRefusedOptions(t *testing.T) {
 	for want, opts := range map[string]Options{
 		"MaxFetches is negative":       {MaxFetches: -1},
 		"MaxFetchBytes is negative":    {MaxFetchBytes: -1},
+		"MaxFetchBytes is 1073741825":  {MaxFetchBytes: 1<<30 + 1},
 		"MaxMemoryBytes is negative":   {MaxMemoryBytes: -1},
 		"MaxMemoryBytes is 100":        {MaxMemoryBytes: 100},
 		"MaxMemoryBytes is 4294967297": {MaxMemoryBytes: 4<<30 + 1},

@@ -82,11 +82,15 @@ func (l *guestLog) line(level slog.Level, origin string, text []byte) {
 
 // failure records why the host or a trap ended a guest.
 func (l *guestLog) failure(s *stop, cause error) {
-	if !l.logger.Enabled(context.Background(), levelWarn) || !l.take() {
+	level := levelWarn
+	if s.reason == discardCanceled || s.reason == discardClosed {
+		level = levelDebug // that is not the guest's fault
+	}
+	if !l.logger.Enabled(context.Background(), level) || !l.take() {
 		return
 	}
 	trace := printable(string(bytes.ReplaceAll([]byte(cause.Error()), []byte("\n"), []byte(" | "))), maxTraceBytes)
-	l.logger.LogAttrs(context.Background(), levelWarn, "guest stopped",
+	l.logger.LogAttrs(context.Background(), level, "guest stopped",
 		slog.String("reason", s.reason.String()), slog.String("error", s.Error()), slog.String("trace", trace))
 }
 

@@ -24,6 +24,7 @@ const (
 	maxModuleBytes       = 64 << 20
 	defaultPluginName    = "plugin"
 	maxPluginNameInBytes = 128
+	mostFetchBytes       = 1 << 30
 )
 
 // Options configure a [Plugin]. The zero value is usable.
@@ -45,11 +46,11 @@ type Options struct {
 	// link-local or private address. Without it only an entry that is such
 	// an address itself reaches it, and "localhost" the loopback.
 	AllowPrivate bool
-	// MaxFetches bounds the HTTP exchanges of one request, redirects
-	// included; default 1000.
+	// MaxFetches bounds the HTTP exchanges of one request, redirects and
+	// failed ones included; default 1000.
 	MaxFetches int
 	// MaxFetchBytes bounds what one request may send and receive by them,
-	// in bytes; default 64 MiB.
+	// in bytes; default 64 MiB, at most 1 GiB.
 	MaxFetchBytes int64
 	// Transport performs the exchanges. It must end when the context of the
 	// request does. The addresses that it dials are its own responsibility:
@@ -109,6 +110,9 @@ func (o Options) withDefaults() (Options, error) {
 	if o.MaxMemoryBytes < pageBytes || o.MaxMemoryBytes > maxAddressableBytes {
 		errs = append(errs, fmt.Errorf("option MaxMemoryBytes is %d: it must be between %d and %d",
 			o.MaxMemoryBytes, pageBytes, int64(maxAddressableBytes)))
+	}
+	if o.MaxFetchBytes > mostFetchBytes {
+		errs = append(errs, fmt.Errorf("option MaxFetchBytes is %d: it must be at most %d", o.MaxFetchBytes, mostFetchBytes))
 	}
 	if o.MaxValueBytes > gcnode.MaxValueBytes {
 		errs = append(errs, fmt.Errorf("option MaxValueBytes is %d: it must be at most %d",

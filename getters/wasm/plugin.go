@@ -178,6 +178,9 @@ func (p *Plugin) Close(ctx context.Context) error {
 	select {
 	case <-p.pool.empty:
 	case <-ctx.Done():
+		if places, _, _ := p.pool.figures(); places == 0 {
+			break
+		}
 		err = fmt.Errorf("close plugin %q: stopped running calls: %w", p.opts.Name, ctx.Err())
 		p.kill()
 		<-p.pool.empty

@@ -32,6 +32,7 @@ type request struct {
 	deadline deadline
 	budget   fetchBudget
 	answers  map[int32][]byte // of fetches, by call number
+	lastCall int32            // the number of the latest fetch
 
 	answered bool
 	item     gcnode.Item[gcnode.Value]

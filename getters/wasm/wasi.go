@@ -27,8 +27,12 @@ const (
 	fdStderr = 2
 )
 
-// maxVectors bounds the parts of one read or write.
-const maxVectors = 1024
+// maxVectors bounds the parts of one write, and lineWork is how much dearer
+// than copying bytes it is to cut them into lines.
+const (
+	maxVectors = 1024
+	lineWork   = 8
+)
 
 // charDevice is the file type of the standard streams, and the rights that
 // go with them.
@@ -244,8 +248,10 @@ func wasiFdWrite(in *instance, mem guestMemory, args []uint64) uint64 {
 	written := uint64(0)
 	for ; len(vectors) > 0; vectors = vectors[8:] {
 		part := mem.view(uint64(binary.LittleEndian.Uint32(vectors)), uint64(binary.LittleEndian.Uint32(vectors[4:])))
-		out.write(part)
-		in.spend(len(part))
+		for chunk := range slices.Chunk(part, bytesPerUnit) {
+			out.write(chunk)
+			in.spend(lineWork * len(chunk))
+		}
 		written += uint64(len(part))
 	}
 	if written > math.MaxInt32 {

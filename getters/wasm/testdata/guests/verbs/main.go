@@ -164,6 +164,19 @@ func get(req, keyLen int32) int32 {
 	case "twice": // two exchanges, the answer of the second
 		exchange(req, rest)
 		answer(0, -1, exchange(req, rest))
+	case "stale":
+		msg := encode(rest)
+		number := fetch(req, pointer(msg), int32(len(msg)))
+		before := inputRead(number, nil, 0, 0)
+		answer(0, -1, nil)
+		say(1, fmt.Sprint("stale: ", before > 0, " ", inputRead(number, nil, 0, 0)))
+	case "drain": // as many failing exchanges as it says, the number of the last one
+		last := int32(0)
+		for range number {
+			msg := encode("0:0:GET:nowhere")
+			last = fetch(req, pointer(msg), int32(len(msg)))
+		}
+		answer(0, -1, append([]byte(strconv.Itoa(int(last-req))+" "), read(last)...))
 	case "badfetch":
 		answer(0, -1, []byte(strconv.Itoa(int(fetch(req, pointer([]byte("nonsense")), 8)))))
 	case "latefetch":
