@@ -30,35 +30,68 @@ import (
 // patience is how long tests wait for what happens soon: it only catches hangs.
 const patience = 2 * time.Minute
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"gcnode": func() { os.Exit(cli.Run(context.Background(), os.Args[1:], os.Stdout, os.Stderr)) },
-	})
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+// run makes the directory for what the tests build, and removes it.
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "gcnode-cli-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	builtIn = dir
+	return m.Run()
 }
 
+// builtIn is where the program, the getter and compiled modules are.
+var builtIn string
+
+// buildProgram compiles gcnode and returns its directory. It is the program as
+// users have it, without the race detector, which compiles modules slowly.
+var buildProgram = sync.OnceValues(func() (string, error) {
+	dir := filepath.Join(builtIn, "bin")
+	return dir, goBuild(filepath.Join("..", ".."), nil, "-o", dir+string(filepath.Separator), ".")
+})
+
 // buildGuest compiles the getter of the tests and returns its path.
-func buildGuest(t *testing.T) string {
-	t.Helper()
-	module := filepath.Join(t.TempDir(), "guest.wasm")
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-trimpath", "-ldflags=-s -w", "-o", module, ".")
-	build.Dir = filepath.Join("testdata", "guest")
-	build.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
-	out, err := build.CombinedOutput()
-	require.NoError(t, err, "%s", out)
-	return module
+var buildGuest = sync.OnceValues(func() (string, error) {
+	module := filepath.Join(builtIn, "guest.wasm")
+	env := []string{"GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS="}
+	return module, goBuild(filepath.Join("testdata", "guest"), env, "-buildmode=c-shared", "-ldflags=-s -w", "-o", module, ".")
+})
+
+// goBuild runs go build in a directory.
+func goBuild(dir string, env []string, args ...string) error {
+	if err := os.MkdirAll(filepath.Join(builtIn, "bin"), 0o700); err != nil {
+		return err
+	}
+	build := exec.CommandContext(context.Background(), "go", append([]string{"build", "-trimpath"}, args...)...)
+	build.Dir = dir
+	build.Env = append(os.Environ(), env...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return nil
 }
+
+// compiled is where the tests' nodes keep compiled modules.
+func compiled() string { return filepath.Join(builtIn, "compiled") }
 
 // TestScripts runs testdata/script with real processes.
 func TestScripts(t *testing.T) {
-	guest := buildGuest(t)
-	compiled := filepath.Join(t.TempDir(), "compiled")
+	program, err := buildProgram()
+	require.NoError(t, err)
+	guest, err := buildGuest()
+	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GUEST", guest)
-			env.Setenv("COMPILED", compiled)
+			env.Setenv("COMPILED", compiled())
+			env.Setenv("PATH", program+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("NO_COLOR", "1")
 			return os.MkdirAll(filepath.Join(env.WorkDir, ".tmp"), 0o700)
 		},
@@ -78,11 +111,17 @@ func TestScripts(t *testing.T) {
 	})
 }
 
+// listen listens on a free port of the loopback.
+func listen(ts *testscript.TestScript) net.Listener {
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+	ts.Check(err)
+	return l
+}
+
 // cmdAddr sets variables to addresses that nobody listens on: addr NAME...
 func cmdAddr(ts *testscript.TestScript, _ bool, names []string) {
 	for _, name := range names {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		ts.Check(err)
+		l := listen(ts)
 		defer l.Close()
 		ts.Setenv(name, l.Addr().String())
 	}
@@ -90,8 +129,7 @@ func cmdAddr(ts *testscript.TestScript, _ bool, names []string) {
 
 // cmdOccupy sets a variable to an address that somebody listens on: occupy NAME.
 func cmdOccupy(ts *testscript.TestScript, _ bool, args []string) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	ts.Check(err)
+	l := listen(ts)
 	ts.Defer(func() { l.Close() })
 	ts.Setenv(args[0], l.Addr().String())
 }
@@ -152,14 +190,12 @@ func cmdAwait(ts *testscript.TestScript, _ bool, args []string) {
 	}
 	last := "nobody answered"
 	ok := until(context.Background(), func() bool {
-		resp, err := http.Get(args[1])
+		got, body, err := fetch(context.Background(), args[1])
 		if err != nil {
 			return false
 		}
-		defer resp.Body.Close()
-		body, err := io.ReadAll(resp.Body)
-		last = fmt.Sprintf("%s %s", resp.Status, body)
-		return err == nil && resp.StatusCode == status && want.Match(body)
+		last = fmt.Sprintf("%d %s", got, body)
+		return got == status && want.MatchString(body)
 	})
 	if !ok {
 		ts.Fatalf("%s never answered %s %s, the last answer was: %s", args[1], args[0], want, last)
@@ -199,9 +235,9 @@ func cmdAddrsIn(ts *testscript.TestScript, _ bool, args []string) {
 // cmdRefused waits until nobody listens on any address in its arguments:
 // refused ADDRS...
 func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
-	for _, address := range strings.Fields(strings.Join(args, " ")) {
+	for address := range strings.FieldsSeq(strings.Join(args, " ")) {
 		ok := until(context.Background(), func() bool {
-			conn, err := net.Dial("tcp", address)
+			conn, err := (&net.Dialer{}).DialContext(context.Background(), "tcp", address)
 			if err == nil {
 				conn.Close()
 			}
@@ -243,11 +279,11 @@ func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
 }
 
 // cmdEmpty looks that directories hold nothing: empty DIR...
-func cmdEmpty(ts *testscript.TestScript, neg bool, dirs []string) {
+func cmdEmpty(ts *testscript.TestScript, _ bool, dirs []string) {
 	for _, dir := range dirs {
 		entries, err := os.ReadDir(ts.MkAbs(dir))
 		ts.Check(err)
-		if neg != (len(entries) > 0) {
+		if len(entries) > 0 {
 			ts.Fatalf("%s holds %v", dir, entries)
 		}
 	}
@@ -258,32 +294,47 @@ func TestServeLeavesNothingBehind(t *testing.T) {
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	dir := t.TempDir()
 	path := filepath.Join(dir, "node.yaml")
-	admin := freeAddress(t)
+	admin, err := freeAddress(t.Context())
+	require.NoError(t, err)
+	guest, err := buildGuest()
+	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(path, fmt.Appendf(nil,
-		"listen: {api: \"127.0.0.1:0\", admin: %q, peers: \"127.0.0.1:0\"}\ngroups: {g: {plugin: {module: %q, allow_fetch: [http://127.0.0.1:1]}}}\n",
-		admin, buildGuest(t)), 0o600))
+		"listen: {api: \"127.0.0.1:0\", admin: %q, peers: \"127.0.0.1:0\"}\ncompilation_cache: %q\n"+
+			"groups: {g: {plugin: {module: %q, allow_fetch: [http://127.0.0.1:1]}}}\n",
+		admin, compiled(), guest), 0o600))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	status := make(chan int, 1)
 	go func() { status <- cli.Run(ctx, []string{"serve", "--config", path}, io.Discard, io.Discard) }()
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	require.True(t, until(ctx, func() bool {
-		resp, err := client.Get("http://" + admin + "/readyz")
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		return resp.StatusCode == http.StatusOK
+		status, _, err := fetch(ctx, "http://"+admin+"/readyz")
+		return err == nil && status == http.StatusOK
 	}))
 	cancel()
 	assert.Zero(t, <-status)
 }
 
 // freeAddress is an address that nobody listens on.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer l.Close()
-	return l.Addr().String()
+func freeAddress(ctx context.Context) (string, error) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return l.Addr().String(), l.Close()
+}
+
+// fetch asks for a URL.
+func fetch(ctx context.Context, url string) (status int, body string, err error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, "", err
+	}
+	req.Close = true
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return 0, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return resp.StatusCode, string(text), err
 }

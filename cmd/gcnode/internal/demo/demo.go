@@ -159,13 +159,9 @@ func (d *demo) keep(ctx context.Context) error {
 		if err == nil {
 			err = m.waitReady(ctx)
 		}
-		switch {
-		case ctx.Err() != nil:
-			return nil
-		case err != nil:
+		if err != nil && ctx.Err() == nil {
 			return d.failed(ctx, "start "+m.ID+" again", err)
 		}
-		d.print.line("%s is up again.", m.ID)
 	}
 	first := d.cluster.members[0]
 	p := d.print
