@@ -625,6 +625,7 @@ func TestServePeerRefusesWhatItDoesNotKnow(t *testing.T) {
 		want error
 	}{
 		{gcnode.Request{Op: 99}, gcnode.ErrUnsupported},
+		{gcnode.Request{Op: 99, Keys: []string{"a", "b"}}, gcnode.ErrUnsupported},
 		{gcnode.Request{Op: gcnode.OpGet}, gcnode.ErrUnsupported},
 		{gcnode.Request{Op: gcnode.OpFetch, Group: groupName}, gcnode.ErrUnsupported},
 		{gcnode.Request{Op: gcnode.OpFetch, Group: groupName, Keys: huge}, gcnode.ErrTooLarge},
@@ -632,8 +633,13 @@ func TestServePeerRefusesWhatItDoesNotKnow(t *testing.T) {
 		{gcnode.Request{Op: gcnode.OpFetch, Group: "nope", Keys: []string{"k"}}, gcnode.ErrNoSuchGroup},
 	} {
 		replies := ask(test.req)
-		if len(replies) != 1 || replies[0].Err == nil || !errors.Is(replies[0].Err, test.want) {
-			t.Errorf("op %d, %d keys: %+v, want %v", test.req.Op, len(test.req.Keys), replies, test.want)
+		if len(replies) != max(len(test.req.Keys), 1) {
+			t.Errorf("op %d, %d keys: %d replies", test.req.Op, len(test.req.Keys), len(replies))
+		}
+		for _, r := range replies {
+			if r.Err == nil || !errors.Is(r.Err, test.want) {
+				t.Fatalf("op %d, %d keys: %+v, want %v", test.req.Op, len(test.req.Keys), r, test.want)
+			}
 		}
 	}
 }
@@ -667,4 +673,47 @@ func TestABatchNeverWaitsForItsSlowestKey(t *testing.T) {
 		}
 		<-slow
 	})
+}
+
+// failing is a transport that fails every request with the same error.
+type failing struct{ err error }
+
+func (f failing) RoundTrip(context.Context, gcnode.Peer, *gcnode.Request, gcnode.ReplyWriter) error {
+	return f.err
+}
+
+func TestOnlyAPeerThatCannotBeReachedIsDown(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		down bool
+	}{
+		{&gcnode.Error{Kind: gcnode.KindTooLarge}, false},
+		{&gcnode.Error{Kind: gcnode.KindInternal}, false},
+		{&gcnode.Error{Kind: gcnode.KindUnreachable}, true},
+		{errors.New("connection refused"), true},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "n1"}, Transport: failing{test.err}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := node.Group(groupName, newOrigin(), defaultOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := node.SetPeers(list(1)); err != nil {
+				t.Fatal(err)
+			}
+			_, err = g.Get(t.Context(), "k")
+			if errors.Is(test.err, gcnode.ErrTooLarge) != errors.Is(err, gcnode.ErrTooLarge) {
+				t.Errorf("%v becomes %v", test.err, err)
+			}
+			if got := node.Stats().Peers[0].Down; got != test.down {
+				t.Errorf("%v: down %v", test.err, got)
+			}
+			if err := node.Close(t.Context()); err != nil {
+				t.Error(err)
+			}
+		})
+	}
 }

@@ -135,7 +135,7 @@ func (e *Error) reason() string {
 		return e.Kind.String()
 	}
 	cause := e.Err.Error()
-	if errors.Is(e.Err, e.Kind.sentinel()) || strings.HasPrefix(cause, e.Kind.String()) {
+	if strings.Contains(cause, e.Kind.String()) { // it need not be said twice
 		return cause
 	}
 	return e.Kind.String() + ": " + cause

@@ -54,6 +54,10 @@ func TestMessagesNameWhatWasAttempted(t *testing.T) {
 			&gcnode.Error{Kind: gcnode.KindNotFound, Group: "g", Key: "k", Err: fmt.Errorf("no row: %w", gcnode.ErrNotFound)},
 			`get "k" in group "g": no row: not found`,
 		},
+		{ // as it arrives from a peer, without its chain
+			&gcnode.Error{Kind: gcnode.KindNotFound, Op: gcnode.OpFetch, Key: "k", Err: errors.New("no row: not found")},
+			`fetch "k": no row: not found`,
+		},
 		{
 			&gcnode.PeerErrors{Peers: []*gcnode.Error{{Kind: gcnode.KindUnreachable, Peer: "n1", Err: errors.New("refused")}}},
 			`not confirmed by 1 peers, which are retried: "n1": unreachable: refused`,

@@ -46,7 +46,7 @@ func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout t
 		Role:    role,
 		Key:     key,
 		Timeout: timeout,
-		Alone:   g.node.removals.full(),
+		Alone:   g.node.removals.crowded(g.name, key),
 		Look:    func() (answer, bool) { return g.cached(key) },
 		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
 			if !g.node.begin() {
@@ -195,6 +195,8 @@ func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (ans
 		return answer{}, 0, &Error{Kind: kind, Op: OpFetch, Group: g.name, Key: key, Peer: p.ID, Err: err}
 	}
 	switch {
+	case errors.Is(err, ErrTooLarge):
+		return fail(KindTooLarge, err)
 	case err != nil:
 		return fail(KindUnreachable, err)
 	case got == nil:

@@ -189,8 +189,9 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 }
 
 // ask is roundTrip with a member of the current list, whose health it keeps
-// track of: one that does not answer is down until a probe reaches it. The
-// caller's own end says nothing of the peer.
+// track of: one that cannot be reached is down until a probe reaches it. The
+// caller's own end says nothing of the peer, nor does a failure of another
+// kind.
 func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) error) error {
 	p.requests.Add(1)
 	err := n.roundTrip(ctx, p.Peer, req, take)
@@ -198,6 +199,9 @@ func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) 
 		return err
 	}
 	p.errors.Add(1)
+	if e, ok := errors.AsType[*Error](err); ok && e.Kind != KindUnreachable {
+		return err
+	}
 	if n.begin() {
 		if p.down.CompareAndSwap(false, true) {
 			go n.probe(p)

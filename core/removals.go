@@ -17,6 +17,10 @@ const (
 	// confirmed, so as not to apply it again when a request comes from a
 	// member that has not heard of the end. It may do so: that costs a load.
 	finishedMemory = 5 * time.Second
+	// maxCarried and maxCarriedBytes bound the removals that go along with a
+	// request, in number and in bytes of keys.
+	maxCarried      = 1000
+	maxCarriedBytes = MaxBatchBytes / 2
 	// maxActiveKeys bounds the keys of all remembered removals under way, and
 	// those of the finished ones.
 	maxActiveKeys = 100_000
@@ -36,7 +40,9 @@ const (
 // and this node would serve what was removed.
 //
 // When there are more than it can remember, no answer is kept and no flight
-// joined until the last one that it could not remember is without effect.
+// joined until the last one that it could not remember is without effect. The
+// same goes for a key with more of them than a request can carry: an answer
+// that was found without them is good enough for whoever has asked already.
 type removals struct {
 	now func() int64
 
@@ -93,7 +99,8 @@ func (rs *removals) learn(r Removal, key string) bool {
 	return true
 }
 
-// active returns the removals under way that concern the key, reduced to it.
+// active returns the removals under way that concern the key, reduced to it;
+// nil if they are too many to be carried.
 func (rs *removals) active(group, key string) []Removal {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
@@ -106,7 +113,24 @@ func (rs *removals) active(group, key string) []Removal {
 			list = append(list, r)
 		}
 	}
+	if tooMany(len(list), key) {
+		return nil
+	}
 	return list
+}
+
+func tooMany(n int, key string) bool {
+	return n > maxCarried || n*len(key) > maxCarriedBytes
+}
+
+// crowded reports whether a request for the key could not carry all removals
+// under way. A flight that began before they became too many is detached.
+func (rs *removals) crowded(group, key string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	now := rs.now()
+	rs.sweep(now)
+	return now < rs.overflow || tooMany(len(rs.byKey[groupKey{group, key}]), key)
 }
 
 // full reports whether there may be removals that this node cannot remember.

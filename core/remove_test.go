@@ -537,6 +537,36 @@ func TestANodeFloodedWithRemovalsKeepsNothing(t *testing.T) {
 	})
 }
 
+// More removals of one key than a request can carry: what is found without
+// them is neither kept nor joined.
+func TestAKeyWithTooManyRemovalsIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		flood := func(from, to int) {
+			for i := from; i < to; i++ {
+				req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{
+					ID: gcnode.RemovalID{Sender: "n9", Incarnation: 1, Seq: uint64(i)}, Group: groupName, Keys: []string{key},
+				}}}
+				if err := c.nodes[0].ServePeer(t.Context(), req, writer(func(gcnode.Reply) error { return nil })); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		flood(0, 1000)
+		if n := c.carried(0, key); n != 1000 {
+			t.Errorf("%d removals are carried", n)
+		}
+		c.want(0, key, 0, gcnode.SourceHot)
+		flood(1000, 1001)
+		if n := c.carried(0, key); n != 0 {
+			t.Errorf("%d removals are carried", n)
+		}
+		c.want(0, key, 0, gcnode.SourceOwner)
+		c.want(0, key, 0, gcnode.SourceOwner)
+	})
+}
+
 // late is a transport that answers when everyone else has given up.
 type late struct{ gcnode.Transport }
 

@@ -32,10 +32,10 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})
 	case OpGet:
 	}
-	return w.WriteReply(Reply{Err: &Error{
+	return refuse(w, req, &Error{
 		Kind: KindUnsupported, Op: req.Op, Peer: n.cfg.Self.ID,
 		Err: fmt.Errorf("operation %d is not known here", req.Op),
-	}})
+	})
 }
 
 // serveFetch answers each key as soon as it can, so that a slow key holds
@@ -43,15 +43,15 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 // asks for.
 func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) error {
 	if e := n.refusal(req); e != nil {
-		return w.WriteReply(Reply{Err: e})
+		return refuse(w, req, e)
 	}
 	if !n.begin() {
-		return writeForAll(w, req, &Error{Kind: KindDraining, Op: OpFetch, Peer: n.cfg.Self.ID})
+		return refuse(w, req, &Error{Kind: KindDraining, Op: OpFetch, Peer: n.cfg.Self.ID})
 	}
 	defer n.end()
 	g, ok := n.Lookup(req.Group)
 	if !ok {
-		return writeForAll(w, req, &Error{Kind: KindNoSuchGroup, Op: OpFetch, Group: req.Group, Peer: n.cfg.Self.ID})
+		return refuse(w, req, &Error{Kind: KindNoSuchGroup, Op: OpFetch, Group: req.Group, Peer: n.cfg.Self.ID})
 	}
 	g.counts.servedFetches.Add(1)
 	// Nobody may be left who waits for an answer when this returns.
@@ -120,9 +120,9 @@ func (n *Node) refusal(req *Request) *Error {
 	return e
 }
 
-// writeForAll gives all keys the same error.
-func writeForAll(w ReplyWriter, req *Request, e *Error) error {
-	for i := range req.Keys {
+// refuse answers all keys with the same error, or the request if it has none.
+func refuse(w ReplyWriter, req *Request, e *Error) error {
+	for i := range max(len(req.Keys), 1) {
 		if err := w.WriteReply(Reply{Key: i, Err: e}); err != nil {
 			return err
 		}
