@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
 
 	"github.com/gcnode/gcnode/plugins/godoc/godoctest"
 	"github.com/gcnode/gcnode/plugins/internal/guesttest"
@@ -15,6 +16,9 @@ import (
 
 // memoryPages is the 64 MiB that the getter has to do with.
 const memoryPages = 1024
+
+// cache keeps the compiled getter for all tests.
+var cache = wazero.NewCompilationCache()
 
 // buildSelf builds the getter once.
 var buildSelf = sync.OnceValues(func() ([]byte, error) { return guesttest.Build(context.Background(), ".") })
@@ -28,6 +32,7 @@ func instantiate(t *testing.T, config map[string]string) *guesttest.Instance {
 		Config:      config,
 		Transport:   http.DefaultTransport,
 		MemoryPages: memoryPages,
+		Cache:       cache,
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, module.Close(t.Context())) })
@@ -72,7 +77,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 		round()
 	}
 	settled := guest.MemoryBytes()
-	for range 40 {
+	for range 30 {
 		round()
 	}
 	t.Logf("%d KiB, then %d KiB", settled>>10, guest.MemoryBytes()>>10)

@@ -79,6 +79,8 @@ type Options struct {
 	MemoryPages uint32
 	// LogLevel is the lowest level that is recorded, 0 to 3.
 	LogLevel uint32
+	// Cache, if it is not nil, saves compiling the same module again.
+	Cache wazero.CompilationCache
 }
 
 // A Module is a compiled guest. Instances are made and used one at a time.
@@ -91,6 +93,9 @@ type Module struct {
 // Compile compiles a module and links it with a host.
 func Compile(ctx context.Context, wasm []byte, options Options) (*Module, error) {
 	config := wazero.NewRuntimeConfig().WithMemoryLimitPages(options.MemoryPages)
+	if options.Cache != nil {
+		config = config.WithCompilationCache(options.Cache)
+	}
 	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, config), host: &host{options: options}}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, m.runtime); err != nil {
 		return nil, errors.Join(err, m.Close(ctx))
