@@ -59,32 +59,28 @@ func instanceOf(ctx context.Context) *instance {
 
 // start runs a new instance up to the point where it can answer requests. The
 // error is a *stop. Nothing is left behind after an error.
-func (p *Plugin) start(d deadline) (in *instance, err error) {
-	in = &instance{
+func (p *Plugin) start(d deadline) (*instance, error) {
+	in := &instance{
 		plugin: p,
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
 	in.ctx = &guestContext{Context: context.Background(), inst: in}
 	in.req.deadline = d
-	booting := in
-	defer func() {
-		if r := recover(); r != nil { // of the engine, while it allocates an instance
-			err = &stop{discardFailed, gcnode.KindInternal, fmt.Errorf("the engine failed: %v", r)}
-		}
-		if err != nil {
-			booting.close()
-			in = nil
-		}
-	}()
 	if err := in.boot(); err != nil {
+		in.close()
 		return nil, err
 	}
 	p.stats.created.Add(1)
 	return in, nil
 }
 
-func (in *instance) boot() error {
+func (in *instance) boot() (err error) {
+	defer func() {
+		if r := recover(); r != nil { // the engine panics when it cannot allocate an instance
+			err = &stop{discardFailed, gcnode.KindInternal, fmt.Errorf("the engine failed: %v", r)}
+		}
+	}()
 	if err := in.req.deadline.check(); err != nil {
 		return stopFor(err)
 	}
