@@ -44,7 +44,7 @@ func TestACrowdThroughAllNodesIsOneLoad(t *testing.T) {
 	o := startOrigin(t)
 	o.publish("crowd", "wanted by many")
 	c := startCluster(t, 3, groups(documentation(o.URL, "text")))
-	o.hold("crowd")
+	o.hold("/crowd/")
 
 	var waiting []func() answer
 	for i := range crowd {
@@ -127,6 +127,40 @@ func TestNoNodeServesWhatWasRemoved(t *testing.T) {
 	for _, n := range c {
 		assert.EqualValues(t, editions-1, edition(t, n.value(t, "doc", "news")))
 	}
+}
+
+// TestARemovalOvertakesALoad removes a package while the getter of its owner
+// waits for the old source.
+func TestARemovalOvertakesALoad(t *testing.T) {
+	t.Parallel()
+	o := startOrigin(t)
+	o.publish("late", "in edition-1")
+	c := startCluster(t, 3, groups(documentation(o.URL, "text")))
+	const file = "/late/late.go"
+	o.hold(file)
+	var waiting []func() answer
+	for _, n := range c {
+		waiting = append(waiting, sendLater(t, http.MethodGet, n.valueURL("doc", "late")))
+	}
+	require.Eventually(t, func() bool { return o.requests(file) == 1 }, patience, pollEvery)
+
+	o.publish("late", "in edition-2")
+	c[1].remove(t, "doc", "late")
+	for _, n := range c {
+		assert.EqualValues(t, 2, edition(t, n.value(t, "doc", "late")), "through %s", n.id)
+	}
+	o.release()
+	var old int
+	for _, wait := range waiting {
+		if edition(t, wait()) == 1 {
+			old++
+		}
+	}
+	assert.Positive(t, old, "nobody waited for the old load")
+	for _, n := range c {
+		assert.EqualValues(t, 2, edition(t, n.value(t, "doc", "late")), "through %s after the old load has ended", n.id)
+	}
+	assert.Equal(t, 2, o.listings("late"))
 }
 
 func TestKeysOfAnyBytesReachTheGetterUnchanged(t *testing.T) {

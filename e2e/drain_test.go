@@ -26,7 +26,7 @@ func TestSIGTERMLetsWhatIsRunningFinish(t *testing.T) {
 	var waiting []func() answer
 	for i, n := range c {
 		listed := o.listings(keys[i])
-		o.hold(keys[i])
+		o.hold("/" + keys[i] + "/")
 		waiting = append(waiting, sendLater(t, http.MethodGet, n.valueURL("doc", keys[i])))
 		require.Eventually(t, func() bool { return o.listings(keys[i]) > listed }, patience, pollEvery)
 	}

@@ -1,3 +1,7 @@
+// Package e2e_test runs whole nodes: real processes, sockets and modules, all
+// built from source before the first test. "go test" does not see when another
+// module changes and may show an old result; -count=1 or -shuffle=on make it
+// run the tests again, as the targets in the Makefile do.
 package e2e_test
 
 import (

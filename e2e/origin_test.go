@@ -15,10 +15,13 @@ import (
 type origin struct {
 	*httptest.Server
 
+	files func() http.Handler // serves what is published at the moment of the call
+
 	mu       sync.Mutex
 	packages fstest.MapFS
-	asked    map[string]int           // requests by path
-	held     map[string]chan struct{} // by path; closed when it is released
+	asked    map[string]int // requests by path
+	held     map[string]bool
+	gate     chan struct{} // closed when requests that are held may go on
 	broken   bool
 }
 
@@ -26,39 +29,32 @@ type origin struct {
 func startOrigin(t *testing.T) *origin {
 	t.Helper()
 	o := &origin{packages: fstest.MapFS{}}
-	o.serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		o.mu.Lock()
-		packages := o.packages
-		o.mu.Unlock()
-		http.FileServerFS(packages).ServeHTTP(w, r)
-	}))
+	o.files = func() http.Handler { return http.FileServerFS(o.packages) }
+	o.serve(t)
 	return o
 }
 
 // startTree starts an origin that serves a directory.
 func startTree(t *testing.T, dir string) *origin {
 	t.Helper()
-	o := &origin{}
-	o.serve(t, http.FileServer(http.Dir(dir)))
+	tree := http.FileServer(http.Dir(dir))
+	o := &origin{files: func() http.Handler { return tree }}
+	o.serve(t)
 	return o
 }
 
 // serve answers requests until the test ends.
-func (o *origin) serve(t *testing.T, files http.Handler) {
+func (o *origin) serve(t *testing.T) {
 	t.Helper()
-	o.asked, o.held = map[string]int{}, map[string]chan struct{}{}
+	o.asked, o.held, o.gate = map[string]int{}, map[string]bool{}, make(chan struct{})
 	o.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		held, broken := o.record(r.URL.Path)
-		if held != nil {
+		files, wait := o.record(r.URL.Path)
+		if wait != nil {
 			select {
-			case <-held:
+			case <-wait:
 			case <-r.Context().Done():
 				return
 			}
-		}
-		if broken {
-			http.Error(w, "out of order", http.StatusInternalServerError)
-			return
 		}
 		files.ServeHTTP(w, r)
 	}))
@@ -68,21 +64,34 @@ func (o *origin) serve(t *testing.T, files http.Handler) {
 	})
 }
 
-// record logs a request, and says what to do with it.
-func (o *origin) record(path string) (held <-chan struct{}, broken bool) {
+// record logs a request, and returns what answers it and what to wait for
+// before.
+func (o *origin) record(path string) (http.Handler, <-chan struct{}) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.asked[path]++
-	return o.held[path], o.broken
+	if o.broken {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "out of order", http.StatusInternalServerError)
+		}), nil
+	}
+	if !o.held[path] {
+		return o.files(), nil
+	}
+	delete(o.held, path)
+	return o.files(), o.gate
+}
+
+// requests is how often a path was asked for.
+func (o *origin) requests(path string) int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.asked[path]
 }
 
 // listings is how often a package was looked up, which is once for each run of
 // the getter.
-func (o *origin) listings(pkg string) int {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.asked["/"+pkg+"/"]
-}
+func (o *origin) listings(pkg string) int { return o.requests("/" + pkg + "/") }
 
 // publish replaces the source of a package.
 func (o *origin) publish(name, doc string) {
@@ -93,21 +102,21 @@ func (o *origin) publish(name, doc string) {
 	o.packages[name+"/"+name+".go"] = &fstest.MapFile{Data: []byte(source)}
 }
 
-// hold keeps look-ups of a package waiting.
-func (o *origin) hold(pkg string) {
+// hold keeps the next request for a path waiting. Its answer is what is
+// published when it comes in.
+func (o *origin) hold(path string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.held["/"+pkg+"/"] = make(chan struct{})
+	o.held[path] = true
 }
 
-// release answers the look-ups that wait, and does not hold others.
+// release answers the requests that wait, and does not hold others.
 func (o *origin) release() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	for _, gate := range o.held {
-		close(gate)
-	}
+	close(o.gate)
 	clear(o.held)
+	o.gate = make(chan struct{})
 }
 
 // breaks makes the origin answer everything with an error, or not any more.
