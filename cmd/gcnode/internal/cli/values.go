@@ -26,6 +26,9 @@ func (t *target) each(ctx context.Context, args []string, do func(context.Contex
 		return usageError("--addr: %w", err)
 	}
 	defer c.Close()
+	if t.Timeout <= 0 {
+		return usageError("--timeout: %v must be more than nothing, such as 30s", t.Timeout)
+	}
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	for _, arg := range args {

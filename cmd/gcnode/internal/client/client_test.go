@@ -90,6 +90,13 @@ func TestGroupsAndKeysOfAnyBytesArriveUnchanged(t *testing.T) {
 	assert.Equal(t, "é: "+long, string(answer.Value))
 }
 
+func TestAddressesOfValuesSurviveToolsThatCleanPaths(t *testing.T) {
+	c := clientOf(t, "http://h/")
+	assert.Equal(t, "http://h/v1/groups/%2E%2E/value?key=..", c.ValueURL("..", ".."))
+	assert.Equal(t, "http://h/v1/groups/%2E/value?key=", c.ValueURL(".", ""))
+	assert.Equal(t, "http://h/v1/groups/a%2Fb%20c/value?key=a%2Bb", c.ValueURL("a/b c", "a+b"))
+}
+
 func TestWhatANodeRefuses(t *testing.T) {
 	c := newClient(t, "g")
 	answer, err := c.Get(t.Context(), "g", "missing")
