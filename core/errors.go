@@ -3,7 +3,6 @@ package gcnode
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -179,9 +178,9 @@ type PeerErrors struct {
 func (e *PeerErrors) Error() string {
 	msgs := make([]string, len(e.Peers))
 	for i, p := range e.Peers {
-		msgs[i] = fmt.Sprintf("%q: %s", p.Peer, p.reason())
+		msgs[i] = strconv.Quote(p.Peer) + " " + p.reason()
 	}
-	return fmt.Sprintf("not confirmed by %d peers, which are retried: %s", len(e.Peers), strings.Join(msgs, "; "))
+	return "not confirmed by all peers (they are told again in the background): " + strings.Join(msgs, "; ")
 }
 
 // Unwrap returns the errors of the single members.

@@ -60,7 +60,7 @@ func TestMessagesNameWhatWasAttempted(t *testing.T) {
 		},
 		{
 			&gcnode.PeerErrors{Peers: []*gcnode.Error{{Kind: gcnode.KindUnreachable, Peer: "n1", Err: errors.New("refused")}}},
-			`not confirmed by 1 peers, which are retried: "n1": unreachable: refused`,
+			`not confirmed by all peers (they are told again in the background): "n1" unreachable: refused`,
 		},
 	} {
 		if got := test.err.Error(); got != test.want {

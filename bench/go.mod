@@ -1,0 +1,25 @@
+module github.com/gcnode/gcnode/bench
+
+go 1.26.0
+
+require (
+	github.com/gcnode/gcnode/core v0.0.0
+	github.com/gcnode/gcnode/transport/http v0.0.0
+	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
+	github.com/stretchr/testify v1.12.1
+	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
+)
+
+require (
+	github.com/aclements/go-moremath v0.0.0-20210112150236-f10218a38794 // indirect
+	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
+	github.com/golang/protobuf v1.5.4 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
+	google.golang.org/protobuf v1.36.12 // indirect
+)
+
+replace (
+	github.com/gcnode/gcnode/core => ../core
+	github.com/gcnode/gcnode/transport/http => ../transport/http
+	github.com/gcnode/gcnode/transport/wire => ../transport/wire
+)
