@@ -128,10 +128,14 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// reason is the message without what was attempted and where.
+// reason is the message without what was attempted and where, which the error
+// of a transport says too.
 func (e *Error) reason() string {
 	if e.Err == nil {
 		return e.Kind.String()
+	}
+	if cause, ok := e.Err.(*Error); ok && cause.Kind == e.Kind { //nolint:errorlint // what wraps an error further down says more
+		return cause.reason()
 	}
 	cause := e.Err.Error()
 	if strings.Contains(cause, e.Kind.String()) { // it need not be said twice

@@ -59,6 +59,13 @@ func TestMessagesNameWhatWasAttempted(t *testing.T) {
 			`fetch "k": no row: not found`,
 		},
 		{
+			&gcnode.Error{
+				Kind: gcnode.KindUnreachable, Op: gcnode.OpFetch, Group: "g", Key: "k", Peer: "n2",
+				Err: &gcnode.Error{Kind: gcnode.KindUnreachable, Op: gcnode.OpFetch, Group: "g", Peer: "n2", Err: errors.New("refused")},
+			},
+			`fetch "k" in group "g" at peer "n2": unreachable: refused`,
+		},
+		{
 			&gcnode.PeerErrors{Peers: []*gcnode.Error{{Kind: gcnode.KindUnreachable, Peer: "n1", Err: errors.New("refused")}}},
 			`not confirmed by all peers (they are told again in the background): "n1" unreachable: refused`,
 		},
