@@ -19,9 +19,10 @@ endif
 GUESTS := $(filter plugins plugins/%,$(MODULES))
 WASIP1 := GOOS=wasip1 GOARCH=wasm
 
-# Tools that are programs of ours, and all modules in tools/.
-OWN_TOOLS := tools/release-check
-TOOLS := $(patsubst %/go.mod,%,$(wildcard tools/*/go.mod))
+# Modules outside of go.work, so that what they require cannot change what the
+# others are built from: with code of ours, and tools that are only built here.
+ALONE := bench tools/release-check
+TOOLS := tools/buf tools/golangci-lint tools/wazero
 
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
@@ -54,7 +55,7 @@ demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it u
 .PHONY: test
 test: ## test all modules, with the race detector where it works
 	@set -e; race=$$(tools/race.sh); set -x; go test $$race -shuffle=on work
-	@set -e; for tool in $(OWN_TOOLS); do (set -x; cd $$tool && GOWORK=off go test -shuffle=on ./...); done
+	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -shuffle=on ./...); done
 
 .PHONY: test-e2e
 test-e2e: ## run the end-to-end tests alone
@@ -82,7 +83,7 @@ lint: golangci-lint ## lint all modules, the guests for wasip1 too
 		(cd $$dir && env GOLANGCI_LINT_CACHE="$$cache" "$$@" "$(CURDIR)/bin/tools/golangci-lint" run $$flags) || status=1; \
 	}; \
 	for module in $(MODULES); do lint host $$module; done; \
-	for tool in $(OWN_TOOLS); do lint host $$tool GOWORK=off; done; \
+	for module in $(ALONE); do lint host $$module GOWORK=off; done; \
 	flags='--tests=false --disable=unused'; \
 	for module in $(GUESTS); do lint wasip1 $$module $(WASIP1); done; \
 	exit $$status
@@ -94,25 +95,26 @@ fmt: golangci-lint ## format all Go files
 .PHONY: generate
 generate: ## write the generated files anew
 	@go generate work
+	@set -e; for module in $(ALONE); do (cd $$module && GOWORK=off go generate ./...); done
 
 .PHONY: generate-check
 generate-check: ## fail if "make generate" would change a file
-	@tools/generate-check.sh
+	@tools/generate-check.sh $(MAKE) --no-print-directory generate
 
 .PHONY: tidy
 tidy: ## tidy every go.mod
-	@set -e; for module in $(MODULES) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done
+	@set -e; for module in $(MODULES) $(ALONE) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done
 
 .PHONY: tidy-check
 tidy-check: ## fail if "make tidy" would change a file
-	@status=0; for module in $(MODULES) $(TOOLS); do \
+	@status=0; for module in $(MODULES) $(ALONE) $(TOOLS); do \
 		(cd $$module && GOWORK=off go mod tidy -diff) || { echo "$$module: go.mod is not tidy" >&2; status=1; }; \
 	done; exit $$status
 
 .PHONY: build-off
 build-off: ## build and vet every module by itself, without go.work
 	@set -e; \
-	for module in $(MODULES) $(OWN_TOOLS); do \
+	for module in $(MODULES) $(ALONE); do \
 		echo "build $$module"; \
 		(cd $$module; export GOWORK=off; go build -o /dev/null ./... && go vet ./...); \
 	done; \

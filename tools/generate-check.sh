@@ -1,7 +1,8 @@
 #!/bin/sh
-# Fails if "make generate" changes a file. The files before and after are
-# compared as git trees, written with an index and an object store of their
-# own, so that the check works with uncommitted changes and leaves no trace.
+# Fails if the command that it is given changes a file. The files before and
+# after are compared as git trees, written with an index and an object store of
+# their own, so that the check works with uncommitted changes and leaves no
+# trace.
 set -eu
 
 dir=$(mktemp -d)
@@ -16,7 +17,7 @@ scratch() {
 mkdir "$dir/objects"
 scratch add --all
 before=$(scratch write-tree)
-go generate work
+"$@"
 scratch add --all
 after=$(scratch write-tree)
 
