@@ -10,7 +10,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"runtime/debug"
+	"slices"
 	"testing"
 	"time"
 )
@@ -67,27 +68,47 @@ func build(ctx context.Context, dir string) (artefacts, error) {
 		compiled: in("compiled"),
 	}
 	wasip1 := []string{"GOOS=wasip1", "GOARCH=wasm"}
+	reactor := []string{"-buildmode=c-shared", "-ldflags=-s -w"}
 	for _, b := range []struct {
-		dir, out string
-		env      []string
+		dir, out  string
+		args, env []string
 	}{
-		{"../cmd/gcnode", a.gcnode, nil},
-		{"../plugins/godoc", a.godoc, wasip1},
-		{"testdata/echo", a.echo, append(wasip1, "GOWORK=off")},
-		{"testdata/docnames", a.docnames, []string{"GOWORK=off"}},
+		{"../cmd/gcnode", a.gcnode, nil, nil},
+		{"../plugins/godoc", a.godoc, reactor, wasip1},
+		{"testdata/echo", a.echo, reactor, append(wasip1, "GOWORK=off")},
+		{"testdata/docnames", a.docnames, nil, []string{"GOWORK=off"}},
 	} {
-		args := []string{"build", "-trimpath", "-o", b.out}
-		if strings.HasSuffix(b.out, ".wasm") {
-			args = append(args, "-buildmode=c-shared", "-ldflags=-s -w")
-		}
-		cmd := exec.CommandContext(ctx, "go", append(args, ".")...)
-		cmd.Dir = filepath.FromSlash(b.dir)
-		cmd.Env = append(os.Environ(), b.env...)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return artefacts{}, fmt.Errorf("build %s: %w: %s", b.dir, err, out)
+		if err := buildOne(ctx, b.dir, b.out, b.args, b.env); err != nil {
+			return artefacts{}, err
 		}
 	}
-	return a, a.warm(ctx, dir)
+	// With the race detector that takes ten times as long.
+	if err := a.warm(ctx, dir); err != nil {
+		return artefacts{}, err
+	}
+	if !detectsRaces() {
+		return a, nil
+	}
+	return a, buildOne(ctx, "../cmd/gcnode", a.gcnode, []string{"-race"}, nil)
+}
+
+// buildOne builds the program in a directory, with more arguments for the
+// compiler and more in its environment.
+func buildOne(ctx context.Context, dir, out string, args, env []string) error {
+	cmd := exec.CommandContext(ctx, "go", slices.Concat([]string{"build", "-o", out}, args, []string{"."})...)
+	cmd.Dir = filepath.FromSlash(dir)
+	cmd.Env = append(os.Environ(), env...)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w: %s", dir, err, out)
+	}
+	return nil
+}
+
+// detectsRaces reports whether the tests were built with the race detector.
+// The nodes are then, too.
+func detectsRaces() bool {
+	info, ok := debug.ReadBuildInfo()
+	return ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"})
 }
 
 // warm compiles the modules, so that the nodes of the tests find it done.

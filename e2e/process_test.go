@@ -21,7 +21,8 @@ const stopTime = time.Minute
 const killed = -1
 
 // process is a running gcnode. When the test ends it gets SIGTERM; then the
-// exit status has to be want, and there may be no panic in its log.
+// exit status has to be want, and there may be no panic and no data race in its
+// log.
 type process struct {
 	name   string
 	cmd    *exec.Cmd
@@ -56,7 +57,7 @@ func startProcess(t *testing.T, name string, args ...string) *process {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		assert.Equal(t, p.want, status, "exit status of %s", name)
-		assert.NotRegexp(t, `(?m)^panic: |^fatal error: |panic serving|panic while a peer was served`, p.log.String(), "log of %s", name)
+		assert.NotRegexp(t, `(?m)^panic: |^fatal error: |panic serving|panic while a peer was served|WARNING: DATA RACE`, p.log.String(), "log of %s", name)
 		if t.Failed() {
 			t.Logf("log of %s:\n%s", name, p.log.String())
 		}
