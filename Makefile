@@ -101,6 +101,10 @@ generate: ## write the generated files anew
 generate-check: ## fail if "make generate" would change a file
 	@tools/generate-check.sh $(MAKE) --no-print-directory generate
 
+.PHONY: bench
+bench: ## measure beside other caches and write docs/benchmarks.md (on an idle machine)
+	@tools/bench.sh
+
 .PHONY: tidy
 tidy: ## tidy every go.mod
 	@set -e; for module in $(MODULES) $(ALONE) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done
