@@ -43,7 +43,8 @@ build: ## build bin/gcnode
 
 .PHONY: plugins
 plugins: ## build the ready-made getters into bin/plugins/
-	@set -e; for package in $$(cd plugins && $(WASIP1) go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...); do \
+	@set -e; packages=$$(cd plugins && $(WASIP1) go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...); \
+	for package in $$packages; do \
 		$(WASIP1) go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
 			-o bin/plugins/$${package##*/}.wasm $$package; \
 	done
