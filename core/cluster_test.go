@@ -675,6 +675,65 @@ func TestABatchNeverWaitsForItsSlowestKey(t *testing.T) {
 	})
 }
 
+// A getter that says "unreachable" means its database. That is no reason to
+// ask the other members, which would all ask the database too.
+func TestAGetterThatSpeaksOfItsOriginIsNotTakenForAMember(t *testing.T) {
+	for _, sentinel := range []error{gcnode.ErrUnreachable, gcnode.ErrDraining, gcnode.ErrNoSuchGroup, gcnode.ErrUnsupported} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 4, defaultOptions)
+			key := c.keyOf(1)
+			c.origin.fail = fmt.Errorf("database: %w", sentinel)
+			if _, err := c.groups[0].Get(t.Context(), key); !errors.Is(err, gcnode.ErrTransient) {
+				t.Errorf("got %v", err)
+			}
+			c.wantLoads(key, 1)
+		})
+	}
+}
+
+func TestANodeThatIsNotOnItsOwnListKeepsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		for i := range 2 {
+			c.setPeers(c.nodes[i], 2)
+		}
+		c.setPeers(c.nodes[2], 2) // n2 is a client of n0 and n1
+		time.Sleep(time.Minute)
+		key := c.keyOf(1)
+		c.want(2, key, 0, gcnode.SourceLoaded)
+		c.origin.write(key, 1)
+		if err := c.groups[0].Remove(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+		c.want(2, key, 1, gcnode.SourceLoaded)
+		c.want(2, key, 1, gcnode.SourceOwner)
+	})
+}
+
+func TestTheSameListAgainChangesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		c.origin.hold = make(chan struct{})
+		var waiting []<-chan result
+		keys := []string{c.keyOf(0), c.keyOf(1)}
+		for _, key := range keys {
+			waiting = append(waiting, c.get(0, key))
+		}
+		moved := list(3)
+		moved[0], moved[2] = moved[2], moved[0]
+		moved[1].Addr = "elsewhere"
+		if err := c.nodes[0].SetPeers(moved); err != nil {
+			t.Fatal(err)
+		}
+		close(c.origin.hold)
+		for _, ch := range waiting {
+			<-ch
+		}
+		c.want(0, keys[0], 0, gcnode.SourceHit)
+		c.want(0, keys[1], 0, gcnode.SourceHot)
+	})
+}
+
 // failing is a transport that fails every request with the same error.
 type failing struct{ err error }
 

@@ -23,7 +23,9 @@ type Item[V any] struct {
 // Other errors are handed to everyone who waits and are not remembered. An
 // [*Error] keeps its Kind across the cluster; one of this package's sentinels
 // in the chain decides the kind otherwise; any other error is
-// [KindTransient]. A panic is [KindInternal].
+// [KindTransient], and so are the kinds that speak of a member (unreachable,
+// draining, no such group, unsupported), because here they can only mean the
+// getter's own origin. A panic is [KindInternal].
 type Getter[V any] interface {
 	GetItem(ctx context.Context, key string) (Item[V], error)
 }

@@ -65,8 +65,8 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	if opts.MaxBytes < MinBytes {
 		errs = append(errs, fmt.Errorf("MaxBytes %d is too small; at least %d are needed", opts.MaxBytes, MinBytes))
 	}
-	if opts.LoadTimeout < 0 {
-		errs = append(errs, fmt.Errorf("LoadTimeout %v is negative", opts.LoadTimeout))
+	if opts.LoadTimeout < 0 || opts.LoadTimeout > maxDuration {
+		errs = append(errs, fmt.Errorf("LoadTimeout %v is not between 0 and %v", opts.LoadTimeout, maxDuration))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -127,14 +127,10 @@ func expiry(start int64, keep Lifetime) int64 {
 
 // remaining is the rest of a life on the node's clock.
 func (n *Node) remaining(expires int64) Lifetime {
-	switch expires {
-	case 0: // there was no answer
-		return 0
-	case store.Never:
+	if expires == store.Never {
 		return Forever
-	default:
-		return For(time.Duration(expires - n.now()))
 	}
+	return For(time.Duration(expires - n.now()))
 }
 
 // Answer is what [Group.Lookup] found.
@@ -171,6 +167,9 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 // beside [ErrNotFound].
 func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
 	a, err := g.find(ctx, key)
+	if err != nil && !a.notFound {
+		return Item[Value]{}, err
+	}
 	return Item[Value]{Value: a.item(), Keep: g.node.remaining(a.expires)}, err
 }
 
@@ -241,9 +240,10 @@ func (g *Group) keepHot(key string, a answer, born int64) {
 	}
 }
 
-// keepable reports whether an answer that was begun under v may be kept.
+// keepable reports whether an answer that was begun under v may be kept: if
+// the list is the same, and this node hears of all removals.
 func (g *Group) keepable(v *view) bool {
-	return g.node.view.Load().ring == v.ring && !g.node.removals.full()
+	return g.node.view.Load().ring == v.ring && v.has(g.node.cfg.Self.ID) && !g.node.removals.full()
 }
 
 // demote makes hot copies of the entries that this node does not own any

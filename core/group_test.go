@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"runtime"
 	"strconv"
 	"strings"
@@ -216,6 +217,15 @@ func TestConfigErrorsAreReportedAllAtOnce(t *testing.T) {
 	node, err := gcnode.NewNode(gcnode.Config{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	_, err = gcnode.NewNode(gcnode.Config{PeerTimeout: time.Millisecond, HotTTL: math.MaxInt64})
+	for _, part := range []string{"peer timeout 1ms is not between 40ms", "hot TTL"} {
+		if err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("%q is not mentioned: %v", part, err)
+		}
+	}
+	if _, err = node.Group("g", newOrigin(), gcnode.GroupOptions{MaxBytes: 1 << 20, LoadTimeout: math.MaxInt64}); err == nil {
+		t.Error("a load may take longer than can be counted")
 	}
 	_, err = node.Group("", nil, gcnode.GroupOptions{MaxBytes: 7, LoadTimeout: -1})
 	for _, part := range []string{"name", "getter", "MaxBytes 7", "LoadTimeout"} {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
@@ -39,31 +40,30 @@ func (g *Group) load(ctx context.Context, key string) (answer, error) {
 
 // fly joins or starts a flight. Its function's failures that are not its own
 // doing, like a panic, become errors that say so.
+//
+// Whoever calls it has begun a piece of work on the node, so that a flight can
+// begin another one that may last longer.
 func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout time.Duration,
 	run func(context.Context, *flight.Call[answer]) (answer, error),
 ) (answer, error) {
+	g.node.beginMore()
 	a, joined, err := g.flights.Do(ctx, flight.Plan[answer]{
 		Role:    role,
 		Key:     key,
 		Timeout: timeout,
-		Alone:   g.node.removals.crowded(g.name, key),
+		Alone:   func() bool { return g.alone(role, key) },
 		Look:    func() (answer, bool) { return g.cached(key) },
 		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-			if !g.node.begin() {
-				return answer{}, ErrDraining
-			}
 			defer g.node.end()
 			return run(ctx, call)
 		},
+		Report: func(err error) { g.reportDefect(key, err) },
 	})
-	if joined {
+	if joined { // there is no flight of its own
+		g.node.end()
 		g.counts.joined.Add(1)
 	}
 	if p, ok := errors.AsType[*flight.PanicError](err); ok {
-		if !joined {
-			g.node.log.LogAttrs(ctx, levelError, "getter panicked", slog.String("group", g.name),
-				slog.String("key", clip(key)), slog.Any("panic", p.Value), slog.String("stack", string(p.Stack)))
-		}
 		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: fmt.Errorf("the getter panicked: %v", p.Value)}
 	}
 	if errors.Is(err, flight.ErrExited) {
@@ -73,6 +73,23 @@ func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout t
 		err = &Error{Kind: KindTimeout, Group: g.name, Key: key, Err: fmt.Errorf("the load took longer than %v", timeout)}
 	}
 	return a, err
+}
+
+// alone reports whether a flight must not be joined, nor its answer kept: when
+// there may be removals that it cannot carry, or this node is not told of
+// removals.
+func (g *Group) alone(role flight.Role, key string) bool {
+	return g.node.removals.full() ||
+		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().has(g.node.cfg.Self.ID))
+}
+
+// reportDefect logs what the getter should not have done.
+func (g *Group) reportDefect(key string, err error) {
+	attrs := []slog.Attr{slog.String("group", g.name), slog.String("key", clip(key)), errAttr(err)}
+	if p, ok := errors.AsType[*flight.PanicError](err); ok {
+		attrs = append(attrs, slog.String("stack", string(p.Stack)))
+	}
+	g.node.log.LogAttrs(g.node.done, levelError, "getter did not return", attrs...)
 }
 
 // callGetter is the flight that loads. The answer is kept if the flight has
@@ -92,6 +109,9 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 		a.expires = expiry(now, item.Keep.or(g.negative))
 	case err != nil:
 		g.counts.loadErrors.Add(1)
+		if goesOn(KindOf(err)) { // the getter speaks of its own origin, not of a member
+			err = &Error{Kind: KindTransient, Group: g.name, Key: key, Err: err}
+		}
 		return answer{}, err
 	case item.Value.Len() > MaxValueBytes:
 		g.counts.loadErrors.Add(1)
@@ -127,7 +147,7 @@ func messageOf(err error) string {
 		return ""
 	}
 	msg := err.Error()
-	return msg[:min(len(msg), maxMessageBytes)]
+	return strings.Clone(msg[:min(len(msg), maxMessageBytes)])
 }
 
 // askLine is the flight that asks: the owner, and if it is not there the next

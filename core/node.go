@@ -30,6 +30,14 @@ const (
 	MaxIDBytes    = 256 // of a peer's ID and of a group's name
 )
 
+const (
+	// minPeerTimeout leaves room for the signs of life within it.
+	minPeerTimeout = heartbeats * minHeartbeat
+	// maxDuration is the longest time that an option may ask for, far from
+	// what sums of durations can hold.
+	maxDuration = 365 * 24 * time.Hour
+)
+
 // Config describes a node. The zero value is a node without peers.
 type Config struct {
 	// Self is this node as the others know it. Its ID is required together
@@ -89,11 +97,11 @@ func NewNode(cfg Config) (*Node, error) {
 	if cfg.HotTTL == 0 {
 		cfg.HotTTL = DefaultHotTTL
 	}
-	if cfg.PeerTimeout < 0 {
-		errs = append(errs, fmt.Errorf("config: peer timeout %v is negative", cfg.PeerTimeout))
+	if cfg.PeerTimeout < minPeerTimeout || cfg.PeerTimeout > maxDuration {
+		errs = append(errs, fmt.Errorf("config: peer timeout %v is not between %v and %v", cfg.PeerTimeout, minPeerTimeout, maxDuration))
 	}
-	if cfg.HotTTL < 0 {
-		errs = append(errs, fmt.Errorf("config: hot TTL %v is negative", cfg.HotTTL))
+	if cfg.HotTTL < 0 || cfg.HotTTL > maxDuration {
+		errs = append(errs, fmt.Errorf("config: hot TTL %v is not between 0 and %v", cfg.HotTTL, maxDuration))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -111,7 +119,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.removals = newRemovals(n.now)
 	n.retries = newRetries(n)
 	n.done, n.stop = context.WithCancel(context.Background())
-	n.view.Store(newView([]Peer{cfg.Self}, nil, nil))
+	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))
 	return n, nil
 }
 
@@ -156,6 +164,9 @@ func (n *Node) begin() bool {
 	n.running.Add(1)
 	return true
 }
+
+// beginMore is begin for whoever has begun already, and not ended.
+func (n *Node) beginMore() { n.running.Add(1) }
 
 func (n *Node) end() { n.running.Done() }
 

@@ -50,19 +50,29 @@ type peer struct {
 	errors   atomic.Uint64
 }
 
-func newView(list []Peer, known map[string]*peer, former map[string]formerPeer) *view {
-	v := &view{peers: map[string]*peer{}, former: former}
+// newView is the view of a list; what old, which may be empty, knows of its
+// members and its ring is taken over where it fits.
+func newView(list []Peer, old view, former map[string]formerPeer) *view {
+	v := &view{ring: old.ring, peers: map[string]*peer{}, former: former}
 	members := make([]ring.Member, len(list))
 	for i, p := range list {
 		members[i] = ring.Member{ID: p.ID, Weight: p.Weight}
-		if old, ok := known[p.ID]; ok && old.Peer == p {
-			v.peers[p.ID] = old
+		if known, ok := old.peers[p.ID]; ok && known.Peer == p {
+			v.peers[p.ID] = known
 		} else {
 			v.peers[p.ID] = &peer{Peer: p}
 		}
 	}
-	v.ring = ring.New(members)
+	if v.ring == nil || !v.ring.Is(members) {
+		v.ring = ring.New(members)
+	}
 	return v
+}
+
+// has reports whether the member is on the list. Nobody is missing on an empty
+// one, where every node is on its own.
+func (v *view) has(id string) bool {
+	return len(v.peers) == 0 || v.peers[id] != nil
 }
 
 // members are the list and those that left it recently, ordered by ID.
@@ -90,8 +100,9 @@ func checkPeer(p Peer) error {
 	}
 }
 
-// SetPeers replaces the member list, which includes this node unless it is
-// to own nothing. All members should be given the same list, but may get it
+// SetPeers replaces the member list, which includes this node. One that is not
+// on its own list is a client of the others: it owns and keeps nothing, since
+// nobody would tell it of removals. All members should be given the same list, but may get it
 // at different times. Entries whose owner changed become hot copies, and
 // members that are no longer on the list are still told of removals for as
 // long as copies may live there.
@@ -128,9 +139,9 @@ func (n *Node) SetPeers(peers []Peer) error {
 			former[id] = formerPeer{p.Peer, now + 2*int64(n.cfg.HotTTL)}
 		}
 	}
-	next := newView(peers, old.peers, former)
+	next := newView(peers, *old, former)
 	n.view.Store(next)
-	if next.ring.Hash() != old.ring.Hash() {
+	if next.ring != old.ring {
 		n.mu.Lock()
 		groups := slices.Collect(maps.Values(n.groups))
 		n.mu.Unlock()

@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"cmp"
 	"slices"
 	"sync"
 	"time"
@@ -21,9 +22,11 @@ const (
 	// request, in number and in bytes of keys.
 	maxCarried      = 1000
 	maxCarriedBytes = MaxBatchBytes / 2
-	// maxActiveKeys bounds the keys of all remembered removals under way, and
-	// those of the finished ones.
-	maxActiveKeys = 100_000
+	// maxActiveKeys and maxActiveBytes bound the keys of all remembered
+	// removals under way, in number and in bytes, and those of the finished
+	// ones.
+	maxActiveKeys  = 100_000
+	maxActiveBytes = 32 << 20
 )
 
 // removals are those under way in the cluster, as far as this node knows:
@@ -48,15 +51,33 @@ type removals struct {
 
 	mu       sync.Mutex
 	byID     map[RemovalID]*activeRemoval
-	byKey    map[groupKey][]*activeRemoval
+	byKey    map[groupKey]*keyRemovals
 	order    []*activeRemoval // under way, by the time they were learned, oldest first
 	finished []*activeRemoval // by the time of their end, oldest first
-	keys     int              // of those under way
-	doneKeys int              // of those finished
+	live     load             // of those under way
+	done     load             // of those finished
 	overflow int64            // until when there are removals that are not here, on the node's clock
 }
 
 type groupKey struct{ group, key string }
+
+// keyRemovals are those of one key.
+type keyRemovals struct {
+	byID map[RemovalID]*activeRemoval
+	live int // those under way
+}
+
+// load is what remembered removals weigh.
+type load struct{ keys, bytes int }
+
+func (l *load) add(sign int, keys ...string) {
+	for _, key := range keys {
+		l.keys += sign
+		l.bytes += sign * len(key)
+	}
+}
+
+func (l *load) over(keys int) bool { return l.keys+keys > maxActiveKeys || l.bytes > maxActiveBytes }
 
 type activeRemoval struct {
 	Removal       // with those of its keys that were learned
@@ -65,7 +86,7 @@ type activeRemoval struct {
 }
 
 func newRemovals(now func() int64) *removals {
-	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey][]*activeRemoval{}}
+	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}}
 }
 
 // learn remembers that the removal r, whose Keys do not matter, was applied
@@ -77,50 +98,65 @@ func (rs *removals) learn(r Removal, key string) bool {
 	now := rs.now()
 	rs.sweep(now)
 	gk := groupKey{r.Group, key}
-	for _, known := range rs.byKey[gk] {
-		if known.ID == r.ID {
-			return false
-		}
+	of := rs.byKey[gk]
+	if of != nil && of.byID[r.ID] != nil {
+		return false
 	}
-	if rs.keys >= maxActiveKeys {
+	a := rs.byID[r.ID]
+	if rs.live.over(1) {
 		rs.overflow = now + int64(removalMemory)
 		return true
 	}
-	a := rs.byID[r.ID]
+	if a != nil && a.Group != r.Group {
+		return true // an id stands for one removal of one group; its sender breaks the protocol
+	}
 	if a == nil {
 		a = &activeRemoval{Removal: r, forget: now + int64(removalMemory)}
 		a.Keys = nil
 		rs.byID[r.ID] = a
 		rs.order = append(rs.order, a)
 	}
+	if of == nil {
+		of = &keyRemovals{byID: map[RemovalID]*activeRemoval{}}
+		rs.byKey[gk] = of
+	}
+	of.byID[r.ID] = a
 	a.Keys = append(a.Keys, key)
-	rs.count(a, 1)
-	rs.byKey[gk] = append(rs.byKey[gk], a)
+	if a.done {
+		rs.done.add(1, key)
+	} else {
+		of.live++
+		rs.live.add(1, key)
+	}
 	return true
 }
 
-// active returns the removals under way that concern the key, reduced to it;
-// nil if they are too many to be carried.
+// active returns the removals under way that concern the key, reduced to it
+// and ordered by id; nil if they are too many to be carried.
 func (rs *removals) active(group, key string) []Removal {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
+	of := rs.byKey[groupKey{group, key}]
+	if of == nil || of.tooMany(key) {
+		return nil
+	}
 	var list []Removal
-	for _, a := range rs.byKey[groupKey{group, key}] {
+	for _, a := range of.byID {
 		if !a.done {
 			r := a.Removal
 			r.Keys = []string{key}
 			list = append(list, r)
 		}
 	}
-	if tooMany(len(list), key) {
-		return nil
-	}
+	slices.SortFunc(list, func(a, b Removal) int {
+		return cmp.Or(cmp.Compare(a.ID.Sender, b.ID.Sender), cmp.Compare(a.ID.Incarnation, b.ID.Incarnation), cmp.Compare(a.ID.Seq, b.ID.Seq))
+	})
 	return list
 }
 
-func tooMany(n int, key string) bool {
-	return n > maxCarried || n*len(key) > maxCarriedBytes
+func (of *keyRemovals) tooMany(key string) bool {
+	return of.live > maxCarried || of.live*len(key) > maxCarriedBytes
 }
 
 // crowded reports whether a request for the key could not carry all removals
@@ -128,9 +164,9 @@ func tooMany(n int, key string) bool {
 func (rs *removals) crowded(group, key string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	now := rs.now()
-	rs.sweep(now)
-	return now < rs.overflow || tooMany(len(rs.byKey[groupKey{group, key}]), key)
+	rs.sweep(rs.now())
+	of := rs.byKey[groupKey{group, key}]
+	return of != nil && of.tooMany(key)
 }
 
 // full reports whether there may be removals that this node cannot remember.
@@ -145,7 +181,7 @@ func (rs *removals) room(n int) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
-	return rs.keys+n <= maxActiveKeys
+	return !rs.live.over(n)
 }
 
 // finish takes note that every member has confirmed the removals.
@@ -158,24 +194,18 @@ func (rs *removals) finish(ids []RemovalID) {
 		if a == nil || a.done {
 			continue
 		}
-		rs.count(a, -len(a.Keys))
 		a.done, a.forget = true, now+int64(finishedMemory)
-		rs.count(a, len(a.Keys))
+		rs.live.add(-1, a.Keys...)
+		rs.done.add(1, a.Keys...)
+		for _, key := range a.Keys {
+			rs.byKey[groupKey{a.Group, key}].live--
+		}
 		rs.finished = append(rs.finished, a)
 	}
 	if len(rs.order) > 2*(len(rs.byID)-len(rs.finished))+64 { // most of it is finished
 		rs.order = slices.DeleteFunc(rs.order, func(a *activeRemoval) bool { return a.done })
 	}
 	rs.sweep(now)
-}
-
-// count adds n keys to those of the removal's state.
-func (rs *removals) count(a *activeRemoval, n int) {
-	if a.done {
-		rs.doneKeys += n
-	} else {
-		rs.keys += n
-	}
 }
 
 // sweep forgets removals whose time has passed, and the oldest finished ones
@@ -190,7 +220,7 @@ func (rs *removals) sweep(now int64) {
 	clear(rs.order[:i])
 	rs.order = rs.order[i:]
 	i = 0
-	for ; i < len(rs.finished) && (rs.finished[i].forget <= now || rs.doneKeys > maxActiveKeys); i++ {
+	for ; i < len(rs.finished) && (rs.finished[i].forget <= now || rs.done.over(0)); i++ {
 		rs.forget(rs.finished[i])
 	}
 	clear(rs.finished[:i])
@@ -199,14 +229,20 @@ func (rs *removals) sweep(now int64) {
 
 func (rs *removals) forget(a *activeRemoval) {
 	delete(rs.byID, a.ID)
-	rs.count(a, -len(a.Keys))
+	if a.done {
+		rs.done.add(-1, a.Keys...)
+	} else {
+		rs.live.add(-1, a.Keys...)
+	}
 	for _, key := range a.Keys {
 		gk := groupKey{a.Group, key}
-		rest := slices.DeleteFunc(rs.byKey[gk], func(o *activeRemoval) bool { return o == a })
-		if len(rest) == 0 {
+		of := rs.byKey[gk]
+		delete(of.byID, a.ID)
+		if !a.done {
+			of.live--
+		}
+		if len(of.byID) == 0 {
 			delete(rs.byKey, gk)
-		} else {
-			rs.byKey[gk] = rest
 		}
 	}
 }

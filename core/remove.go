@@ -21,8 +21,10 @@ import (
 // from those that confirmed, and the [*PeerErrors] names the others, which are
 // told again in the background for as long as they are members.
 //
-// A [*Error] means that nothing was removed: too many keys, or too many
-// removals under way. Remove takes 30 s at most.
+// A [*Error] of [KindTooLarge], [KindOverloaded] or [KindDraining] means that
+// nothing was removed; one of [KindTimeout] that all confirmed, but too late to
+// promise anything, as when the process was stopped meanwhile. Remove takes
+// 30 s at most.
 func (g *Group) Remove(ctx context.Context, keys ...string) error {
 	refuse := func(kind Kind, err error) error {
 		return &Error{Kind: kind, Op: OpRemove, Group: g.name, Err: err}
@@ -87,12 +89,12 @@ func (n *Node) remove(ctx context.Context, group string, keys []string) error {
 		n.finishLater(r.ID, slices.Collect(maps.Values(told)))
 		return nil
 	}
-	errs := &PeerErrors{Peers: slices.SortedFunc(maps.Values(failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })}
 	if len(failed) == 0 { // a process that was stopped and went on must not promise what others have forgotten
 		return &Error{Kind: KindTimeout, Op: OpRemove, Group: group, Err: fmt.Errorf("the removal took longer than %v", removeTimeout)}
 	}
+	errs := slices.SortedFunc(maps.Values(failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })
 	n.retries.add(r, told, failed)
-	return errs
+	return &PeerErrors{Peers: errs}
 }
 
 // untold are the members of this node and of the acks that have not been told
@@ -160,14 +162,28 @@ func (n *Node) sendRemovals(ctx context.Context, to Peer, rs []Removal) (*Ack, *
 // apply takes the removal's keys out of this node, unless that was done.
 func (n *Node) apply(r Removal) {
 	n.stamps.merge(r.Stamp)
-	g, ok := n.Lookup(r.Group)
+	g := n.groupOrLearn(r)
+	if g == nil {
+		return
+	}
 	for _, key := range r.Keys {
-		if ok {
-			g.drop(r, key)
-		} else { // the group may come; its flights must carry the removal then
+		g.drop(r, key)
+	}
+}
+
+// groupOrLearn is the removal's group. If it is not there it may come at any
+// time, and its flights must carry the removal then; so the removal is learned
+// while no group can be made.
+func (n *Node) groupOrLearn(r Removal) *Group {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	g := n.groups[r.Group]
+	if g == nil {
+		for _, key := range r.Keys {
 			n.removals.learn(r, key)
 		}
 	}
+	return g
 }
 
 // drop applies a removal of one key.

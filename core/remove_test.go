@@ -3,6 +3,7 @@ package gcnode_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -297,6 +298,92 @@ func TestRetriesEndWhenThePeerIsNoMemberAnyMore(t *testing.T) {
 	})
 }
 
+// A peer that goes away again after it has confirmed a part is not hammered.
+func TestRetriesPauseAfterEveryFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		var mu sync.Mutex
+		down := true
+		attempts := 0
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op != gcnode.OpRemove || m.Reply != nil {
+				return transporttest.Fault{}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			attempts++
+			drop := down
+			down = true // it confirms one batch and goes
+			return transporttest.Fault{Drop: drop}
+		})
+		for i := range 3 {
+			keys := make([]string, 9000)
+			for k := range keys {
+				keys[k] = strconv.Itoa(i*len(keys) + k)
+			}
+			if err := c.groups[0].Remove(t.Context(), keys...); err == nil {
+				t.Fatal("nil, though nobody confirmed")
+			}
+		}
+		mu.Lock()
+		down, attempts = false, 0
+		mu.Unlock()
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		if attempts < 5 || attempts > 30 {
+			t.Errorf("%d attempts in a minute", attempts)
+		}
+	})
+}
+
+// A member that the remover knows only through another one did not confirm.
+func TestMembersThatOnlyOthersKnowAreToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2)
+		c.setPeers(c.nodes[0], 2)
+		time.Sleep(time.Minute) // n0 has forgotten n2
+		c.want(2, key, 0, gcnode.SourceLoaded)
+		c.origin.write(key, 1)
+		c.net.SetFault("n0", "n2", transporttest.Fault{Drop: true})
+		if err := c.groups[0].Remove(t.Context(), key); !errors.Is(err, gcnode.ErrUnreachable) {
+			t.Errorf("got %v", err)
+		}
+		c.net.Heal()
+		time.Sleep(10 * time.Second)
+		c.want(2, key, 1, gcnode.SourceLoaded)
+		// One that nobody reaches is given up in the end.
+		c.net.SetFault("n0", "n2", transporttest.Fault{Drop: true})
+		if err := c.groups[0].Remove(t.Context(), key); err == nil {
+			t.Error("nil, though n2 did not confirm")
+		}
+		time.Sleep(2 * time.Minute)
+		if got := c.nodes[0].Stats().Retrying; got != 0 {
+			t.Errorf("%d removals are still retried", got)
+		}
+	})
+}
+
+// A member that confirms late knows another one, which nobody has told.
+func TestLateConfirmationsExtendTheRemoval(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2)
+		c.setPeers(c.nodes[0], 2)
+		time.Sleep(time.Minute)
+		c.want(2, key, 0, gcnode.SourceLoaded)
+		c.origin.write(key, 1)
+		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
+		if err := c.groups[0].Remove(t.Context(), key); err == nil {
+			t.Error("nil, though n1 did not confirm")
+		}
+		c.net.Heal()
+		time.Sleep(10 * time.Second)
+		c.want(2, key, 1, gcnode.SourceLoaded)
+	})
+}
+
 // Many removals that one peer missed travel together.
 func TestRetriesAreBatched(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -567,6 +654,66 @@ func TestAKeyWithTooManyRemovalsIsNotKept(t *testing.T) {
 	})
 }
 
+func TestFinishedRemovalsCrowdOutNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		for range 1001 {
+			c.mustRemove(0, key)
+		}
+		synctest.Wait()
+		for range 3 {
+			if _, err := c.groups[0].Get(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		}
+		c.wantLoads(key, 1)
+		if st := c.groups[0].Stats(); st.Fetches != 1 {
+			t.Errorf("%d fetches", st.Fetches)
+		}
+	})
+}
+
+// The keys of removals are bounded in bytes too, and an id that comes with a
+// second group takes up no memory.
+func TestRemovalsFromOutsideTakeBoundedMemory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, defaultOptions)
+		serve := func(seq int, group string, keys ...string) {
+			req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{
+				ID: gcnode.RemovalID{Sender: "n9", Incarnation: 1, Seq: uint64(seq)}, Group: group, Keys: keys,
+			}}}
+			if err := c.nodes[0].ServePeer(t.Context(), req, writer(func(gcnode.Reply) error { return nil })); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var before, after runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&before)
+		for i := range 4096 { // 256 MiB
+			serve(i, "no such group", strconv.Itoa(i)+strings.Repeat("k", gcnode.MaxKeyBytes-8))
+		}
+		for i := range 100_000 {
+			serve(0, "another group", strconv.Itoa(i))
+		}
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
+			t.Errorf("the heap has grown by %d MiB", grown>>20)
+		}
+		if err := c.groups[0].Remove(t.Context(), "k"); !errors.Is(err, gcnode.ErrOverloaded) {
+			t.Errorf("got %v", err)
+		}
+		time.Sleep(time.Minute)
+		c.mustRemove(0, "k")
+		runtime.GC()
+		runtime.ReadMemStats(&after)
+		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
+			t.Errorf("the heap is still %d MiB larger", grown>>20)
+		}
+	})
+}
+
 // late is a transport that answers when everyone else has given up.
 type late struct{ gcnode.Transport }
 
@@ -608,8 +755,26 @@ func TestARemovalIsAppliedByAMemberThatHasNotTheGroupYet(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := g.Remove(t.Context(), "k"); err != nil {
+		key := c.keyOf(0)
+		if err := g.Remove(t.Context(), key); err != nil {
 			t.Errorf("a rolling deployment fails removals: %v", err)
+		}
+		synctest.Wait() // its end is announced
+		// When the member comes to have the group, its requests carry the removals of
+		// which it has not heard the end.
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpFinish}
+		})
+		if err := g.Remove(t.Context(), key); err != nil {
+			t.Error(err)
+		}
+		later, err := c.nodes[1].Group("new", c.origin, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.groups[1] = later
+		if n := c.carried(1, key); n != 1 {
+			t.Errorf("%d removals are carried", n)
 		}
 	})
 }

@@ -73,7 +73,9 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 			continue
 		}
 		waiting++
+		n.beginMore()
 		go func() {
+			defer n.end()
 			a, err := g.load(ctx, key)
 			select {
 			case replies <- g.reply(i, key, a, err):

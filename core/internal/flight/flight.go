@@ -95,9 +95,9 @@ type Plan[T any] struct {
 	Key  string
 	// Timeout is the call's own deadline, counted from its start.
 	Timeout time.Duration
-	// Alone makes a call that nobody joins and whose answer is not kept, and
-	// joins none.
-	Alone bool
+	// Alone, under the lock of the key's stripe, asks for a call that nobody
+	// joins and whose answer is not kept, and that joins none.
+	Alone func() bool
 	// Look is the caller's look-up once more, under the lock of the key's
 	// stripe: between the first one and Do
 	//
@@ -111,6 +111,9 @@ type Plan[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
+	// Report is told, once, of a call that panicked ([*PanicError]) or ended
+	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
+	Report func(error)
 }
 
 // Do returns the answer of the call under way for the key, or else of a new
@@ -145,8 +148,8 @@ func (f *Flights[T]) board(ctx context.Context, p Plan[T]) (c *Call[T], value T,
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := id{p.Role, p.Key}
-	if c = s.calls[key]; c != nil && !p.Alone {
+	key, alone := id{p.Role, p.Key}, p.Alone()
+	if c = s.calls[key]; c != nil && !alone {
 		if c.ctx.Err() == nil {
 			c.waiters++
 			return c, value, true
@@ -156,21 +159,25 @@ func (f *Flights[T]) board(ctx context.Context, p Plan[T]) (c *Call[T], value T,
 	if v, ok := p.Look(); ok {
 		return nil, v, true
 	}
-	c = &Call[T]{stripe: s, id: key, waiters: 1, detached: p.Alone, done: make(chan struct{})}
+	c = &Call[T]{stripe: s, id: key, waiters: 1, detached: alone, done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.Timeout)
-	if !p.Alone {
+	if !alone {
 		s.calls[key] = c
 	}
-	go c.fly(p.Run)
+	go c.fly(p)
 	return c, value, false
 }
 
 // fly runs the function and publishes what it returned.
-func (c *Call[T]) fly(run func(context.Context, *Call[T]) (T, error)) {
+func (c *Call[T]) fly(p Plan[T]) {
 	c.err = ErrExited
+	returned := false
 	defer func() {
 		if v := recover(); v != nil {
 			c.err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+		if !returned {
+			p.Report(c.err)
 		}
 		c.stripe.mu.Lock()
 		c.detach()
@@ -178,7 +185,8 @@ func (c *Call[T]) fly(run func(context.Context, *Call[T]) (T, error)) {
 		close(c.done)
 		c.cancel()
 	}()
-	c.value, c.err = run(c.ctx, c)
+	c.value, c.err = p.Run(c.ctx, c)
+	returned = true
 }
 
 // leave takes one waiter away. With the last one the call is of no use: it is

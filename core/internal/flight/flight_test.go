@@ -22,8 +22,10 @@ type (
 
 func nothing() (string, bool) { return "", false }
 
+func never() bool { return false }
+
 func loadPlan(run func(context.Context, *call) (string, error)) plan {
-	return plan{Role: flight.Load, Key: "k", Timeout: time.Minute, Look: nothing, Run: run}
+	return plan{Role: flight.Load, Key: "k", Timeout: time.Minute, Alone: never, Look: nothing, Run: run, Report: func(error) {}}
 }
 
 // result is what one Do returned, and when.
@@ -229,7 +231,7 @@ func TestAloneMeansAlone(t *testing.T) {
 			}
 			return slow(time.Second, "v", runs)(t.Context(), c)
 		})
-		p.Alone = true
+		p.Alone = func() bool { return true }
 		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
 		want(t, a, "v", nil, time.Second)
 		want(t, b, "v", nil, time.Second)
@@ -246,6 +248,12 @@ func TestAPanicReachesEveryWaiter(t *testing.T) {
 			time.Sleep(time.Second)
 			panic("boom")
 		})
+		var reports atomic.Int32
+		p.Report = func(err error) {
+			if _, ok := errors.AsType[*flight.PanicError](err); ok {
+				reports.Add(1)
+			}
+		}
 		for _, ch := range []<-chan result{start(t.Context(), f, p), start(t.Context(), f, p)} {
 			r := <-ch
 			pe, ok := errors.AsType[*flight.PanicError](r.err)
@@ -255,6 +263,14 @@ func TestAPanicReachesEveryWaiter(t *testing.T) {
 		}
 		if v, _, err := f.Do(t.Context(), loadPlan(func(context.Context, *call) (string, error) { return "ok", nil })); v != "ok" || err != nil {
 			t.Errorf("after the panic: %q, %v", v, err)
+		}
+		// One whose waiters have all left is reported as well.
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		<-start(ctx, f, p)
+		time.Sleep(time.Second)
+		if reports.Load() != 2 {
+			t.Errorf("%d reports of 2 panics", reports.Load())
 		}
 	})
 }
@@ -308,7 +324,7 @@ func TestHammerFlights(t *testing.T) {
 				}
 				least := floor[k].Load()
 				v, _, err := f.Do(ctx, plan{
-					Role: flight.Load, Key: key, Timeout: time.Minute, Look: nothing,
+					Role: flight.Load, Key: key, Timeout: time.Minute, Alone: never, Look: nothing,
 					Run: func(_ context.Context, c *call) (string, error) {
 						got := version[k].Load()
 						runtime.Gosched()

@@ -22,7 +22,7 @@ type Member struct {
 	Weight uint16 // relative share, 0 is 1
 }
 
-func (m Member) weight() int { return int(max(m.Weight, 1)) }
+func (m Member) weight() uint64 { return uint64(max(m.Weight, 1)) }
 
 // Ring maps keys to members. The key space is cut into 2^18 slots; each slot
 // belongs to the member with the highest weighted rendezvous score (Thaler
@@ -39,8 +39,7 @@ type Ring struct {
 // New makes the ring of the members, which have distinct IDs; their order
 // does not matter. There can be at most 65,535.
 func New(members []Member) *Ring {
-	r := &Ring{members: slices.Clone(members)}
-	slices.SortFunc(r.members, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+	r := &Ring{members: ordered(members)}
 	r.hash = listHash(r.members)
 	r.even = !slices.ContainsFunc(r.members, func(m Member) bool { return m.weight() != r.members[0].weight() })
 	if len(members) > 0 {
@@ -49,24 +48,34 @@ func New(members []Member) *Ring {
 	return r
 }
 
-// listHash identifies the set of members with their weights.
+// Is reports whether r is the ring of the members, in any order.
+func (r *Ring) Is(members []Member) bool {
+	return r.hash == listHash(ordered(members))
+}
+
+func ordered(members []Member) []Member {
+	return slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// listHash identifies the set of members, which are ordered, with their
+// weights.
 func listHash(members []Member) uint64 {
 	var b []byte
 	for _, m := range members {
 		b = binary.AppendUvarint(b, uint64(len(m.ID)))
 		b = append(b, m.ID...)
-		b = binary.AppendUvarint(b, uint64(m.weight()))
+		b = binary.AppendUvarint(b, m.weight())
 	}
 	return Hash(string(b))
 }
 
 // assign fills the slot table, slot by slot.
 func (r *Ring) assign() {
-	total := 0
+	total := uint64(0)
 	for _, m := range r.members {
 		total += m.weight()
 	}
-	room := make([]int, len(r.members))
+	room := make([]uint64, len(r.members)) // not int, which has 32 bits on some machines
 	seeds := make([]uint64, len(r.members))
 	for i, m := range r.members {
 		num, den := slots*m.weight()*(100+headroomPercent), 100*total

@@ -97,6 +97,20 @@ func TestFewKeysMoveWhenTheListChanges(t *testing.T) {
 	}
 }
 
+// Heavy weights are the same on machines whose int has 32 bits.
+func TestHeavyWeightsAreStable(t *testing.T) {
+	for _, w := range []uint16{200, 1000, math.MaxUint16} {
+		r := New([]Member{{"a", w}, {"b", w}, {"c", w / 2}})
+		count := map[string]int{}
+		for s := range slots {
+			count[r.members[r.owner[s]].ID]++
+		}
+		if got, want := count["c"], slots/5; math.Abs(float64(got-want)) > float64(want)/50 {
+			t.Errorf("weight %d: the light one of three has %d slots, want about %d", w, got, want)
+		}
+	}
+}
+
 func TestWeightsShiftShares(t *testing.T) {
 	r := New([]Member{{"light", 1}, {"default", 0}, {"heavy", 6}})
 	count := map[string]int{}

@@ -16,7 +16,7 @@ const logBits = 24
 
 // score is that of member m, whose ID has the hash seed, for the slot.
 func (r *Ring) score(seed uint64, slot int, m Member) score {
-	s := score{draw: mix(seed ^ mix(uint64(slot)*mul1+mul2)), weight: uint64(m.weight())}
+	s := score{draw: mix(seed ^ mix(uint64(slot)*mul1+mul2)), weight: m.weight()}
 	if !r.even {
 		s.cost = negLog2(s.draw)
 	}
