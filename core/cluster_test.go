@@ -707,6 +707,11 @@ func TestANodeThatIsNotOnItsOwnListKeepsNothing(t *testing.T) {
 		}
 		c.want(2, key, 1, gcnode.SourceLoaded)
 		c.want(2, key, 1, gcnode.SourceOwner)
+		// Nor does it keep what it has to load itself.
+		c.net.Crash("n0")
+		c.net.Crash("n1")
+		c.want(2, key, 1, gcnode.SourceLoaded)
+		c.want(2, key, 1, gcnode.SourceLoaded)
 	})
 }
 

@@ -180,6 +180,7 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 	defer cancel(nil)
 	silence := time.AfterFunc(n.cfg.PeerTimeout, func() { cancel(errSilent) })
 	defer silence.Stop()
+	req.To = to.ID
 	req.From = Sender{ID: n.cfg.Self.ID, Incarnation: n.incarnation}
 	req.ListHash = n.view.Load().ring.Hash()
 	req.Heartbeat = n.cfg.PeerTimeout / heartbeats

@@ -247,6 +247,28 @@ func TestTheErrorNamesEveryPeerThatDidNotConfirm(t *testing.T) {
 	})
 }
 
+// An address of the list leads to another member, or to the node itself.
+func TestAMemberAnswersOnlyWhatIsMeantForIt(t *testing.T) {
+	for _, wrong := range []int{0, 1} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, defaultOptions)
+			key := c.keyOf(2)
+			c.want(2, key, 0, gcnode.SourceLoaded)
+			c.net.Attach("n2", c.nodes[wrong])
+			c.origin.write(key, 1)
+			err := c.groups[0].Remove(t.Context(), key)
+			pe, ok := errors.AsType[*gcnode.PeerErrors](err)
+			if !ok || len(pe.Peers) != 1 || pe.Peers[0].Peer != "n2" || !strings.Contains(err.Error(), "its address leads to") {
+				t.Errorf("got %v", err)
+			}
+			// The key is answered all the same.
+			if v, err := c.groups[0].Get(t.Context(), key); err != nil || v.String() != "1" {
+				t.Errorf("got %v, %v", v, err)
+			}
+		})
+	}
+}
+
 func TestRetriesKeepTheirID(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)
@@ -690,11 +712,12 @@ func TestRemovalsFromOutsideTakeBoundedMemory(t *testing.T) {
 		var before, after runtime.MemStats
 		runtime.GC()
 		runtime.ReadMemStats(&before)
-		for i := range 4096 { // 256 MiB
-			serve(i, "no such group", strconv.Itoa(i)+strings.Repeat("k", gcnode.MaxKeyBytes-8))
-		}
+		serve(0, "no such group", "k")
 		for i := range 100_000 {
 			serve(0, "another group", strconv.Itoa(i))
+		}
+		for i := range 4096 { // 256 MiB
+			serve(i, "no such group", strconv.Itoa(i)+strings.Repeat("k", gcnode.MaxKeyBytes-8))
 		}
 		runtime.GC()
 		runtime.ReadMemStats(&after)

@@ -18,6 +18,12 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 	for _, r := range req.Removals {
 		n.apply(r)
 	}
+	if req.To != "" && req.To != n.cfg.Self.ID {
+		return refuse(w, req, &Error{
+			Kind: KindUnreachable, Op: req.Op, Group: req.Group, Peer: req.To,
+			Err: fmt.Errorf("its address leads to %q", n.cfg.Self.ID),
+		})
+	}
 	switch req.Op {
 	case OpFetch:
 		return n.serveFetch(ctx, req, w)

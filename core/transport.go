@@ -82,6 +82,10 @@ type Request struct {
 	Op Op
 	// From is the sender.
 	From Sender
+	// To is the ID of the member that is meant. One that gets what is meant
+	// for another, because an address is wrong, refuses it: it must not
+	// confirm a removal in the name of another. Empty: whoever gets it.
+	To string
 	// ListHash is the hash of the sender's member list. Nobody keeps an
 	// answer that was found under another list than his own.
 	ListHash uint64

@@ -76,7 +76,7 @@ func requests() []*gcnode.Request {
 	return []*gcnode.Request{
 		{
 			Op: gcnode.OpFetch, From: from, ListHash: math.MaxUint64, Group: "g", Keys: []string{"k", ""},
-			Removals: removals, Timeout: 29 * time.Second, Heartbeat: 500 * time.Millisecond,
+			Removals: removals, Timeout: 29 * time.Second, Heartbeat: 500 * time.Millisecond, To: "b/\xff",
 		},
 		{Op: gcnode.OpRemove, From: from, ListHash: 1, Removals: removals, Timeout: math.MaxInt64, Heartbeat: 1},
 		{Op: gcnode.OpFinish, From: from, ListHash: 1 << 63, Finished: ids, Timeout: 1},

@@ -14,7 +14,7 @@ import (
 func requestToProto(r *gcnode.Request) *peerpb.Request {
 	out := &peerpb.Request{
 		Op: peerpb.Op(r.Op), ListHash: r.ListHash, Group: []byte(r.Group), Keys: toBytes(r.Keys),
-		TimeoutNanos: int64(r.Timeout), HeartbeatNanos: int64(r.Heartbeat),
+		TimeoutNanos: int64(r.Timeout), HeartbeatNanos: int64(r.Heartbeat), To: []byte(r.To),
 	}
 	if r.From != (gcnode.Sender{}) {
 		out.From = &peerpb.Sender{Id: []byte(r.From.ID), Incarnation: r.From.Incarnation}
@@ -53,6 +53,7 @@ func requestFromProto(m *peerpb.Request) *gcnode.Request {
 		From:     gcnode.Sender{ID: string(m.GetFrom().GetId()), Incarnation: m.GetFrom().GetIncarnation()},
 		ListHash: m.GetListHash(), Group: string(m.GetGroup()), Keys: toStrings(m.GetKeys()),
 		Timeout: time.Duration(m.GetTimeoutNanos()), Heartbeat: time.Duration(m.GetHeartbeatNanos()),
+		To: string(m.GetTo()),
 	}
 	for _, removal := range m.GetRemovals() {
 		s := removal.GetStamp()

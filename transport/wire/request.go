@@ -35,6 +35,7 @@ func AppendRequest(b []byte, req *gcnode.Request) ([]byte, error) {
 	}
 	out = appendVarint(out, 8, uint64(req.Timeout))
 	out = appendVarint(out, 9, uint64(req.Heartbeat))
+	out = appendString(out, 10, req.To)
 	if size := len(out) - start; size > MaxFrameBytes {
 		return b, tooLarge("the request has %d bytes; at most %d are allowed: send fewer keys at once", size, MaxFrameBytes)
 	}
@@ -75,6 +76,7 @@ func checkRequest(req *gcnode.Request) error {
 	}
 	check := limitCheck{}
 	check.id("the sender's ID", req.From.ID)
+	check.id("the receiver's ID", req.To)
 	check.id("the group's name", req.Group)
 	check.keys("keys", req.Keys)
 	check.batch = batch{}
@@ -173,6 +175,8 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 			req.Timeout = time.Duration(f.varint())
 		case f.is(9, protowire.VarintType):
 			req.Heartbeat = time.Duration(f.varint())
+		case f.is(10, protowire.BytesType):
+			req.To = f.limited("the receiver's ID", gcnode.MaxIDBytes)
 		default:
 			f.skip()
 		}

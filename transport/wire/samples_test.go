@@ -21,7 +21,7 @@ func sampleRequests() map[string]*gcnode.Request {
 		"request-fetch": {
 			Op: gcnode.OpFetch, From: from, ListHash: math.MaxUint64, Group: "docs",
 			Keys: []string{"net/http.Client", "", "a b+%2F/../\x00\xff"}, Removals: []gcnode.Removal{removal, {}},
-			Timeout: 30 * time.Second, Heartbeat: 500 * time.Millisecond,
+			Timeout: 30 * time.Second, Heartbeat: 500 * time.Millisecond, To: "node-b\xff",
 		},
 		"request-remove": {Op: gcnode.OpRemove, From: from, ListHash: 1, Removals: []gcnode.Removal{removal}, Timeout: math.MaxInt64},
 		"request-finish": {Op: gcnode.OpFinish, From: from, Finished: []gcnode.RemovalID{removal.ID, {}}, Timeout: -1},

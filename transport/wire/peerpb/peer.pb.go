@@ -230,8 +230,10 @@ type Request struct {
 	TimeoutNanos int64 `protobuf:"varint,8,opt,name=timeout_nanos,json=timeoutNanos,proto3" json:"timeout_nanos,omitempty"`
 	// heartbeat_nanos is how often the sender wants a sign of life; 0: never.
 	HeartbeatNanos int64 `protobuf:"varint,9,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
-	unknownFields  protoimpl.UnknownFields
-	sizeCache      protoimpl.SizeCache
+	// to is the ID of the member that is meant; empty: whoever gets it.
+	To            []byte `protobuf:"bytes,10,opt,name=to,proto3" json:"to,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Request) Reset() {
@@ -325,6 +327,13 @@ func (x *Request) GetHeartbeatNanos() int64 {
 		return x.HeartbeatNanos
 	}
 	return 0
+}
+
+func (x *Request) GetTo() []byte {
+	if x != nil {
+		return x.To
+	}
+	return nil
 }
 
 // Sender is a member and one life of its process.
@@ -1081,7 +1090,7 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x0egcnode.peer.v1\"\xda\x02\n" +
+	"peer.proto\x12\x0egcnode.peer.v1\"\xea\x02\n" +
 	"\aRequest\x12\"\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x12.gcnode.peer.v1.OpR\x02op\x12*\n" +
 	"\x04from\x18\x02 \x01(\v2\x16.gcnode.peer.v1.SenderR\x04from\x12\x1b\n" +
@@ -1091,7 +1100,9 @@ const file_peer_proto_rawDesc = "" +
 	"\bremovals\x18\x06 \x03(\v2\x17.gcnode.peer.v1.RemovalR\bremovals\x125\n" +
 	"\bfinished\x18\a \x03(\v2\x19.gcnode.peer.v1.RemovalIDR\bfinished\x12#\n" +
 	"\rtimeout_nanos\x18\b \x01(\x03R\ftimeoutNanos\x12'\n" +
-	"\x0fheartbeat_nanos\x18\t \x01(\x03R\x0eheartbeatNanos\":\n" +
+	"\x0fheartbeat_nanos\x18\t \x01(\x03R\x0eheartbeatNanos\x12\x0e\n" +
+	"\x02to\x18\n" +
+	" \x01(\fR\x02to\":\n" +
 	"\x06Sender\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"W\n" +
