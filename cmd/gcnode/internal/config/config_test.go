@@ -285,6 +285,33 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		{"not a member", minimal + peers, config.Flags{ID: "c", ListenPeers: ":1"}, []string{
 			`node.yaml: peers: the list must include this node, "c"; it has "a", "b"`,
 		}},
+		{"two peers at the same place", minimal + "id: a\nlisten: {peers: :1}\npeers:\n" +
+			"  - {id: a, url: http://h:1}\n  - {id: b, url: http://H:1/}\n", config.Flags{}, []string{
+			`node.yaml:6: peers[1].url: "http://h:1/" is already the url of peers[0]`,
+		}},
+		{"two flags at the same place", minimal, config.Flags{ID: "a", ListenPeers: ":1", Peers: []string{"a=http://h:1", "b=http://h:1/"}}, []string{
+			`--peer: b: "http://h:1/" is already the url of "a"`,
+		}},
+		{"one address for two listeners", minimal + "listen:\n  api: :80\n  admin: 0.0.0.0:080\n  peers: '[::]:80'\n", config.Flags{}, []string{
+			`node.yaml:4: listen.admin: "0.0.0.0:080" is also listen.api; every listener needs an address of its own`,
+			`node.yaml:5: listen.peers: "[::]:80" is also listen.api; every listener needs an address of its own`,
+			`node.yaml:5: listen.peers: "[::]:80" is also listen.admin; every listener needs an address of its own`,
+		}},
+		{"the default of another listener", minimal + "listen: {api: 127.0.0.1:8081}", config.Flags{}, []string{
+			`node.yaml:2: listen.api: "127.0.0.1:8081" is also the default of listen.admin; every listener needs an address of its own`,
+		}},
+		{"the default of an earlier listener", minimal, config.Flags{ListenPeers: "127.0.0.1:8080"}, []string{
+			`--listen-peers: "127.0.0.1:8080" is also the default of listen.api; every listener needs an address of its own`,
+		}},
+		{"a listener's flag and the file", minimal + "listen: {admin: 127.0.0.1:8082}", config.Flags{ListenAPI: "127.0.0.1:8082"}, []string{
+			`node.yaml:2: listen.admin: "127.0.0.1:8082" is also --listen-api; every listener needs an address of its own`,
+		}},
+		{"not UTF-8", minimal + "# caf\xe9\n", config.Flags{}, []string{
+			`node.yaml:2: the file must be UTF-8 text, and the byte 0xe9 here is not`,
+		}},
+		{"NUL", minimal + "\nid: \"a\x00\"\n", config.Flags{}, []string{
+			`node.yaml:3: the file must be text, and the byte 0x00 here is a control character`,
+		}},
 		{"flags", minimal, config.Flags{
 			ID: "é", ListenPeers: ":1", ListenAPI: "x", Peers: []string{"a=http://h:1", "a=http://h:2", "b=h", "=http://h"}, LogFormat: "yaml",
 		}, []string{
@@ -309,6 +336,15 @@ func TestAFileThatCannotBeRead(t *testing.T) {
 
 	_, err = config.Load(writeFiles(t, strings.Repeat("# padding\n", 1<<17)), config.Flags{})
 	assert.ErrorContains(t, err, "is larger than 1MiB")
+
+	dir := t.TempDir()
+	_, err = config.Load(dir, config.Flags{})
+	assert.EqualError(t, err, "configuration file: "+dir+" must be a regular file, not a directory, pipe or device")
+}
+
+func TestListenersThatLetTheSystemChoosePortsDoNotClash(t *testing.T) {
+	_, err := config.Load(writeFiles(t, minimal+"listen: {api: 127.0.0.1:0, admin: 127.0.0.1:0, peers: 127.0.0.1:0}"), config.Flags{})
+	assert.NoError(t, err)
 }
 
 func TestSizes(t *testing.T) {

@@ -93,6 +93,9 @@ func (f Flags) applyPeers(cfg *Config, found *problems) {
 			found.addFlag("--peer", "%q is given twice", id)
 			continue
 		}
+		if i := slices.IndexFunc(peers, func(p gcnode.Peer) bool { return addr != "" && p.Addr == addr }); i >= 0 {
+			found.addFlag("--peer", "%s: %q is already the url of %q", id, addr, peers[i].ID)
+		}
 		peers = append(peers, gcnode.Peer{ID: id, Addr: addr, Weight: 1})
 	}
 	cfg.Peers = peers
@@ -147,6 +150,7 @@ func checkPeerURL(text string) (string, error) {
 			return "", fmt.Errorf("%q: %w", text, err)
 		}
 	}
+	u.Host = strings.ToLower(u.Host)
 	if u.Path == "" {
 		u.Path = "/"
 	}

@@ -49,8 +49,16 @@ func Load(path string, flags Flags) (*Config, error) {
 	return parse(data, path, flags)
 }
 
-// readFile reads a file of bounded size.
+// readFile reads a file of bounded size. Other things than files are refused
+// before they are opened, which might wait for ever.
 func readFile(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("configuration file: %s must be a regular file, not a directory, pipe or device", path)
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, fmt.Errorf("configuration file: %w", pathError(err))
@@ -69,6 +77,10 @@ func readFile(path string) ([]byte, error) {
 // parse reads the text of the file that was at path.
 func parse(data []byte, path string, flags Flags) (*Config, error) {
 	found := &problems{}
+	if line, message := checkText(data); line > 0 {
+		found.add(path, line, "", "%s", message)
+		return nil, found.err()
+	}
 	root, err := documentRoot(data)
 	if err != nil {
 		line, message := syntaxError(err)
@@ -82,6 +94,7 @@ func parse(data []byte, path string, flags Flags) (*Config, error) {
 	file.close()
 	flags.apply(cfg, found)
 	r.checkMembers(file, cfg, flags)
+	r.checkListeners(cfg, flags)
 	if err := found.err(); err != nil {
 		return nil, err
 	}
@@ -134,18 +147,19 @@ func syntaxError(err error) (line int, message string) {
 type reader struct {
 	dir      string // relative paths in the file start here
 	problems *problems
-	peers    []text // the id of each peer in the file, where it stands
+	listen   *section
+	peers    []string // the path of each peer in the file
 }
 
 // read takes every setting of the file.
 func (r *reader) read(file *section, cfg *Config) {
 	r.id(file, "id", &cfg.ID)
 
-	listen := file.section("listen")
-	r.address(listen, "peers", &cfg.Listen.Peers)
-	r.address(listen, "api", &cfg.Listen.API)
-	r.address(listen, "admin", &cfg.Listen.Admin)
-	listen.close()
+	r.listen = file.section("listen")
+	r.address(r.listen, "peers", &cfg.Listen.Peers)
+	r.address(r.listen, "api", &cfg.Listen.API)
+	r.address(r.listen, "admin", &cfg.Listen.Admin)
+	r.listen.close()
 
 	for _, peer := range file.sections("peers", "peers, each with id and url") {
 		r.peer(peer, cfg)
@@ -236,13 +250,16 @@ func (r *reader) peer(in *section, cfg *Config) {
 	}
 	for i, other := range cfg.Peers {
 		if other.ID == peer.ID {
-			id.wrong("%q is already the id of %s", peer.ID, strings.TrimSuffix(r.peers[i].path, ".id"))
+			id.wrong("%q is already the id of %s", peer.ID, r.peers[i])
 			return
+		}
+		if peer.Addr != "" && other.Addr == peer.Addr {
+			url.wrong("%q is already the url of %s", peer.Addr, r.peers[i])
 		}
 	}
 	peer.Weight = uint16(weight)
 	cfg.Peers = append(cfg.Peers, peer)
-	r.peers = append(r.peers, text{setting: id, value: peer.ID})
+	r.peers = append(r.peers, in.path)
 }
 
 // logLevel reads the lowest level that is logged.
@@ -289,7 +306,7 @@ func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
 	case file.find("id") == nil && flags.ID == "":
 		file.missing("id", "a node with peers needs to know which of them it is (id in the file, or --id)")
 	}
-	if cfg.Listen.Peers == "" && file.section("listen").find("peers") == nil && flags.ListenPeers == "" {
+	if cfg.Listen.Peers == "" && r.listen.find("peers") == nil && flags.ListenPeers == "" {
 		r.problems.add(file.file, 0, "listen.peers",
 			"is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001")
 	}
