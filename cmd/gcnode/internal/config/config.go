@@ -62,6 +62,9 @@ type Group struct {
 	LoadTimeout time.Duration
 }
 
+// Path is where the group stands in the file, such as groups.godoc.
+func (g *Group) Path() string { return "groups." + quotedKey(g.Name) }
+
 // Plugin is a getter that is supplied as a WebAssembly module.
 type Plugin struct {
 	// Module is the path of the module, absolute or relative to the working

@@ -312,6 +312,12 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		{"NUL", minimal + "\nid: \"a\x00\"\n", config.Flags{}, []string{
 			`node.yaml:3: the file must be text, and the byte 0x00 here is a control character`,
 		}},
+		{"a file for compiled modules", minimal + "compilation_cache: m.wasm\n", config.Flags{}, []string{
+			`node.yaml:2: compilation_cache: m.wasm must be a directory`,
+		}},
+		{"compiled modules below a file", minimal + "compilation_cache: m.wasm/a/b\n", config.Flags{}, []string{
+			`node.yaml:2: compilation_cache: m.wasm/a/b: not a directory`,
+		}},
 		{"flags", minimal, config.Flags{
 			ID: "é", ListenPeers: ":1", ListenAPI: "x", Peers: []string{"a=http://h:1", "a=http://h:2", "b=h", "=http://h"}, LogFormat: "yaml",
 		}, []string{

@@ -109,13 +109,18 @@ func describe(node *yaml.Node) string {
 
 // join is the path of a key of the section.
 func (s *section) join(key string) string {
-	if key == "" || strings.Trim(key, plainKey) != "" {
-		key = strconv.Quote(key)
-	}
 	if s.path == "" {
-		return key
+		return quotedKey(key)
 	}
-	return s.path + "." + key
+	return s.path + "." + quotedKey(key)
+}
+
+// quotedKey is a key as paths show it.
+func quotedKey(key string) string {
+	if key == "" || strings.Trim(key, plainKey) != "" {
+		return strconv.Quote(key)
+	}
+	return key
 }
 
 // find is the entry of a key, nil when there is none.

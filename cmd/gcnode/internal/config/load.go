@@ -182,8 +182,11 @@ func (r *reader) read(file *section, cfg *Config) {
 	file.duration("peer_timeout", &cfg.PeerTimeout, smallestTimeout, nil)
 	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, nil)
 	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, nil)
-	if _, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
+	if t, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
 		cfg.CompilationCache = r.path(cfg.CompilationCache)
+		if err := checkCache(cfg.CompilationCache); err != nil {
+			t.wrong("%s", err)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
@@ -48,9 +49,17 @@ func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *sl
 		CacheDir:       cfg.CompilationCache,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("group %q: plugin: %w", g.Name, err)
+		return nil, fmt.Errorf("%s.plugin: %s: %w", g.Path(), p.Module, loadCause(err))
 	}
 	return plugin, nil
+}
+
+// loadCause leaves out of an error what the message around it says.
+func loadCause(err error) error {
+	if cause := errors.Unwrap(err); cause != nil && strings.HasPrefix(err.Error(), "load plugin ") {
+		return cause
+	}
+	return err
 }
 
 // closePlugins ends the plugins that were loaded.
