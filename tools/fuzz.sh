@@ -18,7 +18,7 @@ while read -r word package _; do
 	ok)
 		for target in $targets; do
 			echo "fuzz $package $target"
-			go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$package" </dev/null
+			go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x "$package" </dev/null
 			count=$((count + 1))
 		done
 		targets=
