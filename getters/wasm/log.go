@@ -76,7 +76,7 @@ func (l *guestLog) line(level slog.Level, origin string, text []byte) {
 	if !l.logger.Enabled(context.Background(), level) || !l.take() {
 		return
 	}
-	shown := printable(string(text[:min(len(text), maxLineBytes)]), maxLineBytes)
+	shown := oneLine(string(text[:min(len(text), maxLineBytes)]), maxLineBytes)
 	l.logger.LogAttrs(context.Background(), level, "guest log", slog.String("from", origin), slog.String("line", shown))
 }
 
@@ -89,7 +89,7 @@ func (l *guestLog) failure(s *stop, cause error) {
 	if !l.logger.Enabled(context.Background(), level) || !l.take() {
 		return
 	}
-	trace := printable(string(bytes.ReplaceAll([]byte(cause.Error()), []byte("\n"), []byte(" | "))), maxTraceBytes)
+	trace := oneLine(cause.Error(), maxTraceBytes)
 	l.logger.LogAttrs(context.Background(), level, "guest stopped",
 		slog.String("reason", s.reason.String()), slog.String("error", s.Error()), slog.String("trace", trace))
 }

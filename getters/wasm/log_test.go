@@ -57,7 +57,7 @@ func TestGuestLog(t *testing.T) {
 	get(t, p, "log:-7:out of range")
 	get(t, p, "log:1:"+strings.Repeat("x", maxLineBytes)+"cut")
 	get(t, p, "print:printed")
-	want := `level=INFO msg="guest log" plugin=users from=log line="onelevel=ERROR [0mline"
+	want := `level=INFO msg="guest log" plugin=users from=log line="one | level=ERROR [0mline"
 level=WARN msg="guest log" plugin=users from=log line=two
 level=ERROR msg="guest log" plugin=users from=log line=three
 level=ERROR msg="guest log" plugin=users from=log line="out of range"
@@ -132,6 +132,20 @@ func TestLinesAreCutFromStreams(t *testing.T) {
 		got = append(got, line)
 	}
 	assert.Equal(t, []string{"ab", "cd", "e" + strings.Repeat("f", maxLineBytes-1), "h"}, got)
+}
+
+func TestOneLine(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"":                         "",
+		"\n":                       "",
+		"plain":                    "plain",
+		"took 1h30m\nunknown name": "took 1h30m | unknown name",
+		"a\r\nb\r\n":               "a | b",
+	} {
+		assert.Equal(t, want, oneLine(in, 100))
+	}
+	assert.Equal(t, "a | ", oneLine("a\nbc", 4), "what replaces newlines counts")
 }
 
 func TestPrintable(t *testing.T) {

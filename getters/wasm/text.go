@@ -32,6 +32,13 @@ func printable(s string, maxBytes int) string {
 	return b.String()
 }
 
+// oneLine is at most maxBytes of s as [printable] shows it, with " | " in place
+// of the ends of lines between its lines.
+func oneLine(s string, maxBytes int) string {
+	s = strings.TrimRight(s[:min(len(s), maxBytes)], "\r\n")
+	return printable(strings.ReplaceAll(s, "\n", " | "), maxBytes)
+}
+
 // shown reports whether r is neither a control nor a formatting character:
 // the latter include those that reverse the direction of a line.
 func shown(r rune) bool {
