@@ -73,7 +73,8 @@ func checkImport(imp moduleImport, offered map[string]map[string]signature, mayF
 	case !want.equal(imp.sig):
 		return fmt.Errorf("import %s has the signature %s, want %s", shown, imp.sig, want)
 	case imp.module == abiModule && imp.name == abiFetch && !mayFetch:
-		return fmt.Errorf("import %s was not granted: list the origins that the module may fetch from in AllowFetch", shown)
+		return fmt.Errorf("import %s was not granted: the module wants to fetch over HTTP, and no origin is allowed: "+
+			"list the origins it may reach (AllowFetch, allow_fetch in a node's configuration)", shown)
 	default:
 		return nil
 	}

@@ -72,7 +72,8 @@ func (g *addressGuard) check(host string, ip netip.Addr) error {
 	case host == localhost && ip.Unmap().IsLoopback():
 		return nil
 	default:
-		return fmt.Errorf("%w: %s does not resolve to a public address; list the address itself in AllowFetch, or set AllowPrivate",
+		return fmt.Errorf("%w: %s does not resolve to a public address: allow the address itself as an origin (AllowFetch, allow_fetch in a node's configuration) "+
+			"or private addresses for all origins (AllowPrivate, allow_private)",
 			errFetchDenied, printable(host, maxNameShown))
 	}
 }

@@ -130,7 +130,7 @@ func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetch
 	}}
 	resp, err := client.Do(out)
 	if err != nil {
-		return failedFetch(classify(err), err)
+		return failedFetch(classify(err), withoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing can be done about it, and the bytes are here
 	return f.receive(resp, req, budget)
@@ -193,6 +193,15 @@ func classify(err error) fetchFailure {
 	default:
 		return fetchUnreachable
 	}
+}
+
+// withoutURL is an error of the HTTP client without the method and the URL,
+// which the guest knows.
+func withoutURL(err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		return outer.Err
+	}
+	return err
 }
 
 func failedFetch(failure fetchFailure, err error) *fetchAnswer {

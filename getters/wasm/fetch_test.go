@@ -185,7 +185,8 @@ func TestNamesThatResolveToPrivateAddresses(t *testing.T) {
 		conn.Close()
 	}
 	require.ErrorIs(t, err, errFetchDenied)
-	require.ErrorContains(t, err, "AllowPrivate")
+	require.ErrorContains(t, err, "(AllowFetch, allow_fetch in a node's configuration)")
+	require.ErrorContains(t, err, "(AllowPrivate, allow_private)")
 }
 
 func TestFetchEndsAtTheDeadline(t *testing.T) {
@@ -323,6 +324,7 @@ func TestUnreachableOrigin(t *testing.T) {
 		a := fetchThrough(t, p, "0:0:GET:"+u)
 		assert.Equal(t, fetchUnreachable, a.failure, "%s", a.body)
 		assert.NotEmpty(t, a.body)
+		assert.NotContains(t, string(a.body), u, "the guest knows what it asked for")
 	}
 }
 
