@@ -22,6 +22,8 @@ import (
 	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
+var errModuleTooLarge = fmt.Errorf("the module is larger than %d MiB, the most that is accepted", maxModuleBytes>>20)
+
 // LoadFile loads the module in a file, as [Load] does.
 func LoadFile(ctx context.Context, path string, opts Options) (*Plugin, error) {
 	opts.Name = cmp.Or(opts.Name, filepath.Base(path))
@@ -30,11 +32,37 @@ func LoadFile(ctx context.Context, path string, opts Options) (*Plugin, error) {
 		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
 	}
 	defer func() { _ = f.Close() }() // it was only read
-	module, err := io.ReadAll(io.LimitReader(f, maxModuleBytes+1))
+	module, err := readModule(f)
 	if err != nil {
 		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
 	}
 	return Load(ctx, module, opts)
+}
+
+// readModule reads a file that is not larger than a module may be.
+func readModule(f *os.File) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if err := checkSize(info.Size()); err != nil {
+		return nil, err
+	}
+	module, err := io.ReadAll(io.LimitReader(f, maxModuleBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(module) > maxModuleBytes { // a pipe, or a file that grows: its size is not known
+		return nil, errModuleTooLarge
+	}
+	return module, nil
+}
+
+func checkSize(moduleBytes int64) error {
+	if moduleBytes > maxModuleBytes {
+		return fmt.Errorf("%w: it has %d bytes", errModuleTooLarge, moduleBytes)
+	}
+	return nil
 }
 
 // Load prepares a module for use: it checks that the module keeps to the ABI
@@ -81,8 +109,8 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 // prepare checks a module without running anything of it and returns it with
 // fuel.
 func prepare(module []byte, opts *Options) ([]byte, error) {
-	if len(module) > maxModuleBytes {
-		return nil, fmt.Errorf("the module has more than %d bytes", maxModuleBytes)
+	if err := checkSize(int64(len(module))); err != nil {
+		return nil, err
 	}
 	shape, err := inspect(module)
 	if err != nil {

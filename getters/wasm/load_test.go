@@ -113,7 +113,7 @@ func TestRefusedModules(t *testing.T) {
 		"the tick itself":   {importing("gcnode_fuel", "tick", externFunc), []string{`no module "gcnode_fuel"`}},
 		"imported memory":   {importing(abiModule, "memory", externMemory), []string{"gcnode1.memory is a memory", "only functions"}},
 		"imported global":   {importing(wasiModule, "g", externGlobal), []string{"is a global", "only functions"}},
-		"fetch, no grant":   {newFetching().bytes(), []string{"import gcnode1.fetch was not granted", "AllowFetch"}},
+		"fetch, no grant":   {newFetching().bytes(), []string{"import gcnode1.fetch was not granted", "no origin is allowed", "(AllowFetch, allow_fetch in a node's configuration)"}},
 		"code of bad types": {edited(func(a *assembler) { a.functions[1].code = constI64(0) }), []string{"compile the module"}},
 		"trap at the start": {
 			edited(func(a *assembler) { a.start = int(a.function("", nil, nil, opUnreachable)) }),
@@ -218,6 +218,19 @@ func TestLoadFile(t *testing.T) {
 	_, err = LoadFile(t.Context(), filepath.Join(dir, "none.wasm"), Options{})
 	require.ErrorContains(t, err, `load plugin "none.wasm"`)
 	require.ErrorIs(t, err, os.ErrNotExist)
+}
+
+func TestModulesThatAreTooLarge(t *testing.T) {
+	t.Parallel()
+	const want = "the module is larger than 64 MiB, the most that is accepted: it has 67108865 bytes"
+	_, err := Load(t.Context(), make([]byte, maxModuleBytes+1), Options{})
+	require.ErrorContains(t, err, want)
+
+	path := filepath.Join(t.TempDir(), "large.wasm")
+	require.NoError(t, os.WriteFile(path, nil, 0o600))
+	require.NoError(t, os.Truncate(path, maxModuleBytes+1))
+	_, err = LoadFile(t.Context(), path, Options{})
+	require.ErrorContains(t, err, want)
 }
 
 func TestCompilationCache(t *testing.T) {
