@@ -139,12 +139,20 @@ func hostConfigGet(in *instance, mem guestMemory, stack []uint64) {
 
 func hostLog(in *instance, mem guestMemory, stack []uint64) {
 	line := mem.view(stack[1], stack[2])
-	in.plugin.log.line(levelOf(api.DecodeI32(stack[0])), "log", line)
+	level := levelOf(api.DecodeI32(stack[0]))
+	in.plugin.log.line(level, "log", line)
+	if in.configuring && level == levelError {
+		in.complain(line)
+	}
 	in.spend(min(len(line), maxLineBytes))
 }
 
 func hostLogLevel(in *instance, _ guestMemory, stack []uint64) {
-	stack[0] = api.EncodeI32(in.plugin.log.lowest())
+	lowest := in.plugin.log.lowest()
+	if in.configuring {
+		lowest = min(lowest, numberOfError) // errors are wanted even if the log is not
+	}
+	stack[0] = api.EncodeI32(lowest)
 }
 
 func hostNow(_ *instance, _ guestMemory, stack []uint64) {

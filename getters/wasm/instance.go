@@ -20,6 +20,9 @@ const (
 	// memoryShare is the part of its memory, in percent, above which an
 	// instance is discarded before it runs out in the middle of a call.
 	memoryShare = 75
+	// maxComplaintBytes bounds what the error about a refused configuration
+	// repeats of the log.
+	maxComplaintBytes = 1 << 10
 )
 
 // instance is one running copy of the module. It is used by one goroutine at
@@ -32,7 +35,8 @@ type instance struct {
 	stack  [2]uint64 // parameters and result of get
 
 	req         request
-	configuring bool // input 0 may be read
+	configuring bool   // input 0 may be read
+	complaint   string // the end of what was logged as errors while configuring
 	pace        pace
 	lastID      int32 // of requests and calls
 	calls       int
@@ -126,15 +130,31 @@ func (in *instance) configure() error {
 		return nil
 	}
 	in.configuring = true
-	defer func() { in.configuring = false }()
+	defer func() { in.configuring, in.complaint = false, "" }()
 	stack := []uint64{uint64(len(in.plugin.configInput))}
 	if err := in.run(f, stack); err != nil {
 		return err
 	}
 	if result := api.DecodeI32(stack[0]); result != 0 {
-		return &stop{discardFailed, gcnode.KindPermanent, fmt.Errorf("%s refused the configuration with the result %d", exportConfigure, result)}
+		err := fmt.Errorf("%s refused the configuration with the result %d", exportConfigure, result)
+		if in.complaint != "" {
+			err = fmt.Errorf("%w: %s", err, in.complaint)
+		}
+		return &stop{discardFailed, gcnode.KindPermanent, err}
 	}
 	return nil
+}
+
+// complain remembers what the guest logs as an error while it is configured.
+// It keeps nothing of text.
+func (in *instance) complain(text []byte) {
+	line := oneLine(string(text[:min(len(text), maxLineBytes)]), maxLineBytes)
+	if in.complaint != "" && line != "" {
+		in.complaint += " | "
+	}
+	in.complaint += line
+	cut := max(len(in.complaint)-maxComplaintBytes, 0)
+	in.complaint = printable(in.complaint[cut:], maxComplaintBytes) // without half a character
 }
 
 // run calls into the guest.

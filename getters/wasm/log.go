@@ -24,6 +24,9 @@ const (
 	levelError = slog.LevelError
 )
 
+// numberOfError is the number of the highest level in the guest ABI.
+const numberOfError = 3
+
 // levelOf is the level with a number of the guest ABI.
 func levelOf(number int32) slog.Level {
 	switch number {
@@ -62,12 +65,12 @@ func newGuestLog(logger *slog.Logger, plugin string, dropped *atomic.Uint64) *gu
 // lowest is the lowest level, as a number of the guest ABI, that is recorded:
 // 4 if none is.
 func (l *guestLog) lowest() int32 {
-	for number := range int32(4) {
+	for number := range int32(numberOfError + 1) {
 		if l.logger.Enabled(context.Background(), levelOf(number)) {
 			return number
 		}
 	}
-	return 4
+	return numberOfError + 1
 }
 
 // line records a line that came from a guest by way of origin. It keeps

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"strconv"
 	"strings"
@@ -120,10 +121,19 @@ func TestConfiguration(t *testing.T) {
 
 func TestRefusedConfigurationFailsTheLoad(t *testing.T) {
 	t.Parallel()
-	_, err := Load(t.Context(), verbsModule(t), Options{
-		Config: map[string]string{"refuse": "yes"}, AllowFetch: somewhere, CacheDir: compiled,
-	})
-	require.ErrorContains(t, err, "refused the configuration with the result 1")
+	long := strings.Repeat("ä", maxComplaintBytes/2)
+	for reason, want := range map[string]string{
+		"unknown setting\n\x1b[0mlimit": "refused the configuration with the result 1: unknown setting | [0mlimit",
+		"bad limit;;bad name":           "refused the configuration with the result 1: bad limit | bad name",
+		"first;" + long + "x":           "refused the configuration with the result 1: " + long[len("ä"):] + "x",
+	} {
+		_, err := Load(t.Context(), verbsModule(t), Options{
+			Config: map[string]string{"refuse": reason}, AllowFetch: somewhere, CacheDir: compiled,
+			Logger: slog.New(slog.DiscardHandler), Timeout: patience,
+		})
+		require.Error(t, err)
+		assert.True(t, strings.HasSuffix(err.Error(), want), "%s", err)
+	}
 }
 
 func TestDeadlineCoversComputingAndSleeping(t *testing.T) {

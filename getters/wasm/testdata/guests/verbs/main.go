@@ -52,7 +52,13 @@ func configure(length int32) int32 {
 	if len(configuration) != int(length) {
 		return 2
 	}
-	if config("refuse") != "" {
+	if reason := config("refuse"); reason != "" {
+		if logLevel() <= 3 {
+			for line := range strings.SplitSeq(reason, ";") {
+				say(3, line)
+			}
+			say(2, "only a warning")
+		}
 		return 1
 	}
 	return 0
@@ -73,7 +79,7 @@ func read(id int32) []byte {
 
 func config(key string) string {
 	k := []byte(key)
-	b := make([]byte, 256)
+	b := make([]byte, 4<<10)
 	n := configGet(pointer(k), int32(len(k)), pointer(b), int32(len(b)))
 	return string(b[:max(n, 0)])
 }
