@@ -205,7 +205,7 @@ func withoutURL(err error) error {
 }
 
 func failedFetch(failure fetchFailure, err error) *fetchAnswer {
-	return &fetchAnswer{failure: failure, body: []byte(printable(err.Error(), maxMessageBytes))}
+	return &fetchAnswer{failure: failure, body: []byte(oneLine(err.Error(), maxMessageBytes))}
 }
 
 // build turns the guest's request into one that can be sent. The error says

@@ -53,7 +53,7 @@ func (r *request) answer(status int32, ttlMillis int64, bytes []byte) {
 		return
 	}
 	r.err = &gcnode.Error{Kind: kindOfStatus(status), Op: gcnode.OpGet, Key: r.key}
-	if message := printable(string(bytes[:min(len(bytes), maxMessageBytes)]), maxMessageBytes); message != "" {
+	if message := oneLine(string(bytes[:min(len(bytes), maxMessageBytes)]), maxMessageBytes); message != "" {
 		r.err.Err = guestError(message)
 	}
 }
