@@ -61,7 +61,7 @@ func TestMessagesAreCutAndCleaned(t *testing.T) {
 	p := sharedVerbs(t)
 	e := getError(t, p, "answer:3:-1:"+"a\x1b[31mb\r\nc\xffd\u202ee"+strings.Repeat("x", 3000), gcnode.KindPermanent)
 	require.Error(t, e.Err)
-	assert.True(t, strings.HasPrefix(e.Err.Error(), "a[31mbcdexxx"), "%q", e.Err)
+	assert.True(t, strings.HasPrefix(e.Err.Error(), "a[31mb | cdexxx"), "%q", e.Err)
 	assert.LessOrEqual(t, len(e.Err.Error()), 1024)
 
 	e = getError(t, p, "answer:1:-1:", gcnode.KindNotFound)
