@@ -367,7 +367,7 @@ func TestFetchThroughAGivenTransport(t *testing.T) {
 	assert.Equal(t, fetchUnreachable, fetchThrough(t, p, "0:0:GET:https://example.com/status").failure)
 	a := fetchThrough(t, p, "0:0:GET:https://example.com/error")
 	assert.Equal(t, fetchUnreachable, a.failure)
-	assert.Contains(t, string(a.body), "no line tothe origin")
+	assert.Contains(t, string(a.body), "no line to | the origin")
 }
 
 type roundTripper func(r *http.Request) (*http.Response, error)

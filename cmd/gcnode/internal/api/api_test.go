@@ -261,14 +261,14 @@ func TestKindsOfErrorsAndTheirStatus(t *testing.T) {
 		"internal":      {500, "internal"},
 		"permanent":     {500, "permanent"},
 		"transient":     {502, "transient"},
-		"unreachable":   {502, "unreachable"},
+		"unreachable":   {502, "transient"}, // the getter's origin, no member
 		"too large":     {502, "too_large"},
 		"denied":        {403, "denied"},
 		"overloaded":    {503, "overloaded"},
-		"draining":      {503, "draining"},
+		"draining":      {502, "transient"},
 		"timeout":       {504, "timeout"},
-		"unsupported":   {501, "unsupported"},
-		"no such group": {404, "no_such_group"},
+		"unsupported":   {502, "transient"},
+		"no such group": {502, "transient"},
 	} {
 		got := s.do(t, http.MethodGet, path(echoGroup, key))
 		assert.Equal(t, want.status, got.status, key)
