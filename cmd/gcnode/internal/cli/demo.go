@@ -17,10 +17,12 @@ type demoCommand struct {
 	Keep   bool   `help:"Leave the cluster up until Ctrl-C, and print what to try."`
 }
 
-// Run implements the command. Further signals do not interrupt the tidying up,
+// Run implements the command. A terminal or pipe that is closed ends it like
+// Ctrl-C does; without SIGPIPE among the signals a write to the pipe would end
+// the process before anything is tidied up. Further signals do not interrupt the tidying up,
 // which takes a few seconds at most.
 func (c *demoCommand) Run(ctx context.Context, console *console) error {
-	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()
 	program, err := os.Executable()
 	if err != nil {
