@@ -23,6 +23,10 @@ func (f *fields) next() bool {
 		f.err = malformed("a field's tag: %w", protowire.ParseError(n))
 		return false
 	}
+	if !num.IsValid() { // ConsumeTag lets numbers over the highest pass
+		f.err = malformed("field %d: at most %d is a field's number", num, protowire.MaxValidNumber)
+		return false
+	}
 	f.num, f.typ, f.rest = num, typ, f.rest[n:]
 	return true
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"strconv"
@@ -255,6 +256,40 @@ func TestMalformedAnswers(t *testing.T) {
 	both = append(both, delimited(t, piece("x"))[1:]...)
 	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, both))).ReadReply()
 	require.ErrorContains(t, err, "two kinds of content")
+	require.ErrorIs(t, err, wire.ErrMalformed)
+}
+
+// TestHighestFieldNumber has fields with the highest number, which are unknown
+// and tolerated, and with the one after it, which the generated code refuses
+// too.
+func TestHighestFieldNumber(t *testing.T) {
+	const highest = uint64(protowire.MaxValidNumber)
+	varint := func(num uint64) []byte {
+		return protowire.AppendVarint(protowire.AppendVarint(nil, num<<3|uint64(protowire.VarintType)), 1)
+	}
+	in := func(num protowire.Number, b []byte) []byte {
+		return protowire.AppendBytes(protowire.AppendTag(nil, num, protowire.BytesType), b)
+	}
+	for _, wrap := range []func([]byte) []byte{
+		func(b []byte) []byte { return b },
+		func(b []byte) []byte { return in(2, b) },        // the sender
+		func(b []byte) []byte { return in(6, in(1, b)) }, // the id of a removal
+		func(b []byte) []byte { return in(6, in(2, b)) }, // the stamp of a removal
+	} {
+		for num, valid := range map[uint64]bool{highest: true, highest + 1: false, math.MaxInt32: false, 1 << 40: false} {
+			msg := append(wrap(varint(num)), 1<<3, 1) // and op: fetch
+			_, err := wire.DecodeRequest(msg)
+			theirs := proto.Unmarshal(msg, &peerpb.Request{})
+			if valid {
+				require.NoError(t, err)
+				require.NoError(t, theirs)
+			} else {
+				require.ErrorIs(t, err, wire.ErrMalformed, "field %d", num)
+				require.Error(t, theirs, "field %d", num)
+			}
+		}
+	}
+	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, varint(highest+1)))).ReadReply()
 	require.ErrorIs(t, err, wire.ErrMalformed)
 }
 
