@@ -1,25 +1,17 @@
-// Package store is the memory of a cache: entries with a time to live, within
-// a limit in bytes.
 package store
 
 import (
-	"container/list"
 	"hash/maphash"
+	"iter"
 	"math"
-	"sync"
 	"sync/atomic"
 )
 
 // Never is the expiry of an entry that does not expire.
 const Never int64 = math.MaxInt64
 
-// Overhead is what an entry costs beyond its key and value, in bytes: the
-// entry, its place in the order of use, and its share of the index.
-const Overhead = 256
-
-// shards bounds how many goroutines can use the store without waiting for
-// one another.
-const shards = 16
+// MinBytes is the least that a store can be limited to.
+const MinBytes = 8 << 10
 
 // Entry is what is stored for a key.
 type Entry struct {
@@ -27,181 +19,202 @@ type Entry struct {
 	Value string
 	// NotFound marks a negative entry: the origin has no such key.
 	NotFound bool
-	// Expires is the time from which on the entry is not served, on the
-	// store's clock in nanoseconds.
+	// Expires is the end of its life on the store's clock, in nanoseconds.
 	Expires int64
+}
+
+// Options describe a store.
+type Options struct {
+	// MaxBytes bounds the memory of the store, all that it needs included; at
+	// least MinBytes.
+	MaxBytes int64
+	// Now is the store's clock, in nanoseconds.
+	Now func() int64
+	// Grace is for how long after its end an entry is still of use, in
+	// nanoseconds: it is found until then, and the caller looks at Expires.
+	Grace int64
 }
 
 // Stats are the figures of a store.
 type Stats struct {
-	Entries  int
-	Bytes    int64 // of keys, values and overhead
+	Entries  int   // expired ones that were not noticed yet included
+	Bytes    int64 // of all memory that the store holds
 	MaxBytes int64
 	Evicted  uint64 // live entries that made room for others
-	Expired  uint64
+	Expired  uint64 // entries that were found to have expired when their room was needed
 	Removed  uint64
 	Replaced uint64
 	Rejected uint64 // entries that cannot fit
 }
 
-// Store is a map in least recently used order. It may be used by any number
-// of goroutines.
+// Store is a cache of bytes. It may be used by any number of goroutines.
+//
+// A key has at most 2^17-1 bytes and a value at most 2^27-1.
 type Store struct {
 	seed     maphash.Seed
-	maxBytes int64
 	now      func() int64
-	bytes    atomic.Int64 // of all shards
-	shards   [shards]shard
+	grace    int64
+	layout   layout
+	maxBytes int64
+	shards   []shard
 
-	evicted, expired, removed, replaced, rejected atomic.Uint64
+	used     atomic.Int64 // bytes, of all shards
+	victim   atomic.Uint32
+	rejected atomic.Uint64
 }
 
-type shard struct {
-	mu      sync.Mutex
-	entries map[string]*list.Element
-	order   list.List // of *record, most recently used first
-}
+// New makes a store.
+func New(opts Options) *Store { return newStore(opts, newLayout(opts.MaxBytes)) }
 
-type record struct {
-	key   string
-	entry Entry
-}
-
-func (r *record) bytes() int64 { return int64(len(r.key)+len(r.entry.Value)) + Overhead }
-
-// New makes a store for maxBytes bytes whose clock is now, in nanoseconds.
-func New(maxBytes int64, now func() int64) *Store {
-	s := &Store{seed: maphash.MakeSeed(), maxBytes: maxBytes, now: now}
+func newStore(opts Options, l layout) *Store {
+	s := &Store{
+		seed:     maphash.MakeSeed(),
+		now:      opts.Now,
+		grace:    opts.Grace,
+		maxBytes: opts.MaxBytes,
+		layout:   l,
+	}
+	s.shards = make([]shard, s.layout.shards)
 	for i := range s.shards {
-		s.shards[i].entries = map[string]*list.Element{}
+		s.shards[i].init(s)
 	}
 	return s
 }
 
-func (s *Store) shardOf(key string) int {
-	return int(maphash.String(s.seed, key) % shards)
+// shard is the one of a hash.
+func (s *Store) shard(hash uint64) int { return int(hash & uint64(len(s.shards)-1)) }
+
+// dead reports whether an entry is of no use any more.
+func (s *Store) dead(expires int64) bool {
+	return expires != Never && s.now()-s.grace >= expires // a clock costs more than a comparison
 }
 
-// Get returns the entry of the key unless it has expired.
-func (s *Store) Get(key string) (Entry, bool) {
-	sh := &s.shards[s.shardOf(key)]
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	e, ok := sh.entries[key]
-	if !ok {
-		return Entry{}, false
+// Get returns the entry of the key, unless it has expired and its grace is
+// over. Its value shares memory with others; see package alias.
+//
+//	this goroutine                       one that holds the lock
+//	reads the word of the key
+//	                                     copies the entry to another slab, stores
+//	                                     the new word, gives up the slab
+//	looks for the slab: it is gone
+//	reads the word again: it changed
+//
+// A word that did not change although its slab is gone was read from an index,
+// or is looked for in a table of slabs, that has been replaced meanwhile.
+func (s *Store) Get(key string) (e Entry, ok bool) {
+	hash := maphash.String(s.seed, key)
+	sh := &s.shards[s.shard(hash)]
+	tag := tagOf(hash)
+	ix := sh.index.Load()
+	for i := ix.home(hash); ; {
+		w := ix.load(i)
+		if w == empty {
+			return e, false
+		}
+		if w.tag() == tag {
+			sl := ix.slab(w)
+			if sl == nil {
+				if newer := sh.index.Load(); ix.load(i).same(w) && newer != ix {
+					ix = newer
+					i = ix.home(hash)
+				}
+				continue
+			}
+			if e, ok = record(sl.block[w.offset():]).entry(key); ok {
+				if w.uses() < maxUses {
+					ix.slots[i].CompareAndSwap(uint64(w), uint64(w.used(w.uses()+1)))
+				}
+				if s.dead(e.Expires) {
+					return Entry{}, false
+				}
+				return e, true
+			}
+		}
+		if i++; i == len(ix.slots) {
+			i = 0
+		}
 	}
-	r := recordOf(e)
-	if r.entry.Expires != Never && r.entry.Expires <= s.now() { // a clock costs more than a look-up
-		s.drop(sh, e)
-		s.expired.Add(1)
-		return Entry{}, false
-	}
-	sh.order.MoveToFront(e)
-	return r.entry, true
 }
 
-// Set stores the entry in place of an older one, and evicts others where the
-// limit demands it. It reports false, and changes nothing but to remove the
-// older entry, when the new one is larger than the limit.
-func (s *Store) Set(key string, entry Entry) bool {
-	r := &record{key: key, entry: entry}
-	home := s.shardOf(key)
+// Set stores a copy of the entry in place of an older one, and evicts others
+// where the limit demands it. It reports false, and changes nothing but to
+// remove the older entry, when the new one takes more than a quarter of the
+// limit.
+func (s *Store) Set(key string, e Entry) bool {
+	hash := maphash.String(s.seed, key)
+	home := s.shard(hash)
 	sh := &s.shards[home]
-	sh.mu.Lock()
-	if old, ok := sh.entries[key]; ok {
-		s.drop(sh, old)
-		s.replaced.Add(1)
-	}
-	if r.bytes() > s.maxBytes {
-		sh.mu.Unlock()
+	size := sizeOf(key, e)
+	if size > s.layout.maxRecord || len(key) > maxKey || len(e.Value) > maxValue {
 		s.rejected.Add(1)
+		sh.mu.Lock()
+		defer sh.mu.Unlock()
+		sh.remove(hash, key)
 		return false
 	}
-	sh.entries[key] = sh.order.PushFront(r)
-	s.bytes.Add(r.bytes())
+	sh.mu.Lock()
+	sh.set(hash, key, e, size)
 	sh.mu.Unlock()
-	for i := home; s.bytes.Load() > s.maxBytes; i = (i + 1) % shards {
-		s.evictOne(&s.shards[i], key)
-	}
+	s.shrink(home)
 	return true
 }
 
-// evictOne takes the least recently used entry other than keep out of the
-// shard.
-func (s *Store) evictOne(sh *shard, keep string) {
-	sh.mu.Lock()
-	defer sh.mu.Unlock()
-	e := sh.order.Back()
-	if e != nil && recordOf(e).key == keep {
-		e = e.Prev()
+// shrink evicts until the limit holds. The shard in which something was stored
+// pays, unless it has less than its share: then one pays that has more, or in
+// the end any.
+func (s *Store) shrink(home int) {
+	share := s.layout.limit / int64(len(s.shards))
+	for tries := 0; s.used.Load() > s.layout.limit && tries <= 2*len(s.shards); {
+		sh := &s.shards[home]
+		if sh.bytes.Load() >= share || tries > len(s.shards) {
+			sh.mu.Lock()
+			evicted := sh.evict()
+			sh.mu.Unlock()
+			if evicted {
+				tries = 0
+				continue
+			}
+		}
+		tries++
+		home = int(s.victim.Add(1)) & (len(s.shards) - 1)
 	}
-	if e == nil {
-		return
-	}
-	if recordOf(e).entry.Expires <= s.now() {
-		s.expired.Add(1)
-	} else {
-		s.evicted.Add(1)
-	}
-	s.drop(sh, e)
 }
 
 // Remove takes the key out and reports whether it was there.
 func (s *Store) Remove(key string) bool {
-	sh := &s.shards[s.shardOf(key)]
+	hash := maphash.String(s.seed, key)
+	sh := &s.shards[s.shard(hash)]
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	e, ok := sh.entries[key]
-	if ok {
-		s.drop(sh, e)
-		s.removed.Add(1)
-	}
-	return ok
+	return sh.remove(hash, key)
 }
 
-// drop takes an entry out of the locked shard.
-func (s *Store) drop(sh *shard, e *list.Element) {
-	r := recordOf(e)
-	sh.order.Remove(e)
-	delete(sh.entries, r.key)
-	s.bytes.Add(-r.bytes())
-}
-
-// Keys returns the keys that are stored at the time of the call.
-func (s *Store) Keys() []string {
-	var keys []string
+// Clear takes out everything that was there when it was called.
+func (s *Store) Clear() {
 	for i := range s.shards {
-		sh := &s.shards[i]
-		sh.mu.Lock()
-		for key := range sh.entries {
-			keys = append(keys, key)
-		}
-		sh.mu.Unlock()
+		s.shards[i].clear()
 	}
-	return keys
+}
+
+// Keys yields the keys that were there when its turn came to their part of the
+// store. No lock is held meanwhile, and the keys are copies.
+func (s *Store) Keys() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range s.shards {
+			for _, key := range s.shards[i].keys() {
+				if !yield(key) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // Stats returns the figures at the time of the call.
 func (s *Store) Stats() Stats {
-	st := Stats{
-		Bytes:    s.bytes.Load(),
-		MaxBytes: s.maxBytes,
-		Evicted:  s.evicted.Load(),
-		Expired:  s.expired.Load(),
-		Removed:  s.removed.Load(),
-		Replaced: s.replaced.Load(),
-		Rejected: s.rejected.Load(),
-	}
+	st := Stats{Bytes: s.used.Load(), MaxBytes: s.maxBytes, Rejected: s.rejected.Load()}
 	for i := range s.shards {
-		s.shards[i].mu.Lock()
-		st.Entries += len(s.shards[i].entries)
-		s.shards[i].mu.Unlock()
+		s.shards[i].count(&st)
 	}
 	return st
-}
-
-func recordOf(e *list.Element) *record {
-	r, _ := e.Value.(*record)
-	return r
 }

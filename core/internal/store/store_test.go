@@ -1,10 +1,12 @@
 package store_test
 
 import (
+	"fmt"
 	"math/rand/v2"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/gcnode/gcnode/core/internal/store"
@@ -17,14 +19,30 @@ func (c *clock) now() int64 { return int64(*c) }
 
 func entry(value string) store.Entry { return store.Entry{Value: value, Expires: store.Never} }
 
+func newStore(maxBytes int64, c *clock) *store.Store {
+	return store.New(store.Options{MaxBytes: maxBytes, Now: c.now})
+}
+
+// has reports whether the key is there, without counting as a use of it.
+func keySet(s *store.Store) map[string]bool {
+	set := map[string]bool{}
+	for key := range s.Keys() {
+		set[key] = true
+	}
+	return set
+}
+
 func TestWhatIsSetIsThereUntilItIsRemoved(t *testing.T) {
-	s := store.New(1<<20, new(clock).now)
+	s := newStore(1<<20, new(clock))
 	if _, ok := s.Get("k"); ok {
 		t.Error("an empty store had it")
 	}
+	if s.Remove("k") {
+		t.Error("an empty store removed it")
+	}
 	s.Set("k", entry("old"))
 	s.Set("k", entry("new"))
-	if e, ok := s.Get("k"); !ok || e.Value != "new" {
+	if e, ok := s.Get("k"); !ok || e != entry("new") {
 		t.Errorf("got %v, %v", e, ok)
 	}
 	if !s.Remove("k") || s.Remove("k") {
@@ -33,114 +51,248 @@ func TestWhatIsSetIsThereUntilItIsRemoved(t *testing.T) {
 	if _, ok := s.Get("k"); ok {
 		t.Error("removed, and still there")
 	}
-	want := store.Stats{MaxBytes: 1 << 20, Removed: 1, Replaced: 1}
-	if got := s.Stats(); got != want {
-		t.Errorf("stats %+v, want %+v", got, want)
+	if got := s.Stats(); got.Removed != 1 || got.Replaced != 1 || got.Entries != 0 {
+		t.Errorf("stats %+v", got)
+	}
+}
+
+func TestEntriesComeBackAsTheyWere(t *testing.T) {
+	s := newStore(64<<20, new(clock))
+	keys := []string{"", "k", "a b", "a/b", "//", ".", "..", "%2F", "\x00", "\xff\xfe", strings.Repeat("k", 64<<10)}
+	entries := []store.Entry{
+		{Expires: store.Never},
+		{Value: "v", Expires: 7},
+		{Value: strings.Repeat("v", 8<<20), Expires: store.Never},
+		{NotFound: true, Expires: 1 << 62},
+		{Value: "why", NotFound: true, Expires: store.Never},
+	}
+	for _, key := range keys {
+		for _, want := range entries {
+			if !s.Set(key, want) {
+				t.Fatalf("a value of %d bytes was rejected", len(want.Value))
+			}
+			if got, ok := s.Get(key); !ok || got != want {
+				t.Fatalf("key of %d bytes: got %d bytes, %v, %d, %v; want %d bytes, %v, %d",
+					len(key), len(got.Value), got.NotFound, got.Expires, ok, len(want.Value), want.NotFound, want.Expires)
+			}
+		}
+	}
+}
+
+// The caller may do what it likes with the memory of what it has set.
+func TestEntriesAreCopies(t *testing.T) {
+	s := newStore(1<<20, new(clock))
+	b := []byte("before")
+	s.Set("k", entry(string(b)))
+	e, _ := s.Get("k")
+	for i := range 100_000 { // and what was got stays as it was when its slab is given up
+		s.Set(strconv.Itoa(i), entry(strings.Repeat("x", 64)))
+	}
+	if e.Value != "before" {
+		t.Errorf("got %q", e.Value)
 	}
 }
 
 func TestExpiredEntriesAreNeverServed(t *testing.T) {
-	var c clock
-	s := store.New(1<<20, c.now)
-	s.Set("k", store.Entry{Value: "v", Expires: 100})
-	c = 99
-	if _, ok := s.Get("k"); !ok {
-		t.Error("gone before its time")
-	}
-	c = 100
-	if _, ok := s.Get("k"); ok {
-		t.Error("served at its expiry")
-	}
-	if st := s.Stats(); st.Expired != 1 || st.Entries != 0 || st.Bytes != 0 {
-		t.Errorf("stats %+v", st)
-	}
-}
-
-func TestTheLeastRecentlyUsedGoesFirst(t *testing.T) {
-	s := store.New(2000*store.Overhead, new(clock).now)
-	s.Set("kept", entry(""))
-	for i := range 20_000 {
-		if _, ok := s.Get("kept"); !ok {
-			t.Fatalf("the most recently used key was evicted at %d", i)
+	for _, grace := range []int64{0, 50} {
+		var c clock
+		s := store.New(store.Options{MaxBytes: 1 << 20, Now: c.now, Grace: grace})
+		s.Set("k", store.Entry{Value: "v", Expires: 100})
+		c = clock(99 + grace)
+		if _, ok := s.Get("k"); !ok {
+			t.Error("gone before its time")
 		}
-		s.Set(strconv.Itoa(i), entry(""))
-	}
-	if _, ok := s.Get("0"); ok {
-		t.Error("the oldest of ten times what fits is still there")
-	}
-	if st := s.Stats(); st.Evicted == 0 {
-		t.Error("nothing was evicted")
-	}
-}
-
-func TestTheLimitHolds(t *testing.T) {
-	const limit = 1 << 20
-	s := store.New(limit, new(clock).now)
-	r := rand.New(rand.NewPCG(1, 2))
-	for i := range 20_000 {
-		s.Set(strconv.Itoa(r.IntN(2000)), entry(strings.Repeat("x", r.IntN(4000))))
-		if st := s.Stats(); st.Bytes > limit {
-			t.Fatalf("%d bytes after %d entries, limit %d", st.Bytes, i+1, limit)
+		c = clock(100 + grace)
+		if _, ok := s.Get("k"); ok {
+			t.Error("served after its time")
+		}
+		s.Set("k", entry("new"))
+		s.Set("l", store.Entry{Value: "v", Expires: 100})
+		if s.Remove("l") {
+			t.Error("removed what had expired")
+		}
+		if st := s.Stats(); st.Expired != 2 || st.Replaced != 0 || st.Removed != 0 || st.Entries != 1 {
+			t.Errorf("stats %+v", st)
 		}
 	}
 }
 
-func TestWhatCannotFitEvictsNothing(t *testing.T) {
-	s := store.New(1<<20, new(clock).now)
-	for i := range 100 {
+func TestAValueThatCannotFitPushesNothingOut(t *testing.T) {
+	for _, limit := range []int64{store.MinBytes, 64 << 10, 1 << 20, 64 << 20} {
+		s := newStore(limit, new(clock))
+		for i := range 20 {
+			s.Set(strconv.Itoa(i), entry("v"))
+		}
+		s.Set("large", entry("small"))
+		if s.Set("large", entry(strings.Repeat("x", int(limit/4)))) {
+			t.Error("more than a quarter of the limit was stored")
+		}
+		if _, ok := s.Get("large"); ok {
+			t.Error("the older value is still there")
+		}
+		if st := s.Stats(); st.Rejected != 1 || st.Evicted != 0 || st.Entries != 20 {
+			t.Errorf("limit %d: stats %+v", limit, st)
+		}
+		if !s.Set("large", entry(strings.Repeat("x", int(limit/4-100)))) {
+			t.Error("less than a quarter of the limit was not stored")
+		}
+		if _, ok := s.Get("large"); !ok {
+			t.Error("less than a quarter of the limit is not there")
+		}
+	}
+}
+
+func TestClearTakesEverything(t *testing.T) {
+	s := newStore(16<<20, new(clock))
+	for i := range 10_000 {
 		s.Set(strconv.Itoa(i), entry("v"))
 	}
-	s.Set("big", entry("small once"))
-	if s.Set("big", entry(strings.Repeat("x", 1<<20))) {
-		t.Error("it fits?")
+	before := s.Stats().Bytes
+	s.Clear()
+	if n := len(keySet(s)); n != 0 {
+		t.Errorf("%d keys are left", n)
 	}
 	st := s.Stats()
-	if st.Entries != 100 || st.Evicted != 0 || st.Rejected != 1 || st.Replaced != 1 {
-		t.Errorf("stats %+v", st)
+	if st.Entries != 0 || st.Removed != 10_000 || st.Bytes >= before {
+		t.Errorf("stats %+v, %d bytes before", st, before)
 	}
-	if _, ok := s.Get("big"); ok {
-		t.Error("the older value is still served")
-	}
-}
-
-func TestKeysListsWhatIsThere(t *testing.T) {
-	s := store.New(1<<20, new(clock).now)
-	for i := range 50 {
-		s.Set(strconv.Itoa(i), entry("v"))
-	}
-	seen := map[string]bool{}
-	for _, k := range s.Keys() {
-		seen[k] = true
-	}
-	if len(seen) != 50 {
-		t.Errorf("%d keys", len(seen))
+	s.Set("k", entry("v"))
+	if _, ok := s.Get("k"); !ok {
+		t.Error("a cleared store does not store")
 	}
 }
 
-func TestHammerStore(t *testing.T) {
-	const limit = 256 << 10
-	s := store.New(limit, new(clock).now)
-	var wg sync.WaitGroup
-	for w := range 8 {
-		wg.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(w), 1))
-			for range 3000 {
-				key := strconv.Itoa(r.IntN(300))
-				switch r.IntN(4) {
-				case 0:
-					s.Set(key, entry(key+strings.Repeat("x", r.IntN(2000))))
-				case 1:
-					s.Remove(key)
-				default:
-					if e, ok := s.Get(key); ok && !strings.HasPrefix(e.Value, key) {
-						t.Errorf("key %s has the value of another: %.20s", key, e.Value)
+// The limit is one for the heap, not for what was counted.
+func TestTheLimitBoundsTheHeap(t *testing.T) {
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapInuse
+	}
+	tenBytes := func(*rand.Rand) int { return 10 }
+	mixed := func(rng *rand.Rand) int { return int(10 * 1 << uint(rng.IntN(20)) * uint(8+rng.IntN(8)) / 8) }
+	for name, size := range map[string]func(*rand.Rand) int{"ten bytes": tenBytes, "mixed": mixed} {
+		for _, limit := range []int64{4 << 20, 48 << 20} {
+			t.Run(fmt.Sprintf("%s/%d MiB", name, limit>>20), func(t *testing.T) {
+				rng := rand.New(rand.NewPCG(1, 2))
+				value := strings.Repeat("v", 20<<20)
+				before := heap()
+				var c clock
+				s := newStore(limit, &c)
+				for stored := int64(0); stored < 6*limit; c++ {
+					n := size(rng)
+					expires := store.Never
+					if rng.IntN(2) == 0 {
+						expires = int64(c) + rng.Int64N(10_000)
+					}
+					s.Set(strconv.Itoa(rng.IntN(1_000_000)), store.Entry{Value: value[:n], Expires: expires})
+					stored += int64(min(n+100, int(limit/4)))
+				}
+				used := int64(heap() - before)
+				if used > limit*110/100 {
+					t.Errorf("%d bytes on the heap, with a limit of %d; stats %+v", used, limit, s.Stats())
+				}
+				if used < limit*80/100 {
+					t.Errorf("only %d bytes on the heap, with a limit of %d; stats %+v", used, limit, s.Stats())
+				}
+				runtime.KeepAlive(s)
+				runtime.KeepAlive(value)
+			})
+		}
+	}
+}
+
+func TestOverheadPerEntry(t *testing.T) {
+	const most = 40 // bytes beyond key and value
+	s := newStore(256<<20, new(clock))
+	value := strings.Repeat("v", 100)
+	for n := 1; s.Stats().Evicted == 0; n++ {
+		s.Set(fmt.Sprintf("%016d", n), entry(value))
+		if n%100_000 == 0 {
+			if got := float64(s.Stats().Bytes)/float64(n) - 116; got > most {
+				t.Errorf("%d entries: %.1f bytes each beyond key and value, want at most %d", n, got, most)
+			}
+		}
+	}
+}
+
+// Live entries are evicted only when expired ones hold less than a twentieth
+// of the bytes.
+func TestExpiredEntriesGoFirst(t *testing.T) {
+	const second = 1_000_000_000
+	for name, life := range map[string]func(i int) int64{
+		"every second one": func(i int) int64 { return []int64{60 * second, store.Never}[i%2] },
+		"all kinds":        func(i int) int64 { return second << (i % 20) },
+		"one in ten":       func(i int) int64 { return []int64{20 * second, 9000 * second}[min(i%10, 1)] },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var c clock
+			s := newStore(8<<20, &c)
+			live := map[string]int64{}
+			value := strings.Repeat("v", 100)
+			set := func(i int) {
+				expires := life(i)
+				if expires != store.Never {
+					expires += int64(c)
+				}
+				key := strconv.Itoa(i)
+				s.Set(key, store.Entry{Value: value, Expires: expires})
+				live[key] = expires
+			}
+			i := 0
+			for ; s.Stats().Bytes < 7<<20; i++ {
+				set(i)
+				c += second / 1000
+			}
+			for range 60_000 {
+				evicted := s.Stats().Evicted
+				set(i)
+				i++
+				c += second / 100
+				if s.Stats().Evicted == evicted {
+					continue
+				}
+				expired, all := 0, 0
+				for key := range s.Keys() {
+					all++
+					if live[key] <= int64(c) {
+						expired++
 					}
 				}
+				// Times are kept to a quarter of the time to live.
+				if expired*100 > all*15 {
+					t.Fatalf("live entries were evicted while %d of %d had expired; stats %+v", expired, all, s.Stats())
+				}
+			}
+			if st := s.Stats(); st.Expired == 0 || st.Evicted == 0 {
+				t.Errorf("stats %+v: the test did not test it", st)
 			}
 		})
 	}
-	wg.Wait()
-	if st := s.Stats(); st.Bytes > limit || st.Bytes < int64(st.Entries)*store.Overhead {
-		t.Errorf("stats %+v", st)
+}
+
+// What is written over and over again does not hold the memory of others.
+func TestReplacedEntriesMakeRoom(t *testing.T) {
+	s := newStore(4<<20, new(clock))
+	value := strings.Repeat("v", 100)
+	for i := range 10_000 {
+		s.Set("kept-"+strconv.Itoa(i), entry(value))
+	}
+	for i := range 500_000 {
+		s.Set("hot-"+strconv.Itoa(i%5000), entry(value))
+	}
+	kept := slices.Collect(s.Keys())
+	if st := s.Stats(); len(kept) != 15_000 || st.Evicted != 0 {
+		t.Errorf("%d of 15000 entries are there, stats %+v", len(kept), st)
+	}
+}
+
+func TestTheHitPathAllocatesNothing(t *testing.T) {
+	s := newStore(1<<20, new(clock))
+	s.Set("k", store.Entry{Value: "v", Expires: 100})
+	if n := testing.AllocsPerRun(100, func() { s.Get("k") }); n != 0 {
+		t.Errorf("%v allocations", n)
 	}
 }

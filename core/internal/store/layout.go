@@ -1,0 +1,52 @@
+package store
+
+import (
+	"math/bits"
+	"runtime"
+)
+
+const (
+	minSlabBytes = 1 << 10
+	shardBits    = 10
+	// minShard and maxShard are between what a shard's share of the limit is
+	// to lie: a small shard knows little about what is popular, a large one
+	// holds up writers for long when its index grows.
+	minShardBytes = 4 << 20
+	maxShardBytes = 32 << 20
+	// slabsPerShard is how many slabs a shard is to have at least, so that
+	// giving up one of them takes little.
+	slabsPerShard = 64
+	// largeShare is the part of a slab beyond which a record gets a slab of
+	// its own.
+	largeShare = 4
+	// maxShare is the part of the limit that one record may take.
+	maxShare = 4
+)
+
+// layout is how a store divides its memory.
+type layout struct {
+	limit     int64 // of all memory, less what is in use only for a moment
+	shards    int
+	slab      int // bytes
+	large     int // bytes from which on a record has a slab of its own
+	maxRecord int // bytes
+}
+
+func newLayout(maxBytes int64) layout {
+	shards := max(min(maxBytes/minShardBytes, int64(4*runtime.GOMAXPROCS(0))), maxBytes/maxShardBytes, 1)
+	return layoutOf(maxBytes, powerOfTwo(min(shards, 1<<shardBits)))
+}
+
+// layoutOf is the layout with a number of shards, a power of two.
+func layoutOf(maxBytes int64, shards int) layout {
+	l := layout{shards: shards}
+	l.slab = min(max(powerOfTwo(maxBytes/int64(l.shards)/slabsPerShard), minSlabBytes), maxSlabBytes)
+	l.large = l.slab / largeShare
+	l.maxRecord = int(min(maxBytes/maxShare, headBytes+expiresBytes+maxKey+maxValue))
+	// While a slab is taken apart there is one more for what stays.
+	l.limit = max(maxBytes-int64(l.slab+slabOverhead), maxBytes/2)
+	return l
+}
+
+// powerOfTwo is the greatest power of two up to n, which is positive.
+func powerOfTwo(n int64) int { return 1 << (bits.Len64(uint64(n)) - 1) }
