@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
+	"github.com/gcnode/gcnode/core/internal/histogram"
 	"github.com/gcnode/gcnode/core/internal/store"
 )
 
@@ -52,6 +53,8 @@ type Group struct {
 	hot     *store.Store // copies of others' values
 	flights *flight.Flights[answer]
 	counts  groupCounts
+
+	loadTime histogram.Histogram
 }
 
 func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*Group, error) {
