@@ -6,6 +6,9 @@
 // owner, while everyone else who asks for the key waits for that answer.
 // Values expire, and [Group.Remove] takes them out of every member.
 //
+// The values of a group are bytes. [Of] and [As] give them a Go type, with a
+// [Codec] that encodes what is loaded and decodes what is asked for.
+//
 // Members talk through a [Transport]; without one a node is a cache of its
 // own. The package needs nothing but the standard library.
 package gcnode

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
+	"github.com/gcnode/gcnode/core/internal/histogram"
 	"github.com/gcnode/gcnode/core/internal/store"
 )
 
@@ -52,6 +53,8 @@ type Group struct {
 	hot     *store.Store // copies of others' values
 	flights *flight.Flights[answer]
 	counts  groupCounts
+
+	loadTime histogram.Histogram
 }
 
 func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*Group, error) {
@@ -133,9 +136,9 @@ func (n *Node) remaining(expires int64) Lifetime {
 	return For(time.Duration(expires - n.now()))
 }
 
-// Answer is what [Group.Lookup] found.
-type Answer struct {
-	Item[Value]
+// Answer is what [Group.Lookup] or [Typed.Lookup] found.
+type Answer[V any] struct {
+	Item[V]
 	// Source is where the answer came from.
 	Source Source
 	// Owner is the ID of the key's owner.
@@ -175,13 +178,13 @@ func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
 
 // Lookup is GetItem with where the answer came from. Everything but the value
 // is also set beside [ErrNotFound].
-func (g *Group) Lookup(ctx context.Context, key string) (Answer, error) {
+func (g *Group) Lookup(ctx context.Context, key string) (Answer[Value], error) {
 	owner := g.node.view.Load().ring.Owner(key)
 	a, err := g.find(ctx, key)
 	if err != nil && !a.notFound {
-		return Answer{}, err
+		return Answer[Value]{}, err
 	}
-	found := Answer{Source: a.source, Owner: owner}
+	found := Answer[Value]{Source: a.source, Owner: owner}
 	found.Value, found.Keep = a.item(), g.node.remaining(a.expires)
 	return found, err
 }

@@ -46,7 +46,7 @@ func TestAValueLivesAsLongAsTheGetterSays(t *testing.T) {
 			o := newOrigin()
 			o.keep = test.keep
 			g := local(t, o, gcnode.GroupOptions{MaxBytes: 1 << 20, TTL: test.ttl})
-			lookup := func() gcnode.Answer {
+			lookup := func() gcnode.Answer[gcnode.Value] {
 				a, err := g.Lookup(t.Context(), "k")
 				if err != nil {
 					t.Error(err)

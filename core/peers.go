@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gcnode/gcnode/core/internal/histogram"
 	"github.com/gcnode/gcnode/core/internal/ring"
 )
 
@@ -48,6 +49,8 @@ type peer struct {
 	down     atomic.Bool
 	requests atomic.Uint64
 	errors   atomic.Uint64
+
+	fetchTime histogram.Histogram
 }
 
 // newView is the view of a list; what old, which may be empty, knows of its

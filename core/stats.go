@@ -25,6 +25,9 @@ type PeerStats struct {
 	Down     bool   // it did not answer, and is not asked until a probe reaches it
 	Requests uint64 // fetches sent to it
 	Errors   uint64 // fetches that it did not answer
+	// FetchTime is from sending a fetch to the end of the peer's answer, the
+	// load included if the peer did not have the value.
+	FetchTime Latency
 }
 
 // GroupStats are the figures of a group on one node.
@@ -45,6 +48,8 @@ type GroupStats struct {
 	Removals      uint64 // calls of Remove
 	Owned         StoreStats
 	Hot           StoreStats
+	// LoadTime is of the getter's calls that have ended, in whatever way.
+	LoadTime Latency
 }
 
 // StoreStats are the figures of a part of a group's memory.
@@ -82,6 +87,7 @@ func (n *Node) Stats() NodeStats {
 		if id != n.cfg.Self.ID {
 			st.Peers = append(st.Peers, PeerStats{
 				ID: p.ID, Addr: p.Addr, Down: p.down.Load(), Requests: p.requests.Load(), Errors: p.errors.Load(),
+				FetchTime: Latency{p.fetchTime.Snapshot()},
 			})
 		}
 	}
@@ -115,6 +121,7 @@ func (g *Group) Stats() GroupStats {
 		Removals:      c.removals.Load(),
 		Owned:         storeStats(g.owned),
 		Hot:           storeStats(g.hot),
+		LoadTime:      Latency{g.loadTime.Snapshot()},
 	}
 }
 

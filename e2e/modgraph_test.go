@@ -20,9 +20,10 @@ const thirdParty = "third parties"
 
 // knows says which modules each of our modules may depend on, with its tests.
 func knows() map[string][]string {
-	libraries := []string{"core", "getters/wasm", "transport/http", "transport/wire", thirdParty}
+	libraries := []string{"codec/proto", "core", "getters/wasm", "transport/http", "transport/wire", thirdParty}
 	return map[string][]string{
 		"core":           {},
+		"codec/proto":    {"core", thirdParty},
 		"transport/wire": {"core", thirdParty},
 		"transport/http": {"core", "transport/wire", thirdParty},
 		"getters/wasm":   {"core", thirdParty},

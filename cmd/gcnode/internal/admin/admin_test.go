@@ -2,11 +2,14 @@ package admin_test
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
@@ -19,6 +22,7 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 )
 
 // ask sends a request to a handler.
@@ -139,6 +143,70 @@ func TestMetricsAreThoseOfTheNode(t *testing.T) {
 	assert.Contains(t, text, "go_goroutines ")
 }
 
+// TestLatenciesAreHistograms has one node load four keys of the other in exact
+// times, two of which are bounds of buckets.
+func TestLatenciesAreHistograms(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := transporttest.NewNetwork()
+		peers := []gcnode.Peer{{ID: "a"}, {ID: "b"}}
+		var groups []*gcnode.Group
+		var handlers []http.Handler
+		for _, self := range peers {
+			node, err := gcnode.NewNode(gcnode.Config{Self: self, Transport: network.Transport(self.ID)})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, node.Close(context.Background())) }()
+			network.Attach(self.ID, node)
+			require.NoError(t, node.SetPeers(peers))
+			group, err := node.Group("g", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+				_, took, _ := strings.Cut(key, " ")
+				d, err := time.ParseDuration(took)
+				time.Sleep(d)
+				return gcnode.Item[gcnode.Value]{}, err
+			}), gcnode.GroupOptions{MaxBytes: 1 << 20, LoadTimeout: time.Minute})
+			require.NoError(t, err)
+			metrics, err := admin.NewMetrics()
+			require.NoError(t, err)
+			source := &status.Source{Node: node, Started: time.Now()}
+			require.NoError(t, metrics.Observe(source))
+			handlers = append(handlers, admin.NewHandler(admin.Options{Readiness: &admin.Readiness{}, Metrics: metrics, Stats: source.Handler()}))
+			groups = append(groups, group)
+		}
+		for _, took := range []string{"100us", "250us", "251us", "40s"} {
+			i := 0
+			for groups[0].Owner(fmt.Sprint(i, " ", took)).ID != "b" {
+				i++
+			}
+			_, err := groups[0].Get(t.Context(), fmt.Sprint(i, " ", took))
+			require.NoError(t, err)
+		}
+		for i, series := range []string{`gcnode_peer_fetch_duration_seconds%s{peer="b"%s} %s`, `gcnode_group_load_duration_seconds%s{group="g"%s} %s`} {
+			code, text := ask(t, handlers[i], http.MethodGet, "/metrics")
+			require.Equal(t, 200, code)
+			for bound, want := range map[string]string{
+				"0.0001": "1", "0.00025": "2", "0.0005": "3", "0.001": "3", "30": "3", "+Inf": "4",
+			} {
+				assert.Contains(t, text, fmt.Sprintf(series, "_bucket", `,le="`+bound+`"`, want)+"\n")
+			}
+			assert.Contains(t, text, fmt.Sprintf(series, "_sum", "", "40.000601")+"\n")
+			assert.Contains(t, text, fmt.Sprintf(series, "_count", "", "4")+"\n")
+			code, text = ask(t, handlers[i], http.MethodGet, "/v1/stats")
+			require.Equal(t, 200, code)
+			name := []string{"fetch_time", "load_time"}[i]
+			_, text, ok := strings.Cut(text, `"`+name+`": `)
+			require.True(t, ok, name)
+			var latency status.Latency
+			require.NoError(t, json.NewDecoder(strings.NewReader(text)).Decode(&latency))
+			assert.EqualValues(t, 4, latency.Count)
+			assert.InDelta(t, 40.000601, latency.Sum, 1e-9)
+			assert.InEpsilon(t, 250e-6, latency.P50, 0.05)
+			assert.InEpsilon(t, 40, latency.P99, 0.05)
+			assert.InEpsilon(t, 40, latency.P999, 0.05)
+		}
+		_, text := ask(t, handlers[0], http.MethodGet, "/metrics")
+		assert.Contains(t, text, `gcnode_group_load_duration_seconds_count{group="g"} 0`, "a group that loaded nothing")
+	})
+}
+
 func TestMetricsFollowTheConventions(t *testing.T) {
 	h, _, _, _ := newAdmin(t, false)
 	_, text := ask(t, h, http.MethodGet, "/metrics")
@@ -162,7 +230,7 @@ func TestStatisticsAsJSON(t *testing.T) {
 	require.NoError(t, err)
 	code, body := ask(t, h, http.MethodGet, "/v1/stats")
 	assert.Equal(t, 200, code)
-	for _, want := range []string{`"id": "a"`, `"version": "v1.2.3"`, `"peers": []`, `"name": "g"`, `"gets": 1`, `"loads": 1`, `"max_bytes": `} {
+	for _, want := range []string{`"id": "a"`, `"version": "v1.2.3"`, `"peers": []`, `"name": "g"`, `"gets": 1`, `"loads": 1`, `"load_time": {`, `"p50_seconds": `, `"p99_seconds": `, `"p99_9_seconds": `, `"max_bytes": `} {
 		assert.Contains(t, body, want)
 	}
 	assert.NotContains(t, body, `"plugin"`, "a group without a module has no figures of one")

@@ -1,9 +1,13 @@
 package admin
 
 import (
+	"math"
+	"time"
+
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // collector reads the figures of a node whenever they are asked for.
@@ -19,6 +23,8 @@ type collector struct {
 
 	calls     *prometheus.Desc
 	discarded *prometheus.Desc
+	loadTime  *prometheus.Desc
+	fetchTime *prometheus.Desc
 }
 
 // figure is one metric of a part of the node.
@@ -54,6 +60,33 @@ func (f figure[T]) emit(ch chan<- prometheus.Metric, v *T, labels ...string) {
 // emit sends a metric.
 func emit(ch chan<- prometheus.Metric, desc *prometheus.Desc, kind prometheus.ValueType, value float64, labels ...string) {
 	m, err := prometheus.NewConstMetric(desc, kind, value, labels...)
+	if err != nil {
+		m = prometheus.NewInvalidMetric(desc, err)
+	}
+	ch <- m
+}
+
+// durationBuckets are the bounds of all histograms, in seconds. Those of the
+// node's own histograms are bounds of [gcnode.Latency] too, so that they are
+// exact.
+func durationBuckets() []float64 {
+	return []float64{.0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+}
+
+// emitHistogram sends a histogram.
+func emitHistogram(ch chan<- prometheus.Metric, desc *prometheus.Desc, l gcnode.Latency, labels ...string) {
+	cumulative := map[float64]uint64{}
+	for _, bound := range durationBuckets() {
+		limit := time.Duration(math.Round(bound * float64(time.Second)))
+		cumulative[bound] = 0
+		for upper, n := range l.Buckets() {
+			if upper > limit {
+				break
+			}
+			cumulative[bound] += n
+		}
+	}
+	m, err := prometheus.NewConstHistogram(desc, l.Count(), l.Sum().Seconds(), cumulative, labels...)
 	if err != nil {
 		m = prometheus.NewInvalidMetric(desc, err)
 	}
@@ -128,6 +161,9 @@ func newCollector(source *status.Source) *collector {
 			[]string{"group", "outcome"}, nil),
 		discarded: prometheus.NewDesc("gcnode_plugin_instances_discarded_total", "Instances that were thrown away, by reason.",
 			[]string{"group", "reason"}, nil),
+		loadTime: prometheus.NewDesc("gcnode_group_load_duration_seconds", "Time that calls of the getter took.", group, nil),
+		fetchTime: prometheus.NewDesc("gcnode_peer_fetch_duration_seconds",
+			"Time from a request to another node to the end of its answer, its load included.", peer, nil),
 	}
 }
 
@@ -136,6 +172,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.info
 	ch <- c.calls
 	ch <- c.discarded
+	ch <- c.loadTime
+	ch <- c.fetchTime
 	describe(ch, c.node)
 	describe(ch, c.peers)
 	describe(ch, c.groups)
@@ -162,11 +200,13 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		for _, f := range c.peers {
 			f.emit(ch, &p, p.ID)
 		}
+		emitHistogram(ch, c.fetchTime, p.FetchTime.Observed, p.ID)
 	}
 	for _, g := range report.Groups {
 		for _, f := range c.groups {
 			f.emit(ch, &g, g.Name)
 		}
+		emitHistogram(ch, c.loadTime, g.LoadTime.Observed, g.Name)
 		for _, f := range c.stores {
 			f.emit(ch, &g.Owned, g.Name, "owned")
 			f.emit(ch, &g.Hot, g.Name, "hot")

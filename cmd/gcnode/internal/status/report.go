@@ -1,5 +1,7 @@
 package status
 
+import gcnode "github.com/gcnode/gcnode/core"
+
 // Report is the JSON of the statistics.
 type Report struct {
 	Node   Node    `json:"node"`
@@ -19,11 +21,23 @@ type Node struct {
 
 // Peer is another node, as this one sees it.
 type Peer struct {
-	ID       string `json:"id"`
-	Addr     string `json:"url"`
-	Down     bool   `json:"down"`
-	Requests uint64 `json:"requests"`
-	Errors   uint64 `json:"errors"`
+	ID        string  `json:"id"`
+	Addr      string  `json:"url"`
+	Down      bool    `json:"down"`
+	Requests  uint64  `json:"requests"`
+	Errors    uint64  `json:"errors"`
+	FetchTime Latency `json:"fetch_time"`
+}
+
+// Latency is how long something took, in seconds.
+type Latency struct {
+	Count uint64  `json:"count"`
+	Sum   float64 `json:"sum_seconds"`
+	P50   float64 `json:"p50_seconds"`
+	P99   float64 `json:"p99_seconds"`
+	P999  float64 `json:"p99_9_seconds"`
+	// Observed is what the figures are made of.
+	Observed gcnode.Latency `json:"-"`
 }
 
 // Group is the part of a group that is on this node.
@@ -42,6 +56,7 @@ type Group struct {
 	LoadErrors    uint64  `json:"load_errors"`
 	ServedFetches uint64  `json:"served_fetches"`
 	Removals      uint64  `json:"removals"`
+	LoadTime      Latency `json:"load_time"`
 	Owned         Store   `json:"owned"`
 	Hot           Store   `json:"hot"`
 	Plugin        *Plugin `json:"plugin,omitempty"`

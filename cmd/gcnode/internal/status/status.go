@@ -45,7 +45,9 @@ func (s *Source) Report() Report {
 		Groups: make([]Group, 0, len(stats.Groups)),
 	}
 	for _, p := range stats.Peers {
-		report.Peers = append(report.Peers, Peer(p))
+		report.Peers = append(report.Peers, Peer{
+			ID: p.ID, Addr: p.Addr, Down: p.Down, Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
+		})
 	}
 	for _, g := range stats.Groups {
 		report.Groups = append(report.Groups, s.group(g))
@@ -70,6 +72,7 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		LoadErrors:    g.LoadErrors,
 		ServedFetches: g.ServedFetches,
 		Removals:      g.Removals,
+		LoadTime:      latencyOf(g.LoadTime),
 		Owned:         Store(g.Owned),
 		Hot:           Store(g.Hot),
 	}
@@ -77,6 +80,14 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		group.Plugin = pluginOf(plugin.Stats())
 	}
 	return group
+}
+
+// latencyOf gives the quantiles of a histogram.
+func latencyOf(l gcnode.Latency) Latency {
+	return Latency{
+		Count: l.Count(), Sum: l.Sum().Seconds(), Observed: l,
+		P50: l.Quantile(0.5).Seconds(), P99: l.Quantile(0.99).Seconds(), P999: l.Quantile(0.999).Seconds(),
+	}
 }
 
 // pluginOf translates the figures of a plugin.
