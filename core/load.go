@@ -155,8 +155,8 @@ func messageOf(err error) string {
 // whatever it says. What a stand-in said, or a member with another list, is
 // not kept here.
 func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
-	for i, id := range v.ring.Line(key, maxLine) {
-		if id == g.node.cfg.Self.ID {
+	for i, id := range v.ring.Line(key) {
+		if i == maxLine || id == g.node.cfg.Self.ID {
 			break
 		}
 		p := v.peers[id]

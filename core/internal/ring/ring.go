@@ -4,16 +4,15 @@ package ring
 import (
 	"cmp"
 	"encoding/binary"
+	"iter"
 	"slices"
 )
 
+// The key space is cut into 2^19 slots. More of them make fewer move when the
+// list changes, and the table larger: it has two bytes for each.
 const (
-	slotBits = 18
+	slotBits = 19
 	slots    = 1 << slotBits
-	// headroomPercent is how far a member may go beyond its fair share of
-	// slots. Without a cap rendezvous hashing leaves some members several per
-	// cent above it; a tight cap moves more keys when the list changes.
-	headroomPercent = 2
 )
 
 // Member is one node on the ring.
@@ -24,13 +23,11 @@ type Member struct {
 
 func (m Member) weight() uint64 { return uint64(max(m.Weight, 1)) }
 
-// Ring maps keys to members. The key space is cut into 2^18 slots; each slot
-// belongs to the member with the highest weighted rendezvous score (Thaler
-// and Ravishankar 1998; weights after Schindelhauer and Schomaker 2005) that
-// has not reached its cap. It depends on nothing but the set of members, so
+// Ring maps keys to members. It depends on nothing but the set of members, so
 // nodes with the same list compute the same ring. It is immutable.
 type Ring struct {
 	members []Member // ordered by ID
+	walks   []walk   // of the members
 	owner   []uint16 // of each slot, an index into members; nil without members
 	even    bool     // all weights are equal
 	hash    uint64
@@ -42,8 +39,12 @@ func New(members []Member) *Ring {
 	r := &Ring{members: ordered(members)}
 	r.hash = listHash(r.members)
 	r.even = !slices.ContainsFunc(r.members, func(m Member) bool { return m.weight() != r.members[0].weight() })
+	r.walks = make([]walk, len(r.members))
+	for i, m := range r.members {
+		r.walks[i] = newWalk(m.ID)
+	}
 	if len(members) > 0 {
-		r.assign()
+		r.owner = assign(r.members, r.walks)
 	}
 	return r
 }
@@ -69,35 +70,6 @@ func listHash(members []Member) uint64 {
 	return Hash(string(b))
 }
 
-// assign fills the slot table, slot by slot.
-func (r *Ring) assign() {
-	total := uint64(0)
-	for _, m := range r.members {
-		total += m.weight()
-	}
-	room := make([]uint64, len(r.members)) // not int, which has 32 bits on some machines
-	seeds := make([]uint64, len(r.members))
-	for i, m := range r.members {
-		num, den := slots*m.weight()*(100+headroomPercent), 100*total
-		room[i] = (num + den - 1) / den
-		seeds[i] = Hash(m.ID)
-	}
-	r.owner = make([]uint16, slots)
-	for s := range r.owner {
-		best, bestScore := -1, score{}
-		for i, m := range r.members {
-			if room[i] == 0 {
-				continue
-			}
-			if sc := r.score(seeds[i], s, m); best < 0 || sc.above(bestScore) {
-				best, bestScore = i, sc
-			}
-		}
-		room[best]--
-		r.owner[s] = uint16(best)
-	}
-}
-
 // Hash identifies the set of members with their weights.
 func (r *Ring) Hash() uint64 { return r.hash }
 
@@ -112,41 +84,41 @@ func (r *Ring) Owner(key string) string {
 	return r.members[r.owner[slotOf(key)]].ID
 }
 
-// Line returns the IDs of at most n members in the order in which they stand
-// in for the key: the owner, then the others by their scores for its slot. It
-// is the same on every node with the same members.
-func (r *Ring) Line(key string, n int) []string {
-	n = min(n, len(r.members))
-	if n <= 0 {
-		return nil
-	}
-	slot := slotOf(key)
-	owner := int(r.owner[slot])
-	type candidate struct {
-		member int
-		score  score
-	}
-	rest := make([]candidate, 0, len(r.members)-1)
-	for i, m := range r.members {
-		if i != owner {
-			rest = append(rest, candidate{i, r.score(Hash(m.ID), slot, m)})
-		}
-	}
-	slices.SortFunc(rest, func(a, b candidate) int {
-		switch {
-		case a.score.above(b.score):
-			return -1
-		case b.score.above(a.score):
-			return 1
-		default:
-			return cmp.Compare(a.member, b.member)
-		}
-	})
-	line := []string{r.members[owner].ID}
-	for _, c := range rest[:n-1] {
-		line = append(line, r.members[c.member].ID)
-	}
-	return line
-}
+func slotOf(key string) uint32 { return uint32(Hash(key) >> (64 - slotBits)) }
 
-func slotOf(key string) int { return int(Hash(key) >> (64 - slotBits)) }
+// Line yields the IDs of all members, numbered, in the order in which they
+// stand in for the key: the owner, then the others as they come to its slot.
+// So the second is the one that inherits the key when the owner leaves, unless
+// it has its cap. The line is the same on every node with the same members.
+//
+// The owner costs a look at the table, and each other member a pass over the
+// list when it is asked for: most lines are left after the owner.
+func (r *Ring) Line(key string) iter.Seq2[int, string] {
+	return func(yield func(int, string) bool) {
+		if r.owner == nil {
+			return
+		}
+		slot := slotOf(key)
+		owner := int(r.owner[slot])
+		if !yield(0, r.members[owner].ID) {
+			return
+		}
+		var last arrival
+		for n := 1; n < len(r.members); n++ {
+			next := arrival{member: -1}
+			for i := range r.members {
+				if i == owner {
+					continue
+				}
+				a := r.arrival(i, slot)
+				if (n == 1 || last.before(a)) && (next.member < 0 || a.before(next)) {
+					next = a
+				}
+			}
+			if !yield(n, r.members[next.member].ID) {
+				return
+			}
+			last = next
+		}
+	}
+}
