@@ -81,8 +81,8 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		ttl:      opts.TTL.or(Forever),
 		negative: For(DefaultNegativeTTL),
 		timeout:  opts.LoadTimeout,
-		owned:    store.New(opts.MaxBytes-opts.MaxBytes/hotShare, n.now),
-		hot:      store.New(opts.MaxBytes/hotShare, n.now),
+		owned:    store.New(store.Options{MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.now}),
+		hot:      store.New(store.Options{MaxBytes: opts.MaxBytes / hotShare, Now: n.now}),
 		flights:  flight.New[answer](),
 	}
 	if opts.NegativeTTL != 0 {
@@ -256,7 +256,7 @@ func (g *Group) keepable(v *view) bool {
 func (g *Group) demote() {
 	g.flights.Settle()
 	ring := g.node.view.Load().ring
-	for _, key := range g.owned.Keys() {
+	for key := range g.owned.Keys() {
 		if ring.Owner(key) == g.node.cfg.Self.ID {
 			continue
 		}

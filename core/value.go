@@ -3,7 +3,8 @@ package gcnode
 import (
 	"io"
 	"strings"
-	"unsafe" // Value.WriteTo hands bytes to a writer without copying them.
+
+	"github.com/gcnode/gcnode/core/internal/alias"
 )
 
 // Value is an immutable sequence of bytes. The zero value is empty. It may be
@@ -43,6 +44,6 @@ func (v Value) WriteTo(w io.Writer) (int64, error) {
 	if v.s == "" {
 		return 0, nil
 	}
-	n, err := w.Write(unsafe.Slice(unsafe.StringData(v.s), len(v.s)))
+	n, err := w.Write(alias.Bytes(v.s))
 	return int64(n), err
 }
