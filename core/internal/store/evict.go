@@ -106,7 +106,8 @@ func (sh *shard) compact(q *queue, i int, now int64) {
 func (sh *shard) takeApart(old *slab, now int64) {
 	kept := false
 	sh.each(old, now, func(ix *index, slot int, w word, r record) {
-		uses, stays := uint8(0), false
+		var uses uint8
+		var stays bool
 		if old.inMain {
 			uses, stays = sh.policy.mainEnd(sh.hash(r), w.uses())
 		} else {

@@ -27,6 +27,7 @@ func sealed(key string, edition uint32, size int) string {
 }
 
 func unseal(t *testing.T, key, value string) (edition uint32) {
+	t.Helper()
 	b := []byte(value)
 	if len(b) < 8+len(key) || binary.LittleEndian.Uint32(b) != crc32.ChecksumIEEE(b[4:]) {
 		t.Errorf("key %q: a torn value of %d bytes", key, len(b))

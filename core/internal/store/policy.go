@@ -23,6 +23,7 @@ func (p *policy) smallEnd(hash uint64, uses uint8) bool {
 	}
 	return true
 }
+
 func (p *policy) mainEnd(hash uint64, uses uint8) (uint8, bool) {
 	if uses == 0 {
 		return 0, false

@@ -19,7 +19,7 @@ type shard struct {
 	lastID uint64
 	slabs  int
 	latest *slab // the one that the last entry was stored in
-	dead   int // bytes of records that were removed or replaced, in all slabs
+	dead   int   // bytes of records that were removed or replaced, in all slabs
 	// earliest is a time before which no span of a slab expires.
 	earliest int64
 	small    queue

@@ -39,7 +39,7 @@ func tagOf(hash uint64) word {
 }
 
 // makeWord is the word of an entry that nobody has looked up.
-func makeWord(hash uint64, slab uint64, offset int) word {
+func makeWord(hash, slab uint64, offset int) word {
 	return tagOf(hash) | word(slab)&(1<<slabBits-1)<<offsetBits | word(offset/align)
 }
 
