@@ -66,6 +66,7 @@ type cluster struct {
 	origin *origin
 	nodes  []*gcnode.Node
 	groups []*gcnode.Group
+	config func(*gcnode.Config) // of the nodes that are started; may be nil
 }
 
 const groupName = "g"
@@ -98,7 +99,11 @@ func list(n int) []gcnode.Peer {
 // start adds a node that is alone.
 func (c *cluster) start(id string, opts gcnode.GroupOptions) {
 	c.t.Helper()
-	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: c.net.Transport(id)})
+	cfg := gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: c.net.Transport(id)}
+	if c.config != nil {
+		c.config(&cfg)
+	}
+	node, err := gcnode.NewNode(cfg)
 	if err != nil {
 		c.t.Fatal(err)
 	}

@@ -34,7 +34,7 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 // load gets the answer from the getter, once for all who ask this node.
 func (g *Group) load(ctx context.Context, key string) (answer, error) {
 	return g.fly(ctx, flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-		return g.callGetter(ctx, call, key)
+		return g.observedLoad(ctx, call, key)
 	})
 }
 
@@ -99,7 +99,7 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 	v := g.node.view.Load()
 	owned := v.ring.Len() == 0 || v.ring.Owner(key) == g.node.cfg.Self.ID
 	g.counts.loads.Add(1)
-	item, err := g.callTimed(ctx, key)
+	item, err := g.getter.GetItem(ctx, key)
 	now := g.node.now()
 	a := answer{value: item.Value.s, source: SourceLoaded, expires: expiry(now, item.Keep.or(g.ttl))}
 	switch {
@@ -165,7 +165,7 @@ func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view,
 			continue
 		}
 		sent := g.node.now()
-		a, listHash, err := g.fetchTimed(ctx, p, key, sent)
+		a, listHash, err := g.observedFetch(ctx, p, key, sent)
 		if err == nil {
 			if i == 0 && listHash == v.ring.Hash() { // the owner for both: it may be kept
 				call.Keep(func() {

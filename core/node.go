@@ -53,6 +53,8 @@ type Config struct {
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another member's value.
 	HotTTL time.Duration
+	// Hooks are called when something has happened.
+	Hooks Hooks
 }
 
 // Node is one member of a cluster, with any number of groups. Any number of

@@ -232,6 +232,7 @@ func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) 
 func (n *Node) probe(p *peer) {
 	defer n.end()
 	n.log.LogAttrs(n.done, levelWarn, "peer is down", peerAttr(p.Peer))
+	n.cfg.Hooks.peerDown(p.Peer)
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
 	for {
@@ -247,6 +248,7 @@ func (n *Node) probe(p *peer) {
 		if answered {
 			p.down.Store(false)
 			n.log.LogAttrs(n.done, levelInfo, "peer is back", peerAttr(p.Peer))
+			n.cfg.Hooks.peerUp(p.Peer)
 			return
 		}
 	}

@@ -166,8 +166,14 @@ func (n *Node) apply(r Removal) {
 	if g == nil {
 		return
 	}
+	var dropped []string
 	for _, key := range r.Keys {
-		g.drop(r, key)
+		if g.drop(r, key) && n.cfg.Hooks.Removed != nil {
+			dropped = append(dropped, key)
+		}
+	}
+	if len(dropped) > 0 {
+		n.cfg.Hooks.Removed(RemovalEvent{Group: r.Group, Keys: dropped, From: r.ID.Sender})
 	}
 }
 
@@ -186,16 +192,17 @@ func (n *Node) groupOrLearn(r Removal) *Group {
 	return g
 }
 
-// drop applies a removal of one key.
-func (g *Group) drop(r Removal, key string) {
+// drop applies a removal of one key, and reports whether it was unknown.
+func (g *Group) drop(r Removal, key string) (unknown bool) {
 	g.flights.Apply(key, func() bool {
-		if !g.node.removals.learn(r, key) {
+		if unknown = g.node.removals.learn(r, key); !unknown {
 			return false
 		}
 		g.owned.Remove(key)
 		g.hot.Remove(key)
 		return true
 	})
+	return unknown
 }
 
 // finishLater tells the peers that all have confirmed, so that they forget

@@ -791,6 +791,7 @@ func TestARemovalIsAppliedByAMemberThatHasNotTheGroupYet(t *testing.T) {
 		if err := g.Remove(t.Context(), key); err != nil {
 			t.Error(err)
 		}
+		synctest.Wait() // its end is not
 		later, err := c.nodes[1].Group("new", c.origin, defaultOptions)
 		if err != nil {
 			t.Fatal(err)

@@ -1,0 +1,73 @@
+package gcnode
+
+import "time"
+
+// Hooks are functions that a node calls when something has happened on it:
+// for metrics, traces and tests. Each may be nil, and then costs nothing.
+//
+// A hook is called by the goroutine that did the work, many at the same time,
+// and whoever waits for that work waits for the hook too. It must return soon
+// and must not panic. It may ask for names, owners, peers and Stats; whatever
+// waits, like Get, Remove, SetPeers and Close, it leaves to another goroutine,
+// because that might wait for the very work that it was called from.
+type Hooks struct {
+	// Loaded is called when a load has ended, before those who wait for it get
+	// the answer. They do not wait for longer than [GroupOptions.LoadTimeout];
+	// a getter that takes longer is reported when it returns.
+	Loaded func(LoadEvent)
+	// Fetched is called when a fetch from another member has ended, before
+	// those who wait for it get the answer or the next member is asked.
+	Fetched func(FetchEvent)
+	// Removed is called when a Remove, here or on another member, has been
+	// applied on this node. One removal may be reported in parts, because a
+	// part of its keys may be known here earlier than the rest, and again if
+	// this node is told of it when it has forgotten it.
+	Removed func(RemovalEvent)
+	// PeerDown is called when a member did not answer, and is not asked any
+	// more until a probe reaches it.
+	PeerDown func(Peer)
+	// PeerUp is called when a probe has reached it, unless it has left the list
+	// or this node is closing.
+	PeerUp func(Peer)
+}
+
+// LoadEvent is a call of a getter that has ended.
+type LoadEvent struct {
+	Group, Key string
+	Took       time.Duration
+	// Err is nil when there is a value, [ErrNotFound] when the key has none,
+	// and otherwise why the load failed.
+	Err error
+}
+
+// FetchEvent is a question to another member that has ended.
+type FetchEvent struct {
+	Group, Key string
+	Peer       Peer
+	Took       time.Duration
+	// Err is nil when there is a value, [ErrNotFound] when the key has none,
+	// and otherwise why the member gave no answer, or what error it answered;
+	// [context.Canceled] is in its chain when nobody waited any more.
+	Err error
+}
+
+// RemovalEvent is a removal that was applied on a node.
+type RemovalEvent struct {
+	Group string
+	// Keys are not to be changed.
+	Keys []string
+	// From is the ID of the member whose Remove was called.
+	From string
+}
+
+func (h *Hooks) peerDown(p Peer) {
+	if h.PeerDown != nil {
+		h.PeerDown(p)
+	}
+}
+
+func (h *Hooks) peerUp(p Peer) {
+	if h.PeerUp != nil {
+		h.PeerUp(p)
+	}
+}
