@@ -29,7 +29,7 @@ FUZZTIME ?= 10s
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test test-wasip1 fuzz release-check demo
+	test-arm64 test test-wasip1 fuzz release-check demo
 
 .PHONY: help
 help: ## list the targets
@@ -69,6 +69,10 @@ test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
 .PHONY: test-386
 test-386: ## run core's tests in a 32-bit process (Linux on x86 only)
 	GOOS=linux GOARCH=386 go test -shuffle=on ./core/...
+
+.PHONY: test-arm64
+test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
+	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -shuffle=on $$run ./core/...
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
