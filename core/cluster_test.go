@@ -99,7 +99,7 @@ func list(n int) []gcnode.Peer {
 // start adds a node that is alone.
 func (c *cluster) start(id string, opts gcnode.GroupOptions) {
 	c.t.Helper()
-	cfg := gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: c.net.Transport(id)}
+	cfg := gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: c.net.Transport(id), ClockResolution: exact}
 	if c.config != nil {
 		c.config(&cfg)
 	}

@@ -7,16 +7,14 @@ import (
 	"math"
 	"time"
 
+	"github.com/gcnode/gcnode/core/internal/count"
 	"github.com/gcnode/gcnode/core/internal/flight"
 	"github.com/gcnode/gcnode/core/internal/histogram"
+	"github.com/gcnode/gcnode/core/internal/limit"
 	"github.com/gcnode/gcnode/core/internal/store"
 )
 
 const (
-	// DefaultNegativeTTL is the default of [GroupOptions.NegativeTTL].
-	DefaultNegativeTTL = 5 * time.Second
-	// DefaultLoadTimeout is the default of [GroupOptions.LoadTimeout].
-	DefaultLoadTimeout = 30 * time.Second
 	// MinBytes is the smallest [GroupOptions.MaxBytes].
 	MinBytes = 64 << 10
 	// hotShare is the part of a group's bytes that hot copies may take.
@@ -31,28 +29,67 @@ type GroupOptions struct {
 	// TTL is how long a value is kept when the getter does not say; 0 is
 	// [Forever].
 	TTL Lifetime
+	// TTLJitter cuts a random part off every life that ends, up to this part
+	// of it, so that what was loaded at the same time is not reloaded at the
+	// same time: 0.1 makes a minute 54 to 60 seconds. It is below 1.
+	TTLJitter float64
 	// NegativeTTL is how long it is remembered that a key has no value, when
 	// the getter does not say; 0 is [DefaultNegativeTTL], a negative one means
 	// not at all.
 	NegativeTTL time.Duration
-	// LoadTimeout bounds one call of the getter; 0 is [DefaultLoadTimeout].
+	// RefreshAhead reloads an owned value in the background when it is asked
+	// for and less than this remains of its life, or less than half of a life
+	// that is shorter than twice this.
+	RefreshAhead time.Duration
+	// StaleWhileRevalidate is for how long after its life an owned value is
+	// served while it is reloaded in the background.
+	StaleWhileRevalidate time.Duration
+	// StaleOnError is for how long after its life an owned value is served
+	// when it cannot be reloaded: each Get tries, and serves the old value if
+	// the load fails or there are too many. The caller is not told of the
+	// failure; [GroupStats] and [Hooks] tell. Not found is an answer and no
+	// failure.
+	//
+	// Other members do not keep what is served beyond its life, and what was
+	// removed is never served, neither fresh nor stale.
+	StaleOnError time.Duration
+	// LoadTimeout bounds one load, including the time that it waits for its
+	// turn; 0 is [DefaultLoadTimeout].
 	LoadTimeout time.Duration
+	// MaxLoads bounds how many calls of the getter run on this node at the
+	// same time; 0 is no bound.
+	MaxLoads int
+	// MaxQueuedLoads is how many more loads may wait for their turn. Beyond
+	// that a Get gets [ErrOverloaded] at once. Reloading in the background
+	// does not wait: it is put off.
+	MaxQueuedLoads int
+}
+
+func (o *GroupOptions) loading() loading {
+	return loading{
+		ttl: o.TTL, jitter: o.TTLJitter, negative: o.NegativeTTL,
+		refreshAhead: o.RefreshAhead, staleWhileRevalidate: o.StaleWhileRevalidate, staleOnError: o.StaleOnError,
+		loadTimeout: o.LoadTimeout, maxLoads: o.MaxLoads, maxQueued: o.MaxQueuedLoads,
+	}
 }
 
 // Group is a set of keys with one getter, shared by the members that have a
 // group of its name. Its methods may be called from any goroutine.
 type Group struct {
-	node     *Node
-	name     string
-	getter   Getter[Value]
-	ttl      Lifetime
-	negative Lifetime
-	timeout  time.Duration // of a load
+	node      *Node
+	name      string
+	getter    Getter[Value]
+	freshness freshness
+	attentive bool          // answers may be due for reloading, or of use beyond their life
+	timeout   time.Duration // of a load
+	limit     *limit.Limit  // of loads
+	pauses    pauses
 
 	owned   *store.Store // this node's share
 	hot     *store.Store // copies of others' values
 	flights *flight.Flights[answer]
 	counts  groupCounts
+	lookups *count.Set
 
 	loadTime histogram.Histogram
 }
@@ -68,30 +105,27 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	if opts.MaxBytes < MinBytes {
 		errs = append(errs, fmt.Errorf("MaxBytes %d is too small; at least %d are needed", opts.MaxBytes, MinBytes))
 	}
-	if opts.LoadTimeout < 0 || opts.LoadTimeout > maxDuration {
-		errs = append(errs, fmt.Errorf("LoadTimeout %v is not between 0 and %v", opts.LoadTimeout, maxDuration))
-	}
+	errs = append(errs, opts.loading().check())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	g := &Group{
-		node:     n,
-		name:     name,
-		getter:   getter,
-		ttl:      opts.TTL.or(Forever),
-		negative: For(DefaultNegativeTTL),
-		timeout:  opts.LoadTimeout,
-		owned:    store.New(store.Options{MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.now}),
-		hot:      store.New(store.Options{MaxBytes: opts.MaxBytes / hotShare, Now: n.now}),
-		flights:  flight.New[answer](),
-	}
-	if opts.NegativeTTL != 0 {
-		g.negative = For(opts.NegativeTTL)
-	}
-	if g.timeout == 0 {
-		g.timeout = DefaultLoadTimeout
-	}
-	return g, nil
+	loading := opts.loading()
+	fresh := loading.freshness()
+	return &Group{
+		node:      n,
+		name:      name,
+		getter:    getter,
+		freshness: fresh,
+		attentive: fresh.ahead > 0 || fresh.grace() > 0,
+		timeout:   loading.timeout(),
+		limit:     loading.limit(),
+		owned: store.New(store.Options{
+			MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.clock.Now, Grace: int64(fresh.grace()),
+		}),
+		hot:     store.New(store.Options{MaxBytes: opts.MaxBytes / hotShare, Now: n.clock.Now}),
+		flights: flight.New[answer](),
+		lookups: count.New(),
+	}, nil
 }
 
 // answer is what is known about a key.
@@ -101,11 +135,17 @@ type answer struct {
 	// expires is the end of its life on the node's clock: past for one that
 	// must not be kept, store.Never for one without end.
 	expires int64
+	life    int64 // how long its life is, roughly
 	source  Source
+	stale   bool // it is served beyond its life
 }
 
 func (a answer) entry() store.Entry {
-	return store.Entry{Value: a.value, NotFound: a.notFound, Expires: a.expires}
+	return store.Entry{Value: a.value, NotFound: a.notFound, Expires: a.expires, Life: a.life}
+}
+
+func answerOf(e store.Entry, source Source) answer {
+	return answer{value: e.Value, notFound: e.NotFound, expires: e.Expires, life: e.Life, source: source}
 }
 
 // item is the value; empty for not found.
@@ -167,7 +207,8 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 }
 
 // GetItem is Get with the remaining life of the value, which is also set
-// beside [ErrNotFound].
+// beside [ErrNotFound]. It is [NoStore] for a value that is served beyond its
+// life.
 func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
 	a, err := g.find(ctx, key)
 	if err != nil && !a.notFound {
@@ -197,11 +238,11 @@ func (g *Group) find(ctx context.Context, key string) (answer, error) {
 	if g.node.closed.Load() {
 		return answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
 	}
-	g.counts.gets.Add(1)
-	a, ok := g.cached(key)
+	a, ok := g.cached(ctx, key)
 	if ok {
-		g.counts.hit(a)
+		g.lookups.Add(lookupOf(a))
 	} else {
+		g.lookups.Add(lookupMiss)
 		var err error
 		if a, err = g.fill(ctx, key); err != nil {
 			return answer{}, g.failure(OpGet, key, err)
@@ -213,15 +254,33 @@ func (g *Group) find(ctx context.Context, key string) (answer, error) {
 	return a, nil
 }
 
-// cached is the answer that this node has.
-func (g *Group) cached(key string) (answer, bool) {
-	source := SourceHit
-	e, ok := g.owned.Get(key)
-	if !ok {
-		source = SourceHot
-		e, ok = g.hot.Get(key)
+// cached is the answer that this node has. A value whose time has come is
+// reloaded in the background.
+func (g *Group) cached(ctx context.Context, key string) (answer, bool) {
+	if a, ok := g.ownedAnswer(key); ok {
+		if !g.attentive || a.expires == store.Never {
+			return a, true
+		}
+		return g.late(ctx, key, a)
 	}
-	return answer{value: e.Value, notFound: e.NotFound, expires: e.Expires, source: source}, ok
+	e, ok := g.hot.Get(key)
+	return answerOf(e, SourceHot), ok
+}
+
+// ownedAnswer is what this node keeps as the key's owner. It may be beyond its
+// life by as much as the group allows.
+func (g *Group) ownedAnswer(key string) (answer, bool) {
+	e, ok := g.owned.Get(key)
+	return answerOf(e, SourceHit), ok
+}
+
+// fresh is the answer that this node has and whose life has not ended.
+func (g *Group) fresh(key string) (answer, bool) {
+	if a, ok := g.ownedAnswer(key); ok {
+		return a, !g.attentive || a.expires == store.Never || a.expires > g.node.clock.Now()
+	}
+	e, ok := g.hot.Get(key)
+	return answerOf(e, SourceHot), ok
 }
 
 // keepOwned stores the answer of this node as the key's owner. It must be
@@ -263,8 +322,7 @@ func (g *Group) demote() {
 		g.flights.Apply(key, func() bool {
 			if e, ok := g.owned.Get(key); ok {
 				g.owned.Remove(key)
-				a := answer{value: e.Value, notFound: e.NotFound, expires: e.Expires}
-				g.keepHot(key, a, g.node.now())
+				g.keepHot(key, answerOf(e, SourceHot), g.node.now())
 			}
 			return false
 		})

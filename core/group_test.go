@@ -16,10 +16,13 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
+// exact has a node read the clock each time.
+const exact = -1
+
 // local is a group on a node of its own.
 func local(t *testing.T, o gcnode.Getter[gcnode.Value], opts gcnode.GroupOptions) *gcnode.Group {
 	t.Helper()
-	node, err := gcnode.NewNode(gcnode.Config{})
+	node, err := gcnode.NewNode(gcnode.Config{ClockResolution: exact})
 	if err != nil {
 		t.Fatal(err)
 	}

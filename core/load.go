@@ -31,11 +31,23 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	})
 }
 
-// load gets the answer from the getter, once for all who ask this node.
+// load gets the answer from the getter, once for all who ask this node. Where
+// the group allows it, an older value stands in for one that cannot be loaded.
 func (g *Group) load(ctx context.Context, key string) (answer, error) {
-	return g.fly(ctx, flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+	a, err := g.fly(ctx, flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+		if err := g.acquire(ctx, key); err != nil {
+			return answer{}, err
+		}
+		defer g.limit.Release()
 		return g.observedLoad(ctx, call, key)
 	})
+	if err != nil && ctx.Err() == nil {
+		if old, ok := g.spare(key); ok {
+			g.counts.staleOnError.Add(1)
+			return old, nil
+		}
+	}
+	return a, err
 }
 
 // fly joins or starts a flight. Its function's failures that are not its own
@@ -47,18 +59,7 @@ func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout t
 	run func(context.Context, *flight.Call[answer]) (answer, error),
 ) (answer, error) {
 	g.node.beginMore()
-	a, joined, err := g.flights.Do(ctx, flight.Plan[answer]{
-		Role:    role,
-		Key:     key,
-		Timeout: timeout,
-		Alone:   func() bool { return g.alone(role, key) },
-		Look:    func() (answer, bool) { return g.cached(key) },
-		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-			defer g.node.end()
-			return run(ctx, call)
-		},
-		Report: func(err error) { g.reportDefect(key, err) },
-	})
+	a, joined, err := g.flights.Do(ctx, g.plan(role, key, timeout, run))
 	if joined { // there is no flight of its own
 		g.node.end()
 		g.counts.joined.Add(1)
@@ -73,6 +74,25 @@ func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout t
 		err = &Error{Kind: KindTimeout, Group: g.name, Key: key, Err: fmt.Errorf("the load took longer than %v", timeout)}
 	}
 	return a, err
+}
+
+// plan is how a key is asked or loaded for, as a piece of work on the node
+// that has begun.
+func (g *Group) plan(role flight.Role, key string, timeout time.Duration,
+	run func(context.Context, *flight.Call[answer]) (answer, error),
+) flight.Plan[answer] {
+	return flight.Plan[answer]{
+		Role:    role,
+		Key:     key,
+		Timeout: timeout,
+		Alone:   func() bool { return g.alone(role, key) },
+		Look:    func() (answer, bool) { return g.fresh(key) },
+		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+			defer g.node.end()
+			return run(ctx, call)
+		},
+		Report: func(err error) { g.reportDefect(key, err) },
+	}
 }
 
 // alone reports whether a flight must not be joined, nor its answer kept: when
@@ -101,12 +121,12 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 	g.counts.loads.Add(1)
 	item, err := g.getter.GetItem(ctx, key)
 	now := g.node.now()
-	a := answer{value: item.Value.s, source: SourceLoaded, expires: expiry(now, item.Keep.or(g.ttl))}
+	a := answer{value: item.Value.s, source: SourceLoaded, expires: g.freshness.expires(now, item.Keep)}
 	switch {
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
 		a.value, a.notFound = messageOf(err), true
-		a.expires = expiry(now, item.Keep.or(g.negative))
+		a.expires = g.freshness.negativeExpires(now, item.Keep)
 	case err != nil:
 		g.counts.loadErrors.Add(1)
 		if goesOn(KindOf(err)) { // the getter speaks of its own origin, not of a member
@@ -120,6 +140,7 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 			Err: fmt.Errorf("the getter's value has %d bytes; at most %d are allowed", item.Value.Len(), MaxValueBytes),
 		}
 	}
+	a.life = a.expires - now
 	call.Keep(func() {
 		switch {
 		case !g.keepable(v):

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/clock"
 )
 
 const (
@@ -53,6 +55,12 @@ type Config struct {
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another member's value.
 	HotTTL time.Duration
+	// ClockResolution is how much longer than its life a value may be served,
+	// since reading the clock takes as long as a hit; the time that the
+	// runtime takes to run a timer comes on top. 0 is
+	// [DefaultClockResolution], and with a negative one the clock is read each
+	// time, as it is on wasm. At most a second.
+	ClockResolution time.Duration
 	// Hooks are called when something has happened.
 	Hooks Hooks
 }
@@ -63,7 +71,7 @@ type Node struct {
 	cfg         Config
 	log         *slog.Logger
 	incarnation uint64
-	start       time.Time // of the node's clock
+	clock       *clock.Clock
 	stamps      stampClock
 	removals    *removals
 	retries     *retries
@@ -105,6 +113,9 @@ func NewNode(cfg Config) (*Node, error) {
 	if cfg.HotTTL < 0 || cfg.HotTTL > maxDuration {
 		errs = append(errs, fmt.Errorf("config: hot TTL %v is not between 0 and %v", cfg.HotTTL, maxDuration))
 	}
+	if err := checkResolution(cfg.ClockResolution); err != nil {
+		errs = append(errs, fmt.Errorf("config: %w", err))
+	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
@@ -112,7 +123,7 @@ func NewNode(cfg Config) (*Node, error) {
 		cfg:         cfg,
 		log:         cfg.Logger,
 		incarnation: rand.Uint64(),
-		start:       time.Now(),
+		clock:       clock.New(cfg.ClockResolution),
 		groups:      map[string]*Group{},
 	}
 	if n.log == nil {
@@ -125,8 +136,9 @@ func NewNode(cfg Config) (*Node, error) {
 	return n, nil
 }
 
-// now is the node's clock: nanoseconds since its start, never going back.
-func (n *Node) now() int64 { return int64(time.Since(n.start)) }
+// now is the node's clock: nanoseconds since its start, never going back. It
+// is exact; whoever can wait for the clock's resolution reads n.clock.Now.
+func (n *Node) now() int64 { return n.clock.Exact() }
 
 // Self is the node as the others know it.
 func (n *Node) Self() Peer { return n.cfg.Self }

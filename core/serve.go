@@ -71,7 +71,7 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 	replies := make(chan Reply)
 	waiting := 0
 	for i, key := range req.Keys {
-		if a, ok := g.cached(key); ok {
+		if a, ok := g.cached(ctx, key); ok {
 			a.source = SourceHit
 			if err := w.WriteReply(g.reply(i, key, a, nil)); err != nil {
 				return err

@@ -37,6 +37,7 @@ type GroupStats struct {
 	Hits          uint64 // answered from the owned share, negative entries included
 	HotHits       uint64 // answered from a hot copy, negative entries included
 	NegativeHits  uint64 // those of the hits that said not found
+	StaleHits     uint64 // those of the hits whose value was beyond its life
 	Joined        uint64 // look-ups, of callers and peers, that waited for a load or fetch under way
 	Fetches       uint64 // requests to peers
 	FetchErrors   uint64 // those that brought an error other than not found
@@ -44,6 +45,11 @@ type GroupStats struct {
 	Loads         uint64 // calls of the getter
 	NotFound      uint64 // those that said not found
 	LoadErrors    uint64 // those that failed
+	Refreshes     uint64 // those of the loads that were begun in the background
+	Overloaded    uint64 // loads that were not tried because there were too many
+	StaleOnError  uint64 // look-ups, of callers and peers, that were answered with an older value since the load failed
+	Loading       int    // calls of the getter that are running, if there is a limit on them
+	Queued        int    // loads that wait for their turn
 	ServedFetches uint64 // requests from peers
 	Removals      uint64 // calls of Remove
 	Owned         StoreStats
@@ -54,29 +60,45 @@ type GroupStats struct {
 
 // StoreStats are the figures of a part of a group's memory.
 type StoreStats struct {
-	Entries  int
-	Bytes    int64 // of keys, values and what goes with them
+	Entries  int   // expired ones that were not noticed yet included
+	Bytes    int64 // of all memory that is held for them
 	MaxBytes int64
 	Evicted  uint64 // live entries that made room for others
-	Expired  uint64
+	Expired  uint64 // those that were found to have expired when their room was needed
 	Removed  uint64
 	Replaced uint64
 	Rejected uint64 // values that are too large to be kept
 }
 
+// groupCounts are the counters off the path of hits.
 type groupCounts struct {
-	gets, hits, hotHits, negativeHits, joined, fetches, fetchErrors, failovers,
-	loads, notFound, loadErrors, servedFetches, removals atomic.Uint64
+	joined, fetches, fetchErrors, failovers,
+	loads, notFound, loadErrors, refreshes, overloaded, staleOnError,
+	servedFetches, removals atomic.Uint64
 }
 
-func (c *groupCounts) hit(a answer) {
-	if a.source == SourceHot {
-		c.hotHits.Add(1)
-	} else {
-		c.hits.Add(1)
-	}
-	if a.notFound {
-		c.negativeHits.Add(1)
+// What the look-ups of callers found, each counted once.
+const (
+	lookupHit = iota
+	lookupNegative
+	lookupStale
+	lookupHot
+	lookupHotNegative
+	lookupMiss
+)
+
+func lookupOf(a answer) int {
+	switch {
+	case a.source == SourceHot && a.notFound:
+		return lookupHotNegative
+	case a.source == SourceHot:
+		return lookupHot
+	case a.notFound:
+		return lookupNegative
+	case a.stale:
+		return lookupStale
+	default:
+		return lookupHit
 	}
 }
 
@@ -104,12 +126,18 @@ func (n *Node) Stats() NodeStats {
 // Stats returns the figures of the group on this node.
 func (g *Group) Stats() GroupStats {
 	c := &g.counts
+	negative, hotNegative := g.lookups.Load(lookupNegative), g.lookups.Load(lookupHotNegative)
+	stale := g.lookups.Load(lookupStale)
+	hits := g.lookups.Load(lookupHit) + negative + stale
+	hot := g.lookups.Load(lookupHot) + hotNegative
+	running, waiting := g.limit.Load()
 	return GroupStats{
 		Name:          g.name,
-		Gets:          c.gets.Load(),
-		Hits:          c.hits.Load(),
-		HotHits:       c.hotHits.Load(),
-		NegativeHits:  c.negativeHits.Load(),
+		Gets:          hits + hot + g.lookups.Load(lookupMiss),
+		Hits:          hits,
+		HotHits:       hot,
+		NegativeHits:  negative + hotNegative,
+		StaleHits:     stale,
 		Joined:        c.joined.Load(),
 		Fetches:       c.fetches.Load(),
 		FetchErrors:   c.fetchErrors.Load(),
@@ -117,6 +145,11 @@ func (g *Group) Stats() GroupStats {
 		Loads:         c.loads.Load(),
 		NotFound:      c.notFound.Load(),
 		LoadErrors:    c.loadErrors.Load(),
+		Refreshes:     c.refreshes.Load(),
+		Overloaded:    c.overloaded.Load(),
+		StaleOnError:  c.staleOnError.Load(),
+		Loading:       running,
+		Queued:        waiting,
 		ServedFetches: c.servedFetches.Load(),
 		Removals:      c.removals.Load(),
 		Owned:         storeStats(g.owned),

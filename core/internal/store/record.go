@@ -9,14 +9,16 @@ import (
 // A record is an entry in a slab: a head of eight bytes, the time at which it
 // expires unless it never does, the key and the value.
 //
-//	 63    46       45         44         17           0
-//	| 0     | expires | absent | value bytes | key bytes |
+//	 63  54     46        45       44         17           0
+//	| 0  | life | expires | absent | value bytes | key bytes |
 const (
 	keyBits   = 17 // a key of 64 KiB has 2^16 bytes
 	valueBits = 27 // a value of 64 MiB has 2^26 bytes
 
 	absentBit  = 1 << (keyBits + valueBits)
 	expiresBit = absentBit << 1
+	lifeShift  = keyBits + valueBits + 2
+	lifeMask   = 0xff
 
 	headBytes    = 8
 	expiresBytes = 8
@@ -69,6 +71,7 @@ func (r record) entry(key string) (e Entry, ok bool) {
 	e.Expires = Never
 	if head&expiresBit != 0 {
 		e.Expires = int64(binary.LittleEndian.Uint64(r[headBytes:]))
+		e.Life = lifeOf(int16(head >> lifeShift & lifeMask))
 	}
 	at += len(key)
 	e.Value = alias.String(r[at : at+int(head>>keyBits&maxValue)])
@@ -92,7 +95,7 @@ func (r record) put(key string, e Entry) {
 		head |= absentBit
 	}
 	if e.Expires != Never {
-		head |= expiresBit
+		head |= expiresBit | uint64(bucketOf(e.Life))<<lifeShift
 		binary.LittleEndian.PutUint64(r[headBytes:], uint64(e.Expires))
 	}
 	binary.LittleEndian.PutUint64(r, head)

@@ -105,6 +105,15 @@ func bucketOf(life int64) int16 {
 	return int16(log<<2 + int(life>>log))
 }
 
+// lifeOf is the least time to live of a bucket.
+func lifeOf(bucket int16) int64 {
+	if bucket < 4 {
+		return int64(bucket)
+	}
+	log, step := (bucket-4)>>2, (bucket-4)&3
+	return int64(4+step) << log
+}
+
 // expired is how many bytes of the slab's live records have expired for sure,
 // and when the next ones will have.
 func (s *slab) expired(now int64) (bytes int, next int64) {

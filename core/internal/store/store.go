@@ -21,6 +21,9 @@ type Entry struct {
 	NotFound bool
 	// Expires is the end of its life on the store's clock, in nanoseconds.
 	Expires int64
+	// Life is how long that was from the beginning, in nanoseconds. It comes
+	// back up to a fifth shorter, and as 0 if the entry never expires.
+	Life int64
 }
 
 // Options describe a store.

@@ -296,3 +296,13 @@ func TestTheHitPathAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", n)
 	}
 }
+
+func TestTheLengthOfALifeIsKeptRoughly(t *testing.T) {
+	s := newStore(1<<20, new(clock))
+	for _, life := range []int64{0, 1, 7, 8, 1000, 59_999_999_999, 60_000_000_000, 1 << 62} {
+		s.Set("k", store.Entry{Expires: 1 << 62, Life: life})
+		if e, _ := s.Get("k"); e.Life > life || e.Life < life-life/5 {
+			t.Errorf("life %d came back as %d", life, e.Life)
+		}
+	}
+}

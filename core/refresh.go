@@ -1,0 +1,131 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+	"github.com/gcnode/gcnode/core/internal/limit"
+)
+
+// late decides about an owned answer whose time may have come: whether it is
+// served, and whether it is reloaded in the background for that.
+func (g *Group) late(ctx context.Context, key string, a answer) (answer, bool) {
+	now := g.node.clock.Now()
+	switch p := g.freshness.phase(a.expires, now); {
+	case p == fresh && (a.notFound || now < g.freshness.due(a.expires-a.life, a.expires)):
+		return a, true
+	case p == fresh:
+	case p == stale && !a.notFound:
+		a.stale = true
+	default:
+		return answer{}, false
+	}
+	g.refresh(ctx, key, a, now)
+	return a, true
+}
+
+// spare is a value beyond its life that may be served because it could not be
+// reloaded.
+func (g *Group) spare(key string) (answer, bool) {
+	if g.freshness.onError == 0 {
+		return answer{}, false
+	}
+	a, ok := g.ownedAnswer(key)
+	if !ok || a.notFound || !g.freshness.usableOnError(a.expires, g.node.clock.Now()) {
+		return answer{}, false
+	}
+	a.stale = true
+	return a, true
+}
+
+// refresh reloads an owned value in the background, unless that is being done,
+// has just failed, or would be one load too many.
+func (g *Group) refresh(ctx context.Context, key string, old answer, now int64) {
+	if g.pauses.paused(key, now) || !g.node.begin() {
+		return
+	}
+	if !g.limit.TryAcquire() {
+		g.counts.overloaded.Add(1)
+		g.pauses.pause(key, now, now+int64(refreshPause))
+		g.node.end()
+		return
+	}
+	plan := g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+		defer g.limit.Release()
+		a, err := g.observedLoad(ctx, call, key)
+		if err != nil {
+			now := g.node.now()
+			pause := int64(refreshPause)
+			if told, ok := errors.AsType[*Error](err); ok {
+				pause = min(max(pause, int64(told.RetryAfter)), int64(maxDuration))
+			}
+			g.pauses.pause(key, now, now+pause)
+			g.node.log.LogAttrs(ctx, levelWarn, "background load failed",
+				slog.String("group", g.name), slog.String("key", clip(key)), errAttr(err))
+		}
+		return a, err
+	})
+	plan.Look = func() (answer, bool) { // replaced, removed, or another member's by now
+		a, ok := g.ownedAnswer(key)
+		return answer{}, !ok || a.expires != old.expires
+	}
+	if !g.flights.Start(ctx, plan) {
+		g.limit.Release()
+		g.node.end()
+		return
+	}
+	g.counts.refreshes.Add(1)
+}
+
+// acquire waits for a load's turn.
+func (g *Group) acquire(ctx context.Context, key string) error {
+	err := g.limit.Acquire(ctx)
+	if errors.Is(err, limit.ErrFull) {
+		g.counts.overloaded.Add(1)
+		running, waiting := g.limit.Load()
+		return &Error{
+			Kind: KindOverloaded, Group: g.name, Key: key,
+			Err: fmt.Errorf("%d loads are running and %d are waiting", running, waiting),
+		}
+	}
+	return err
+}
+
+// maxPauses bounds how many keys are remembered whose reloading has failed.
+const maxPauses = 1000
+
+// pauses remembers which keys are not to be reloaded in the background for a
+// while. When they become too many some are forgotten, and tried again sooner.
+type pauses struct {
+	mu    sync.Mutex
+	until map[string]int64
+}
+
+func (p *pauses) paused(key string, now int64) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now < p.until[key]
+}
+
+func (p *pauses) pause(key string, now, until int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.until) >= maxPauses {
+		maps.DeleteFunc(p.until, func(_ string, t int64) bool { return t <= now })
+		for k := range p.until {
+			if len(p.until) < maxPauses {
+				break
+			}
+			delete(p.until, k)
+		}
+	}
+	if p.until == nil {
+		p.until = map[string]int64{}
+	}
+	p.until[key] = until
+}
