@@ -89,7 +89,7 @@ func newSiteWith(t *testing.T, cfg gcnode.Config) *site {
 		Logger:       slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(api.Named(node.Self().ID, handler))
 	server.Config.MaxHeaderBytes = 256 << 10
 	server.Start()
 	s.url = server.URL
@@ -289,6 +289,21 @@ func TestAKeyThatIsTooLongIsRefusedWithItsSize(t *testing.T) {
 	assert.Equal(t, api.ErrorDetail{Kind: "too_large", Message: "the key has 66560 bytes; at most 65536 are allowed"}, got.problem(t))
 	assert.Equal(t, 413, s.do(t, http.MethodDelete, path(echoGroup, strings.Repeat("k", gcnode.MaxKeyBytes+1))).status)
 	assert.Zero(t, s.loads.Load())
+}
+
+func TestEveryAnswerNamesTheNode(t *testing.T) {
+	s := newSite(t)
+	for _, target := range []string{
+		path(echoGroup, "a"), path(echoGroup, "missing"), path(echoGroup, "permanent"), path("nobody", "a"), "/", "/v1/stats",
+		"/v1/groups/echo/value", path(echoGroup, strings.Repeat("k", gcnode.MaxKeyBytes+1)),
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost} {
+			assert.Equal(t, "a", s.do(t, method, target).header.Get("Gcnode-Node"), "%s %.40s", method, target)
+		}
+	}
+	server := httptest.NewServer(api.Named("b", api.Limit(0, api.Starting())))
+	defer server.Close()
+	assert.Equal(t, "b", (&site{url: server.URL}).do(t, http.MethodGet, "/").header.Get("Gcnode-Node"))
 }
 
 func TestRemoval(t *testing.T) {

@@ -108,7 +108,6 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 
 // serveValue reads or removes a value.
 func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string) {
-	w.Header().Set(HeaderNode, h.opts.Node.Self().ID)
 	key, err := keyOf(r.URL.RawQuery)
 	if err != nil {
 		writeError(w, failure{status: http.StatusBadRequest, kind: kindBadRequest, message: err.Error()})

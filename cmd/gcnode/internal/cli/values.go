@@ -51,6 +51,8 @@ func (t *target) one(ctx context.Context, c *client.Client, arg string, do func(
 		return errors.New("interrupted")
 	case limited.Err() != nil:
 		return fmt.Errorf("no answer from %s within %v (see --timeout)", t.Addr, t.Timeout)
+	case errors.Is(err, client.ErrNotGcnode):
+		return fmt.Errorf("%w (see --addr)", err)
 	default:
 		return err
 	}
