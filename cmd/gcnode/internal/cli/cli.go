@@ -62,7 +62,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&grammar,
 		kong.Name("gcnode"),
 		kong.Description("A distributed read-through cache whose values come from WebAssembly plugins."),
-		kong.Vars{"version": build.Current().String()},
+		kong.Vars{"version": build.Current().String(), "addr": addrFromEnvironment(), "default_addr": defaultAddr},
 		kong.Writers(stdout, stderr),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
