@@ -197,6 +197,7 @@ func TestNotFoundIsRememberedAndIsNotAnUnknownGroup(t *testing.T) {
 	assert.Contains(t, unknown.problem(t).Message, `"nobody"`)
 	assert.Equal(t, "no-store", unknown.header.Get("Cache-Control"))
 	assert.Empty(t, unknown.header.Get("Gcnode-Source"))
+	assert.Empty(t, unknown.header.Get("Gcnode-Owner"))
 }
 
 func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
@@ -275,6 +276,8 @@ func TestKindsOfErrorsAndTheirStatus(t *testing.T) {
 		assert.Equal(t, want.kind, got.problem(t).Kind, key)
 		assert.Contains(t, got.problem(t).Message, "the getter says so", key)
 		assert.Equal(t, "no-store", got.header.Get("Cache-Control"), key)
+		assert.Equal(t, "a", got.header.Get("Gcnode-Owner"), key)
+		assert.Empty(t, got.header.Get("Gcnode-Source"), key)
 		if want.status == 503 {
 			assert.Equal(t, "1", got.header.Get("Retry-After"), key)
 		}
@@ -312,6 +315,7 @@ func TestRemoval(t *testing.T) {
 	got := s.do(t, http.MethodDelete, path(echoGroup, "a"))
 	assert.Equal(t, 204, got.status)
 	assert.Empty(t, got.body)
+	assert.Equal(t, "a", got.header.Get("Gcnode-Owner"))
 	assert.Equal(t, "loaded", s.do(t, http.MethodGet, path(echoGroup, "a")).header.Get("Gcnode-Source"))
 	assert.EqualValues(t, 2, s.loads.Load())
 	assert.Equal(t, 204, s.do(t, http.MethodDelete, path(echoGroup, "never seen")).status)
@@ -333,6 +337,8 @@ func TestARemovalThatNotAllConfirmNamesThem(t *testing.T) {
 	assert.Equal(t, 502, got.status)
 	problem := got.problem(t)
 	assert.Equal(t, "not_confirmed", problem.Kind)
+	group, _ := s.node.Lookup(echoGroup)
+	assert.Equal(t, group.Owner("a").ID, got.header.Get("Gcnode-Owner"))
 	ids := make([]string, 0, len(problem.Peers))
 	for _, p := range problem.Peers {
 		ids = append(ids, p.ID)

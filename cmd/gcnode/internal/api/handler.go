@@ -125,6 +125,9 @@ func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string
 		writeError(w, failureOf(&gcnode.Error{Kind: gcnode.KindNoSuchGroup, Group: name}))
 		return
 	}
+	if owner := group.Owner(key).ID; owner != "" {
+		w.Header().Set(HeaderOwner, owner)
+	}
 	if r.Method == http.MethodDelete {
 		h.remove(w, r, group, key)
 		return
@@ -146,7 +149,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, group *gcnode.G
 func (h *Handler) get(w http.ResponseWriter, r *http.Request, group *gcnode.Group, key string) {
 	answer, err := group.Lookup(r.Context(), key)
 	header := w.Header()
-	if answer.Owner != "" {
+	if answer.Owner != "" { // the list of peers may have changed meanwhile
 		header.Set(HeaderOwner, answer.Owner)
 		header.Set(HeaderSource, answer.Source.String())
 	}
