@@ -101,7 +101,7 @@ func TestScripts(t *testing.T) {
 			"origin":    cmdOrigin,
 			"await":     cmdAwait,
 			"refused":   cmdRefused,
-			"terminate": cmdTerminate,
+			"signal":    cmdSignal,
 			"exits":     cmdExits,
 			"expand":    cmdExpand,
 			"empty":     cmdEmpty,
@@ -249,11 +249,15 @@ func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdTerminate sends SIGTERM to a command in the background: terminate INDEX.
-func cmdTerminate(ts *testscript.TestScript, _ bool, args []string) {
-	index, err := strconv.Atoi(args[0])
+// cmdSignal sends a signal to a command in the background: signal TERM|HUP INDEX.
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signal, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[0]]
+	if !ok {
+		ts.Fatalf("signal %s is neither TERM nor HUP", args[0])
+	}
+	index, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	ts.Check(ts.BackgroundCmds()[index].Process.Signal(syscall.SIGTERM))
+	ts.Check(ts.BackgroundCmds()[index].Process.Signal(signal))
 }
 
 // cmdExits runs a command and compares its exit status: exits STATUS COMMAND...
