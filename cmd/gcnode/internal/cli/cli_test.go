@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/cli"
 )
 
@@ -291,6 +292,30 @@ func cmdEmpty(ts *testscript.TestScript, _ bool, dirs []string) {
 			ts.Fatalf("%s holds %v", dir, entries)
 		}
 	}
+}
+
+// TestArgumentsOfAnyBytesArriveUnchanged cannot be a script: those are UTF-8.
+func TestArgumentsOfAnyBytesArriveUnchanged(t *testing.T) {
+	var asked []string
+	node := httptest.NewServer(api.Named("n", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.EscapedPath()+"?"+r.URL.RawQuery)
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})))
+	defer node.Close()
+	for command, method := range map[string]string{"get": "GET", "rm": "DELETE"} {
+		asked = nil
+		args := []string{command, "--addr", node.URL, "g\xff", "\xff\xfe", "a,b", `a\,b\`, "\u2028", "<&>"}
+		assert.Zero(t, cli.Run(t.Context(), args, io.Discard, io.Discard))
+		const path = " /v1/groups/g%FF/value?key="
+		assert.Equal(t, []string{
+			method + path + "%FF%FE", method + path + "a%2Cb", method + path + "a%5C%2Cb%5C", method + path + "%E2%80%A8", method + path + "%3C%26%3E",
+		}, asked)
+	}
+	var stderr strings.Builder
+	assert.Equal(t, 2, cli.Run(t.Context(), []string{"check", "--config", "caf\xe9.yaml"}, io.Discard, &stderr))
+	assert.Equal(t, "gcnode: configuration file: caf\xe9.yaml: no such file or directory\n", stderr.String())
 }
 
 // TestServeLeavesNothingBehind runs a node in this process.
