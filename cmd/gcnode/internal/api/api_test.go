@@ -216,6 +216,7 @@ func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
 		assert.NotEmpty(t, got.problem(t).Message, query)
 	}
 	assert.Zero(t, s.loads.Load(), "a refused query reached the getter")
+	assert.Contains(t, s.do(t, http.MethodGet, "/v1/groups/echo/value?key=a&key=b").body, "a & that is part of the key is written %26", "people read it")
 	assert.Equal(t, 200, s.do(t, http.MethodGet, "/v1/groups/echo/value?%6bey=a").status, "an escaped name is the same name")
 	assert.Equal(t, "value of a=b", s.do(t, http.MethodGet, "/v1/groups/echo/value?key=a=b").body)
 }
