@@ -105,6 +105,7 @@ func TestScripts(t *testing.T) {
 			"signal":    cmdSignal,
 			"exits":     cmdExits,
 			"expand":    cmdExpand,
+			"module":    cmdModule,
 			"empty":     cmdEmpty,
 			"awaitfile": cmdAwaitFile,
 			"addrsin":   cmdAddrsIn,
@@ -281,6 +282,11 @@ func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
 		text := os.Expand(ts.ReadFile(file), ts.Getenv)
 		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(text), 0o600))
 	}
+}
+
+// cmdModule writes the shortest WebAssembly module: module FILE.
+func cmdModule(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
 }
 
 // cmdEmpty looks that directories hold nothing: empty DIR...
