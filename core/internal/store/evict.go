@@ -1,6 +1,10 @@
 package store
 
-import "slices"
+import (
+	"slices"
+
+	"github.com/gcnode/gcnode/core/internal/policy"
+)
 
 const (
 	// maxExpiredPercent is the part of a shard's bytes that expired entries
@@ -24,8 +28,9 @@ func (sh *shard) evict() bool {
 		sh.compact(q, i, now)
 		return true
 	}
+	sh.fit()
 	first, second := &sh.main, &sh.small
-	if sh.policy.fromSmall(sh.small.bytes, sh.main.bytes) {
+	if sh.policy.Next(sh.fill()) == policy.Small {
 		first, second = second, first
 	}
 	for _, q := range []*queue{first, second} {
@@ -37,6 +42,13 @@ func (sh *shard) evict() bool {
 		}
 	}
 	return false
+}
+
+// fit tells the policy how many entries there are.
+func (sh *shard) fit() {
+	before := sh.policy.Bytes()
+	sh.policy.Fit(sh.live)
+	sh.account(sh.policy.Bytes() - before)
 }
 
 // garbage finds the slab with the most bytes that are of no use, if it is
@@ -88,7 +100,7 @@ func (sh *shard) compact(q *queue, i int, now int64) {
 	sh.each(old, now, func(ix *index, slot int, w word, r record) {
 		if fresh == nil {
 			fresh = sh.makeSlab(old.filled - old.dead - bytes)
-			fresh.inMain = old.inMain
+			fresh.inMain, fresh.since = old.inMain, old.since
 		}
 		at := fresh.take(len(r), r.expires())
 		copy(fresh.block[at:], r)
@@ -104,23 +116,22 @@ func (sh *shard) compact(q *queue, i int, now int64) {
 // takeApart gives up a slab that has come to the end of its queue. The policy
 // says which of its records go on in the main queue.
 func (sh *shard) takeApart(old *slab, now int64) {
-	kept := false
+	inMain, kept := old.inMain, false
 	sh.each(old, now, func(ix *index, slot int, w word, r record) {
+		var to policy.Queue
 		var uses uint8
-		var stays bool
-		if old.inMain {
-			uses, stays = sh.policy.mainEnd(sh.hash(r), w.uses())
+		if inMain {
+			to, uses = sh.policy.LeaveMain(w.uses())
 		} else {
-			stays = sh.policy.smallEnd(sh.hash(r), w.uses())
+			to = sh.policy.LeaveSmall(sh.hash(r), w.uses())
 		}
 		switch {
-		case !stays:
+		case to == policy.Out:
 			sh.evicted++
 			sh.drop(ix, slot)
 		case len(r) > sh.store.layout.large: // alone in its slab, which need not be copied
 			kept = true
-			old.inMain = true
-			sh.main.push(old)
+			sh.enqueue(&sh.main, old)
 			ix.slots[slot].Store(uint64(w.used(uses)))
 		default:
 			sl := sh.open(&sh.main, len(r))

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gcnode/gcnode/core/internal/policy"
 )
 
 // shard is a part of the store, with its own index, queues and lock.
@@ -24,7 +26,7 @@ type shard struct {
 	earliest int64
 	small    queue
 	main     queue
-	policy   policy
+	policy   *policy.Policy
 
 	evicted, expired, removed, replaced uint64
 
@@ -37,8 +39,8 @@ func (sh *shard) init(s *Store) {
 	sh.earliest = Never
 	ix := newIndex(minSlots, 4)
 	sh.index.Store(ix)
-	sh.policy.init()
-	sh.account(ix.cost() + sh.policy.cost())
+	sh.policy = policy.New()
+	sh.account(ix.cost() + sh.policy.Bytes())
 }
 
 // account changes the memory in use.
@@ -66,7 +68,7 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) {
 			sh.filled++
 		}
 		sh.live++
-		if sh.policy.toMain(hash) {
+		if sh.policy.Insert(hash, sh.fill()) == policy.Main {
 			q = &sh.main
 		}
 	}
@@ -140,9 +142,32 @@ func (sh *shard) open(q *queue, size int) *slab {
 // newSlab appends a slab with a block of the size to the queue.
 func (sh *shard) newSlab(q *queue, size int) *slab {
 	sl := sh.makeSlab(size)
-	sl.inMain = q == &sh.main
-	q.push(sl)
+	sh.enqueue(q, sl)
 	return sl
+}
+
+// enqueue appends a slab to the queue.
+func (sh *shard) enqueue(q *queue, sl *slab) {
+	sl.inMain = q == &sh.main
+	sl.since = sh.policy.Now()
+	q.push(sl)
+}
+
+// fill is how full the shard is, for the policy.
+func (sh *shard) fill() policy.Fill {
+	l := &sh.store.layout
+	data := sh.small.bytes + sh.main.bytes
+	f := policy.Fill{
+		Small: sh.small.bytes,
+		Main:  sh.main.bytes,
+		// What is not data takes its part of the shard's share of the limit.
+		Max:  max(data, l.limit/int64(l.shards)-(sh.bytes.Load()-data)),
+		Slab: int64(l.slab),
+	}
+	if len(sh.main.slabs) > 0 {
+		f.Oldest = sh.main.slabs[0].since
+	}
+	return f
 }
 
 // makeSlab makes a slab that readers can find.

@@ -12,11 +12,12 @@ type slab struct {
 	id    uint64
 	block []byte
 
-	inMain bool // which queue it is in
-	filled int  // bytes with records
-	dead   int  // bytes of those that were removed or replaced
+	inMain bool   // which queue it is in
+	since  uint32 // when its queue got it, as the policy counts time
+	filled int    // bytes with records
+	dead   int    // bytes of those that were removed or replaced
 
-	born  int64
+	born  int64 // on the store's clock
 	spans []span
 }
 
