@@ -114,9 +114,9 @@ func getError(tb testing.TB, p *Plugin, key string, kind gcnode.Kind) *gcnode.Er
 // its caller waits no longer than limit.
 func getWithin(tb testing.TB, p *Plugin, limit time.Duration, key string, kind gcnode.Kind) *gcnode.Error {
 	tb.Helper()
+	begin := time.Now() // before the deadline is computed, or took could be shorter than limit
 	ctx, cancel := context.WithTimeout(tb.Context(), limit)
 	defer cancel()
-	begin := time.Now()
 	_, err := p.GetItem(ctx, key)
 	took := time.Since(begin)
 	assert.GreaterOrEqual(tb, took, limit)
