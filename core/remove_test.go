@@ -24,6 +24,27 @@ func (c *cluster) remove(node int, keys ...string) <-chan error {
 	return ch
 }
 
+// removeHeld is a Remove that one member does not hear of until deliver, which
+// waits for its end.
+func (c *cluster) removeHeld(node int, deaf, key string) (deliver func()) {
+	c.t.Helper()
+	hold := make(chan struct{})
+	c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+		if m.Request.Op == gcnode.OpRemove && m.To == deaf && m.Reply == nil {
+			return transporttest.Fault{Until: hold}
+		}
+		return transporttest.Fault{}
+	})
+	removed := c.remove(node, key)
+	return func() {
+		c.t.Helper()
+		close(hold)
+		if err := <-removed; err != nil {
+			c.t.Errorf("remove at n%d: %v", node, err)
+		}
+	}
+}
+
 // mustRemove is a Remove that every member confirms.
 func (c *cluster) mustRemove(node int, keys ...string) {
 	c.t.Helper()
@@ -127,22 +148,12 @@ func TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow(t *testing.T) {
 			c := newCluster(t, 3, defaultOptions)
 			key := c.keyOf(1)
 			c.want(1, key, 0, gcnode.SourceLoaded)
-			hold := make(chan struct{})
-			c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
-				if m.Request.Op == gcnode.OpRemove && m.To == "n1" && m.Reply == nil {
-					return transporttest.Fault{Until: hold}
-				}
-				return transporttest.Fault{}
-			})
 			c.origin.write(key, 1)
-			removed := c.remove(0, key)
+			deliver := c.removeHeld(0, "n1", key)
 			if r := <-c.get(asker, key); r.value != "1" {
 				t.Errorf("while the owner has not heard of the removal n%d gets %+v", asker, r)
 			}
-			close(hold)
-			if err := <-removed; err != nil {
-				t.Error(err)
-			}
+			deliver()
 			c.wantFresh(key, "1")
 		})
 	}
@@ -155,22 +166,12 @@ func TestStandInsLearnOfRemovalsFromTheRequest(t *testing.T) {
 		key := c.keyOf(1, 2)
 		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
 		c.want(0, key, 0, gcnode.SourceLoaded) // n2 has a short-lived copy now
-		hold := make(chan struct{})
-		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
-			if m.Request.Op == gcnode.OpRemove && m.To == "n2" && m.Reply == nil {
-				return transporttest.Fault{Until: hold}
-			}
-			return transporttest.Fault{}
-		})
 		c.origin.write(key, 1)
-		removed := c.remove(3, key)
+		deliver := c.removeHeld(3, "n2", key)
 		if r := <-c.get(0, key); r.value != "1" {
 			t.Errorf("n0 gets %+v from a stand-in that has not heard of the removal", r)
 		}
-		close(hold)
-		if err := <-removed; err != nil {
-			t.Error(err)
-		}
+		deliver()
 		c.wantFresh(key, "1")
 	})
 }

@@ -31,7 +31,8 @@ func checkContract(m *moduleShape, opts *Options) error {
 	}
 	errs = append(errs, checkExports(m))
 	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
-		errs = append(errs, fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: raise MaxMemoryBytes or shrink the module",
+		errs = append(errs, fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: "+
+			"raise it (MaxMemoryBytes, memory in a node's configuration) or shrink the module",
 			want, opts.MaxMemoryBytes))
 	}
 	return errors.Join(errs...)

@@ -103,7 +103,7 @@ func TestRefusedModules(t *testing.T) {
 		},
 		"memory over the limit": {
 			edited(func(a *assembler) { a.pages = 33 }),
-			[]string{"starts with 2162688 bytes of memory, the limit is 2097152", "MaxMemoryBytes"},
+			[]string{"starts with 2162688 bytes of memory, the limit is 2097152: raise it (MaxMemoryBytes, memory in a node's configuration)"},
 		},
 		"unknown module":    {importing("env", "abort", externFunc), []string{"import env.abort", `no module "env"`}},
 		"unknown function":  {importing(abiModule, "kv_get", externFunc), []string{"import gcnode1.kv_get", "no such function"}},
@@ -277,7 +277,7 @@ func TestRefusedOptions(t *testing.T) {
 		"Instances is negative":        {Instances: -1},
 		"Env has the entry \"a=b\"":    {Env: map[string]string{"a=b": ""}},
 		"Env has the entry \"nul\"":    {Env: map[string]string{"nul": "\x00"}},
-		"AllowFetch has the entry":     {AllowFetch: []string{"example.com"}},
+		"AllowFetch (allow_fetch in a node's configuration) has the entry \"example.com\"": {AllowFetch: []string{"example.com"}},
 	} {
 		t.Run(want, func(t *testing.T) {
 			t.Parallel()

@@ -23,22 +23,25 @@ func (o origin) address() string { return net.JoinHostPort(o.host, o.port) }
 
 // parseOrigin reads an entry of [Options.AllowFetch].
 func parseOrigin(entry string) (origin, error) {
-	u, err := url.Parse(entry)
-	if err != nil || u.Host == "" || u.Opaque != "" {
-		return origin{}, fmt.Errorf("option AllowFetch has the entry %q: it is not of the form scheme://host[:port]", entry)
-	}
-	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
-		return origin{}, fmt.Errorf("option AllowFetch has the entry %q: an origin ends after the port, write %q",
-			entry, u.Scheme+"://"+u.Host)
-	}
-	if strings.Contains(u.Host, "*") {
-		return origin{}, fmt.Errorf("option AllowFetch has the entry %q: there are no wildcards, list every host", entry)
-	}
-	o, err := originOf(u)
+	o, err := readOrigin(entry)
 	if err != nil {
-		return origin{}, fmt.Errorf("option AllowFetch has the entry %q: %w", entry, err)
+		return origin{}, fmt.Errorf("AllowFetch (allow_fetch in a node's configuration) has the entry %q: %w", entry, err)
 	}
 	return o, nil
+}
+
+func readOrigin(entry string) (origin, error) {
+	u, err := url.Parse(entry)
+	if err != nil || u.Host == "" || u.Opaque != "" {
+		return origin{}, errors.New("it is not of the form scheme://host[:port]")
+	}
+	if u.User != nil || strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return origin{}, fmt.Errorf("an origin ends after the port, write %q", u.Scheme+"://"+u.Host)
+	}
+	if strings.Contains(u.Host, "*") {
+		return origin{}, errors.New("there are no wildcards, list every host")
+	}
+	return originOf(u)
 }
 
 // originOf is the origin of an http or https URL.

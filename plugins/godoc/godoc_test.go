@@ -274,6 +274,25 @@ func TestNotFound(t *testing.T) {
 	}
 }
 
+func TestOneListingTellsThatAPackageIsUnknown(t *testing.T) {
+	t.Parallel()
+	origin := files(t, map[string]string{"yaml.v3/yaml.go": "package yaml\ntype Node struct{}"})
+	instance := start(t, origin, "format", "text")
+	for key, listings := range map[string][]string{
+		"nosuch":             {"GET /nosuch/"},
+		"nosuch.Symbol":      {"GET /nosuch/"},
+		"nosuch.Type.Method": {"GET /nosuch/"},
+		"no/such.Symbol":     {"GET /no/such/"},
+		"nosuch.v2.Symbol":   {"GET /nosuch.v2/"},
+		// Such a directory could exist.
+		"example.com/nosuch.Symbol": {"GET /example.com/nosuch/", "GET /example.com/nosuch.Symbol/"},
+	} {
+		assert.Equal(t, getter.StatusNotFound, instance.Get(t.Context(), key).Status, key)
+		assert.Equal(t, listings, origin.asked(), key)
+	}
+	assert.Contains(t, value(t, instance, "yaml.v3.Node"), "type Node")
+}
+
 func TestMalformedKeysAreNotFoundWithoutAFetch(t *testing.T) {
 	t.Parallel()
 	instance := start(t, files(t, nil))

@@ -23,7 +23,8 @@ type target struct {
 // parseKey returns the ways to read a key, the most likely one first. Import
 // paths may have dots in their last element too (gopkg.in/yaml.v3.Node), so
 // every dot that something exported follows could be where the symbol begins;
-// the first one nearly always is. A key that names nothing that could exist is
+// the first one nearly always is, and always where the path begins with no
+// host, as in the standard library. A key that names nothing that could exist is
 // not found.
 func parseKey(key string) ([]target, error) {
 	if err := checkKey(key); err != nil {
@@ -39,6 +40,9 @@ func parseKey(key string) ([]target, error) {
 		if isImportPath(t.importPath) && isSymbol(t.symbol) {
 			targets = append(targets, t)
 		}
+	}
+	if len(targets) > 0 && !isHost(key) {
+		return targets[:1], nil
 	}
 	if isImportPath(key) {
 		targets = append(targets, target{importPath: key})
@@ -80,6 +84,13 @@ func isImportPath(s string) bool {
 		}
 	}
 	return true
+}
+
+// isHost reports whether the first element of a path is a host, as in modules
+// that come from somewhere.
+func isHost(importPath string) bool {
+	host, _, below := strings.Cut(importPath, "/")
+	return below && strings.Contains(host, ".")
 }
 
 // isSymbol reports whether s is an exported identifier, or two with a dot.

@@ -89,7 +89,7 @@ func newSiteWith(t *testing.T, cfg gcnode.Config) *site {
 		Logger:       slog.New(slog.DiscardHandler),
 	})
 	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(api.Named(node.Self().ID, handler))
 	server.Config.MaxHeaderBytes = 256 << 10
 	server.Start()
 	s.url = server.URL
@@ -197,6 +197,7 @@ func TestNotFoundIsRememberedAndIsNotAnUnknownGroup(t *testing.T) {
 	assert.Contains(t, unknown.problem(t).Message, `"nobody"`)
 	assert.Equal(t, "no-store", unknown.header.Get("Cache-Control"))
 	assert.Empty(t, unknown.header.Get("Gcnode-Source"))
+	assert.Empty(t, unknown.header.Get("Gcnode-Owner"))
 }
 
 func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
@@ -215,6 +216,7 @@ func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
 		assert.NotEmpty(t, got.problem(t).Message, query)
 	}
 	assert.Zero(t, s.loads.Load(), "a refused query reached the getter")
+	assert.Contains(t, s.do(t, http.MethodGet, "/v1/groups/echo/value?key=a&key=b").body, "a & that is part of the key is written %26", "people read it")
 	assert.Equal(t, 200, s.do(t, http.MethodGet, "/v1/groups/echo/value?%6bey=a").status, "an escaped name is the same name")
 	assert.Equal(t, "value of a=b", s.do(t, http.MethodGet, "/v1/groups/echo/value?key=a=b").body)
 }
@@ -275,6 +277,8 @@ func TestKindsOfErrorsAndTheirStatus(t *testing.T) {
 		assert.Equal(t, want.kind, got.problem(t).Kind, key)
 		assert.Contains(t, got.problem(t).Message, "the getter says so", key)
 		assert.Equal(t, "no-store", got.header.Get("Cache-Control"), key)
+		assert.Equal(t, "a", got.header.Get("Gcnode-Owner"), key)
+		assert.Empty(t, got.header.Get("Gcnode-Source"), key)
 		if want.status == 503 {
 			assert.Equal(t, "1", got.header.Get("Retry-After"), key)
 		}
@@ -291,12 +295,28 @@ func TestAKeyThatIsTooLongIsRefusedWithItsSize(t *testing.T) {
 	assert.Zero(t, s.loads.Load())
 }
 
+func TestEveryAnswerNamesTheNode(t *testing.T) {
+	s := newSite(t)
+	for _, target := range []string{
+		path(echoGroup, "a"), path(echoGroup, "missing"), path(echoGroup, "permanent"), path("nobody", "a"), "/", "/v1/stats",
+		"/v1/groups/echo/value", path(echoGroup, strings.Repeat("k", gcnode.MaxKeyBytes+1)),
+	} {
+		for _, method := range []string{http.MethodGet, http.MethodDelete, http.MethodPost} {
+			assert.Equal(t, "a", s.do(t, method, target).header.Get("Gcnode-Node"), "%s %.40s", method, target)
+		}
+	}
+	server := httptest.NewServer(api.Named("b", api.Limit(0, api.Starting())))
+	defer server.Close()
+	assert.Equal(t, "b", (&site{url: server.URL}).do(t, http.MethodGet, "/").header.Get("Gcnode-Node"))
+}
+
 func TestRemoval(t *testing.T) {
 	s := newSite(t)
 	s.do(t, http.MethodGet, path(echoGroup, "a"))
 	got := s.do(t, http.MethodDelete, path(echoGroup, "a"))
 	assert.Equal(t, 204, got.status)
 	assert.Empty(t, got.body)
+	assert.Equal(t, "a", got.header.Get("Gcnode-Owner"))
 	assert.Equal(t, "loaded", s.do(t, http.MethodGet, path(echoGroup, "a")).header.Get("Gcnode-Source"))
 	assert.EqualValues(t, 2, s.loads.Load())
 	assert.Equal(t, 204, s.do(t, http.MethodDelete, path(echoGroup, "never seen")).status)
@@ -318,6 +338,8 @@ func TestARemovalThatNotAllConfirmNamesThem(t *testing.T) {
 	assert.Equal(t, 502, got.status)
 	problem := got.problem(t)
 	assert.Equal(t, "not_confirmed", problem.Kind)
+	group, _ := s.node.Lookup(echoGroup)
+	assert.Equal(t, group.Owner("a").ID, got.header.Get("Gcnode-Owner"))
 	ids := make([]string, 0, len(problem.Peers))
 	for _, p := range problem.Peers {
 		ids = append(ids, p.ID)

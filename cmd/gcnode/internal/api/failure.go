@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -126,11 +127,13 @@ func statusOf(kind gcnode.Kind) int {
 // writeError answers with an error. Errors are not to be kept, unless the
 // header says so already.
 func writeError(w http.ResponseWriter, f failure) {
-	body, err := json.Marshal(ErrorBody{Error: ErrorDetail{Kind: f.kind, Message: f.message, Peers: f.peers}})
-	if err != nil {
-		body = []byte(`{"error":{"kind":"internal","message":"the error cannot be shown"}}`)
+	var body bytes.Buffer
+	encoder := json.NewEncoder(&body)
+	encoder.SetEscapeHTML(false) // people read it
+	if err := encoder.Encode(ErrorBody{Error: ErrorDetail{Kind: f.kind, Message: f.message, Peers: f.peers}}); err != nil {
+		body.Reset()
+		body.WriteString(`{"error":{"kind":"internal","message":"the error cannot be shown"}}` + "\n")
 	}
-	body = append(body, '\n')
 	header := w.Header()
 	if header.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "no-store")
@@ -140,10 +143,10 @@ func writeError(w http.ResponseWriter, f failure) {
 		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
 	}
 	header.Set("Content-Type", "application/json")
-	header.Set("Content-Length", strconv.Itoa(len(body)))
+	header.Set("Content-Length", strconv.Itoa(body.Len()))
 	header.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(f.status)
-	_, _ = w.Write(body)
+	_, _ = w.Write(body.Bytes())
 }
 
 // Starting answers every request until the node serves.

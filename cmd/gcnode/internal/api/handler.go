@@ -108,7 +108,6 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 
 // serveValue reads or removes a value.
 func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string) {
-	w.Header().Set(HeaderNode, h.opts.Node.Self().ID)
 	key, err := keyOf(r.URL.RawQuery)
 	if err != nil {
 		writeError(w, failure{status: http.StatusBadRequest, kind: kindBadRequest, message: err.Error()})
@@ -125,6 +124,9 @@ func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string
 	if !ok {
 		writeError(w, failureOf(&gcnode.Error{Kind: gcnode.KindNoSuchGroup, Group: name}))
 		return
+	}
+	if owner := group.Owner(key).ID; owner != "" {
+		w.Header().Set(HeaderOwner, owner)
 	}
 	if r.Method == http.MethodDelete {
 		h.remove(w, r, group, key)
@@ -147,7 +149,7 @@ func (h *Handler) remove(w http.ResponseWriter, r *http.Request, group *gcnode.G
 func (h *Handler) get(w http.ResponseWriter, r *http.Request, group *gcnode.Group, key string) {
 	answer, err := group.Lookup(r.Context(), key)
 	header := w.Header()
-	if answer.Owner != "" {
+	if answer.Owner != "" { // the list of peers may have changed meanwhile
 		header.Set(HeaderOwner, answer.Owner)
 		header.Set(HeaderSource, answer.Source.String())
 	}

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"net/http"
 	"strconv"
 	"time"
 
@@ -16,6 +17,15 @@ const (
 	// HeaderNode is the id of the node that answered.
 	HeaderNode = "Gcnode-Node"
 )
+
+// Named puts the id of the node into the header of every answer. Whoever does
+// not find it there is not talking to a node.
+func Named(id string, next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set(HeaderNode, id)
+		next.ServeHTTP(w, r)
+	})
+}
 
 // maxAge is the longest life that an application is told: a year, which
 // stands for "forever" too. A cache behind the node hears of no removal.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -62,8 +63,9 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	parser, err := kong.New(&grammar,
 		kong.Name("gcnode"),
 		kong.Description("A distributed read-through cache whose values come from WebAssembly plugins."),
-		kong.Vars{"version": build.Current().String()},
+		kong.Vars{"version": build.Current().String(), "addr": addrFromEnvironment(), "default_addr": defaultAddr},
 		kong.Writers(stdout, stderr),
+		kong.KindMapper(reflect.String, kong.MapperFunc(anyBytes)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
 		kong.Bind(&console{out: stdout, err: stderr}),
@@ -76,6 +78,21 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return report(stderr, usageError("%w (see gcnode --help)", err))
 	}
 	return report(stderr, parsed.Run())
+}
+
+// anyBytes takes a word of the command line as it is: a key or the name of a
+// file need not be UTF-8, which kong's own way with text makes of it.
+func anyBytes(ctx *kong.DecodeContext, target reflect.Value) error {
+	word, err := ctx.Scan.PopValue("text")
+	if err != nil {
+		return err
+	}
+	text, ok := word.Value.(string)
+	if !ok {
+		return fmt.Errorf("%v is not text", word.Value)
+	}
+	target.SetString(text)
+	return nil
 }
 
 // report writes an error and returns the exit status that it deserves.

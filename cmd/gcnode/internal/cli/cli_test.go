@@ -24,6 +24,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.uber.org/goleak"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/cli"
 )
 
@@ -101,9 +102,10 @@ func TestScripts(t *testing.T) {
 			"origin":    cmdOrigin,
 			"await":     cmdAwait,
 			"refused":   cmdRefused,
-			"terminate": cmdTerminate,
+			"signal":    cmdSignal,
 			"exits":     cmdExits,
 			"expand":    cmdExpand,
+			"module":    cmdModule,
 			"empty":     cmdEmpty,
 			"awaitfile": cmdAwaitFile,
 			"addrsin":   cmdAddrsIn,
@@ -249,11 +251,15 @@ func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdTerminate sends SIGTERM to a command in the background: terminate INDEX.
-func cmdTerminate(ts *testscript.TestScript, _ bool, args []string) {
-	index, err := strconv.Atoi(args[0])
+// cmdSignal sends a signal to a command in the background: signal TERM|HUP INDEX.
+func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
+	signal, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[0]]
+	if !ok {
+		ts.Fatalf("signal %s is neither TERM nor HUP", args[0])
+	}
+	index, err := strconv.Atoi(args[1])
 	ts.Check(err)
-	ts.Check(ts.BackgroundCmds()[index].Process.Signal(syscall.SIGTERM))
+	ts.Check(ts.BackgroundCmds()[index].Process.Signal(signal))
 }
 
 // cmdExits runs a command and compares its exit status: exits STATUS COMMAND...
@@ -278,6 +284,11 @@ func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
 	}
 }
 
+// cmdModule writes the shortest WebAssembly module: module FILE.
+func cmdModule(ts *testscript.TestScript, _ bool, args []string) {
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
+}
+
 // cmdEmpty looks that directories hold nothing: empty DIR...
 func cmdEmpty(ts *testscript.TestScript, _ bool, dirs []string) {
 	for _, dir := range dirs {
@@ -287,6 +298,30 @@ func cmdEmpty(ts *testscript.TestScript, _ bool, dirs []string) {
 			ts.Fatalf("%s holds %v", dir, entries)
 		}
 	}
+}
+
+// TestArgumentsOfAnyBytesArriveUnchanged cannot be a script: those are UTF-8.
+func TestArgumentsOfAnyBytesArriveUnchanged(t *testing.T) {
+	var asked []string
+	node := httptest.NewServer(api.Named("n", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.Method+" "+r.URL.EscapedPath()+"?"+r.URL.RawQuery)
+		if r.Method == http.MethodDelete {
+			w.WriteHeader(http.StatusNoContent)
+		}
+	})))
+	defer node.Close()
+	for command, method := range map[string]string{"get": "GET", "rm": "DELETE"} {
+		asked = nil
+		args := []string{command, "--addr", node.URL, "g\xff", "\xff\xfe", "a,b", `a\,b\`, "\u2028", "<&>"}
+		assert.Zero(t, cli.Run(t.Context(), args, io.Discard, io.Discard))
+		const path = " /v1/groups/g%FF/value?key="
+		assert.Equal(t, []string{
+			method + path + "%FF%FE", method + path + "a%2Cb", method + path + "a%5C%2Cb%5C", method + path + "%E2%80%A8", method + path + "%3C%26%3E",
+		}, asked)
+	}
+	var stderr strings.Builder
+	assert.Equal(t, 2, cli.Run(t.Context(), []string{"check", "--config", "caf\xe9.yaml"}, io.Discard, &stderr))
+	assert.Equal(t, "gcnode: configuration file: caf\xe9.yaml: no such file or directory\n", stderr.String())
 }
 
 // TestServeLeavesNothingBehind runs a node in this process.

@@ -19,8 +19,8 @@ type demoCommand struct {
 
 // Run implements the command. A terminal or pipe that is closed ends it like
 // Ctrl-C does; without SIGPIPE among the signals a write to the pipe would end
-// the process before anything is tidied up. Further signals do not interrupt the tidying up,
-// which takes a few seconds at most.
+// the process before anything is tidied up. Further signals do not interrupt
+// the tidying up, which takes a few seconds at most.
 func (c *demoCommand) Run(ctx context.Context, console *console) error {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	defer stop()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,9 +13,16 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/client"
 )
 
+// defaultAddr is where a node listens that was told nothing else.
+const defaultAddr = "http://127.0.0.1:8080"
+
+// addrFromEnvironment is the node that commands talk to unless they are told
+// another one. An empty variable is like none.
+func addrFromEnvironment() string { return cmp.Or(os.Getenv("GCNODE_ADDR"), defaultAddr) }
+
 // target is the node that a command talks to.
 type target struct {
-	Addr    string        `default:"http://127.0.0.1:8080" env:"GCNODE_ADDR" placeholder:"URL" help:"The node's address for applications (default: ${default})."`
+	Addr    string        `default:"${addr}" placeholder:"URL" help:"The node's address for applications (default: $$GCNODE_ADDR, else ${default_addr})."`
 	Timeout time.Duration `default:"1m" help:"How long to wait for each answer (default: ${default})."`
 }
 
@@ -23,7 +31,7 @@ type target struct {
 func (t *target) each(ctx context.Context, args []string, do func(context.Context, *client.Client, string) error) error {
 	c, err := client.New(t.Addr)
 	if err != nil {
-		return usageError("--addr: %w", err)
+		return usageError("--addr or $GCNODE_ADDR: %w", err)
 	}
 	defer c.Close()
 	if t.Timeout <= 0 {
@@ -51,6 +59,8 @@ func (t *target) one(ctx context.Context, c *client.Client, arg string, do func(
 		return errors.New("interrupted")
 	case limited.Err() != nil:
 		return fmt.Errorf("no answer from %s within %v (see --timeout)", t.Addr, t.Timeout)
+	case errors.Is(err, client.ErrNotGcnode):
+		return fmt.Errorf("%w (see --addr)", err)
 	default:
 		return err
 	}

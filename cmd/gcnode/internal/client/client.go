@@ -70,6 +70,10 @@ func (e *Error) Error() string {
 	return e.Message
 }
 
+// ErrNotGcnode is matched by the errors of requests that something else than
+// a node answered.
+var ErrNotGcnode = errors.New("not the API of a gcnode")
+
 // NotFound reports whether err says that the key has no value.
 func NotFound(err error) bool {
 	e, ok := errors.AsType[*Error](err)
@@ -87,7 +91,7 @@ func (c *Client) ValueURL(group, key string) string {
 
 // Get asks for a value.
 func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
-	resp, err := c.do(ctx, http.MethodGet, c.ValueURL(group, key))
+	resp, err := c.value(ctx, http.MethodGet, group, key)
 	if err != nil {
 		return Answer{}, err
 	}
@@ -108,7 +112,7 @@ func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
 
 // Remove takes a key out of every node.
 func (c *Client) Remove(ctx context.Context, group, key string) error {
-	resp, err := c.do(ctx, http.MethodDelete, c.ValueURL(group, key))
+	resp, err := c.value(ctx, http.MethodDelete, group, key)
 	if err != nil {
 		return err
 	}
@@ -132,7 +136,29 @@ func (c *Client) Stats(ctx context.Context) ([]byte, error) {
 	return readBody(resp, maxTextBytes)
 }
 
-// do sends a request.
+// value sends a request about a value. What no node accepts is refused here:
+// beyond some length nobody reads a request far enough to say why.
+func (c *Client) value(ctx context.Context, method, group, key string) (*http.Response, error) {
+	if err := checkLength("the name of the group", group, gcnode.MaxIDBytes); err != nil {
+		return nil, err
+	}
+	if err := checkLength("the key", key, gcnode.MaxKeyBytes); err != nil {
+		return nil, err
+	}
+	return c.do(ctx, method, c.ValueURL(group, key))
+}
+
+// checkLength refuses as a node would.
+func checkLength(what, text string, maxBytes int) error {
+	if len(text) <= maxBytes {
+		return nil
+	}
+	return &Error{Status: http.StatusRequestEntityTooLarge, ErrorDetail: api.ErrorDetail{
+		Kind: "too_large", Message: fmt.Sprintf("%s has %d bytes; at most %d are allowed", what, len(text), maxBytes),
+	}}
+}
+
+// do sends a request and looks whether a node answered it.
 func (c *Client) do(ctx context.Context, method, address string) (*http.Response, error) {
 	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
 	if err != nil {
@@ -145,6 +171,12 @@ func (c *Client) do(ctx context.Context, method, address string) (*http.Response
 			err = ue.Err
 		}
 		return nil, fmt.Errorf("cannot reach the node at %s: %w", c.base, err)
+	}
+	if len(resp.Header.Values(api.HeaderNode)) == 0 {
+		_ = resp.Body.Close()
+		return nil, fmt.Errorf("%s is %w: it answered with status %d and without the header %s; "+
+			"use the address that the node has as listen.api, http://127.0.0.1:8080 by default",
+			c.base, ErrNotGcnode, resp.StatusCode, api.HeaderNode)
 	}
 	return resp, nil
 }

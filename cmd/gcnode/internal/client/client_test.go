@@ -50,7 +50,7 @@ func newClient(t *testing.T, groups ...string) *client.Client {
 		Stats: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = fmt.Fprint(w, "{}") }),
 	})
 	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(handler)
+	server := httptest.NewUnstartedServer(api.Named(node.Self().ID, handler))
 	server.Config.MaxHeaderBytes = 256 << 10
 	server.Start()
 	t.Cleanup(func() {
@@ -112,26 +112,47 @@ func TestWhatANodeRefuses(t *testing.T) {
 	assert.ErrorContains(t, c.Remove(t.Context(), "nobody", "k"), "no such group")
 	_, err = c.Get(t.Context(), "g", strings.Repeat("k", 65<<10))
 	assert.EqualError(t, err, "the key has 66560 bytes; at most 65536 are allowed")
+	_, err = c.Get(t.Context(), "g", strings.Repeat("\xff", 100<<10))
+	assert.EqualError(t, err, "the key has 102400 bytes; at most 65536 are allowed", "no header has room for it")
+	assert.EqualError(t, c.Remove(t.Context(), strings.Repeat("g", 300<<10), "k"), "the name of the group has 307200 bytes; at most 256 are allowed")
 	stats, err := c.Stats(t.Context())
 	require.NoError(t, err)
 	assert.Equal(t, "{}", string(stats))
 }
 
 func TestSomethingElseThanANode(t *testing.T) {
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	for _, status := range []int{http.StatusOK, http.StatusNoContent, http.StatusNotFound, http.StatusTeapot} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			if status != http.StatusNoContent {
+				_, _ = fmt.Fprint(w, `{"error":{"kind":"not_found"}}`)
+			}
+		}))
+		defer server.Close()
+		c := clientOf(t, server.URL+"/")
+		_, err := c.Get(t.Context(), "g", "k")
+		require.ErrorIs(t, err, client.ErrNotGcnode)
+		assert.EqualError(t, err, fmt.Sprintf("%s is not the API of a gcnode: it answered with status %d and without the header Gcnode-Node; "+
+			"use the address that the node has as listen.api, http://127.0.0.1:8080 by default", server.URL, status))
+		assert.False(t, client.NotFound(err))
+		require.ErrorIs(t, c.Remove(t.Context(), "g", "k"), client.ErrNotGcnode)
+		_, err = c.Stats(t.Context())
+		require.ErrorIs(t, err, client.ErrNotGcnode)
+	}
+}
+
+func TestAnswersThatBreakOffOrSayNothing(t *testing.T) {
+	server := httptest.NewServer(api.Named("n1", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.Contains(r.URL.Path, "short") {
 			w.Header().Set("Content-Length", "100")
 			_, _ = fmt.Fprint(w, "half")
 			return
 		}
 		http.Error(w, "<html>", http.StatusTeapot)
-	}))
+	})))
 	defer server.Close()
 	c := clientOf(t, server.URL+"/")
 	_, err := c.Get(t.Context(), "g", "k")
-	assert.EqualError(t, err, "the node answered with status 418")
-	assert.EqualError(t, c.Remove(t.Context(), "g", "k"), "the node answered with status 418")
-	_, err = c.Stats(t.Context())
 	assert.EqualError(t, err, "the node answered with status 418")
 	_, err = c.Get(t.Context(), "short", "k")
 	assert.ErrorContains(t, err, "the answer broke off after 4 bytes")

@@ -318,6 +318,12 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		{"compiled modules below a file", minimal + "compilation_cache: m.wasm/a/b\n", config.Flags{}, []string{
 			`node.yaml:2: compilation_cache: m.wasm/a/b: not a directory`,
 		}},
+		{"what the plugin would refuse", "groups:\n  g:\n    plugin:\n      module: m.wasm\n      max_fetch_bytes: 1073741825\n" +
+			"      allow_fetch: [\"http://*.example.com\"]\n      env: {A: \"b\\0c\"}\n", config.Flags{}, []string{
+			`node.yaml:5: groups.g.plugin.max_fetch_bytes: "1073741825" must be a size from 1B to 1GiB, such as 64MiB, 1.5GB or a number of bytes`,
+			`node.yaml:6: groups.g.plugin.allow_fetch[0]: "http://*.example.com": there are no wildcards; list every host`,
+			`node.yaml:7: groups.g.plugin.env.A: the value of a variable must not hold NUL`,
+		}},
 		{"flags", minimal, config.Flags{
 			ID: "é", ListenPeers: ":1", ListenAPI: "x", Peers: []string{"a=http://h:1", "a=http://h:2", "b=h", "=http://h"}, LogFormat: "yaml",
 		}, []string{

@@ -88,6 +88,9 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
 			in.section("env").wrongKey(name, "the name of a variable must not be empty or hold = or NUL")
 		}
+		if strings.Contains(p.Env[name], "\x00") {
+			in.section("env").wrongKey(name, "the value of a variable must not hold NUL")
+		}
 	}
 	in.close()
 	return p
@@ -134,6 +137,9 @@ func checkOrigin(text string) error {
 	}
 	if u.Scheme+"://"+u.Host != text || strings.HasSuffix(u.Host, ":") {
 		return fmt.Errorf("%q %s", text, want)
+	}
+	if strings.Contains(u.Host, "*") {
+		return fmt.Errorf("%q: there are no wildcards; list every host", text)
 	}
 	if port := u.Port(); port != "" {
 		return checkPort(port, 1, math.MaxUint16)

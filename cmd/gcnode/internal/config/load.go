@@ -28,7 +28,7 @@ const (
 	maxInstances    = 1024
 	maxQueue        = 1_000_000
 	maxFetches      = 1_000_000
-	maxFetchBytes   = 4 * gibibyte
+	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
 	maxWeight       = 65535
 	wasmMagic       = "\x00asm"

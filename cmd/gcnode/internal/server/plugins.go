@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"strings"
 	"time"
@@ -49,7 +48,10 @@ func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *sl
 		CacheDir:       cfg.CompilationCache,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%s.plugin: %s: %w", g.Path(), p.Module, loadCause(err))
+		// Whatever is wrong with the module has a line of its own, and each
+		// says which module it is.
+		prefix := g.Path() + ".plugin: " + p.Module + ": "
+		return nil, errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
 	}
 	return plugin, nil
 }

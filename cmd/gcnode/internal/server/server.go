@@ -74,11 +74,12 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 // anything else is done.
 func (s *server) openFronts(ctx context.Context) error {
 	adminHandler := admin.NewHandler(admin.Options{
-		Readiness: s.readiness, Metrics: s.metrics, Stats: s.statsHandler, Pprof: s.cfg.Pprof,
+		Readiness: s.readiness, Metrics: s.metrics, Stats: api.Named(s.cfg.ID, s.statsHandler), Pprof: s.cfg.Pprof,
 	})
+	apiHandler := api.Named(s.cfg.ID, api.Limit(s.cfg.MaxRequests, s.apiHandler))
 	specs := []frontSpec{
 		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
-		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(api.Limit(s.cfg.MaxRequests, s.apiHandler)), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
+		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
 	}
 	if s.cfg.Listen.Peers != "" {
 		specs = append(specs, frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes})
