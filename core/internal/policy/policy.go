@@ -46,6 +46,7 @@ const (
 	soonPart    = 4  // to come back soon is to come back while a quarter of all entries is replaced
 	keptPerSoon = 8  // entries that stay in main weigh as much as one key that comes back soon
 	inspectPart = 64 // one entry of main is inspected for every 64 keys inserted, or more
+	patience    = 16 // main is not searched further when a sixteenth of all entries stayed in a row
 )
 
 // Policy is the state of one shard; see [New]. Its methods are called under
@@ -59,6 +60,7 @@ type Policy struct {
 	step    int64  // the share of one entry
 	proven  int    // entries of small that were hit, less those that made it larger
 	overdue int64  // keys inserted for which no entry of main was inspected
+	kept    int    // entries of main that stayed since one was evicted
 }
 
 // Fill says how full a shard is, in bytes or in any other unit.
@@ -94,8 +96,12 @@ func (p *Policy) Fit(entries int) {
 	p.step = whole / int64(entries)
 }
 
-// Insert says which queue a missing key goes to.
-func (p *Policy) Insert(hash uint64, f Fill) Queue {
+// Insert says which queue a missing key goes to with an entry of this size. It
+// is none for an entry that is larger than the small queue should be: it would
+// drive out all of that before anything is known of it. A value that is kept
+// in place of another one of the same key is no missing key, and stays in its
+// queue.
+func (p *Policy) Insert(hash uint64, size int64, f Fill) Queue {
 	p.now++
 	p.overdue++
 	away, ghost := p.ghosts.take(hash, p.now)
@@ -103,20 +109,29 @@ func (p *Policy) Insert(hash uint64, f Fill) Queue {
 		p.proven--
 		p.share = min(p.share+p.step, maxShare)
 	}
-	if small := p.small(f); f.Small >= small && f.Main+f.Slab < f.Max-small {
+	small := p.small(f)
+	if f.Small >= small && f.Main+max(size, f.Slab) < f.Max-small {
 		return Main // there is room that nobody has to leave for it
 	}
 	if ghost && int64(away)*4 <= int64(p.now-f.Oldest)*3 { // a margin, for away is not exact
 		return Main
 	}
+	if size > small && f.Small+f.Main+size > f.Max {
+		p.ghosts.add(hash, p.now)
+		return Out
+	}
 	return Small
 }
 
 // Next says which queue is to give up its oldest slab when the shard is over
-// its limit. Where that queue has none, or only the one that is being filled,
-// the other has to.
+// its limit: one that is not empty. Where its only slab is the one that is
+// being filled, that one goes.
 func (p *Policy) Next(f Fill) Queue {
-	if f.Small <= p.small(f) || p.overdue > 0 {
+	if p.kept > p.entries/patience && f.Small > 0 {
+		p.kept = 0
+		return Small // nothing in main is worth less, and looking on costs time
+	}
+	if f.Main > 0 && (f.Small <= p.small(f) || p.overdue > 0) {
 		return Main
 	}
 	return Small
@@ -144,8 +159,10 @@ func (p *Policy) LeaveSmall(hash uint64, hits uint8) Queue {
 func (p *Policy) LeaveMain(hits uint8) (to Queue, kept uint8) {
 	p.overdue = max(p.overdue-inspectPart, -int64(p.entries))
 	if hits == 0 {
+		p.kept = 0
 		return Out, 0
 	}
+	p.kept++
 	p.share = max(p.share-p.step/keptPerSoon, minShare)
 	return Main, min(hits-1, keptHits)
 }
@@ -153,8 +170,13 @@ func (p *Policy) LeaveMain(hits uint8) (to Queue, kept uint8) {
 // Bytes is the memory that the policy has allocated.
 func (p *Policy) Bytes() int64 { return p.ghosts.bytes() }
 
-// small is the size of the small queue that is aimed at.
+// small is the size that the small queue should have: its share, and at least
+// a slab and two entries of medium size.
 func (p *Policy) small(f Fill) int64 {
 	n, _ := bits.Mul64(uint64(f.Max), uint64(p.share)<<32) // Max × share / whole
-	return max(int64(n), f.Slab)
+	least := f.Slab
+	if p.entries > 0 {
+		least = max(least, 2*f.Max/int64(p.entries))
+	}
+	return max(int64(n), least)
 }

@@ -68,7 +68,7 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) {
 			sh.filled++
 		}
 		sh.live++
-		if sh.policy.Insert(hash, sh.fill()) == policy.Main {
+		if sh.policy.Insert(hash, int64(size), sh.fill()) == policy.Main {
 			q = &sh.main
 		}
 	}
