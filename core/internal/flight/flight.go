@@ -69,8 +69,9 @@ type Call[T any] struct {
 	id       id
 	ctx      context.Context
 	cancel   context.CancelFunc
-	waiters  int  // guarded by stripe.mu
+	waiters  int  // guarded by stripe.mu; a call that nobody asked for waits for itself
 	detached bool // guarded by stripe.mu
+	ended    bool // guarded by stripe.mu
 	done     chan struct{}
 	value    T     // valid after done
 	err      error // valid after done
@@ -111,6 +112,9 @@ type Plan[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
+	// Batch, instead of Timeout, Run and Report, answers the call together
+	// with others.
+	Batch *Batch[T]
 	// Report is told, once, of a call that panicked ([*PanicError]) or ended
 	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
 	Report func(error)
@@ -120,11 +124,46 @@ type Plan[T any] struct {
 // one, and whether it was spared a call of its own. When ctx ends first, Do
 // returns its error at once.
 func (f *Flights[T]) Do(ctx context.Context, p Plan[T]) (value T, joined bool, err error) {
-	c, value, ok := f.board(ctx, p)
-	if c == nil {
-		return value, true, nil
+	return f.Board(ctx, p).Wait(ctx)
+}
+
+// Seat is a place among those who wait for a call, or the answer that came
+// meanwhile.
+type Seat[T any] struct {
+	call   *Call[T] // nil: value is the answer
+	value  T
+	joined bool
+}
+
+// Board is the first half of Do; [Seat.Wait] must follow.
+func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
+	s := f.stripe(p.Key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key, alone := id{p.Role, p.Key}, p.Alone()
+	if c := s.calls[key]; c != nil && !alone {
+		if c.ctx.Err() == nil {
+			c.waiters++
+			return Seat[T]{call: c, joined: true}
+		}
+		c.detach() // its deadline has passed, its waiters are about to leave
 	}
-	joined = ok
+	if v, ok := p.Look(); ok {
+		return Seat[T]{value: v, joined: true}
+	}
+	c := s.start(ctx, p)
+	if c.detached = alone; !alone {
+		s.calls[key] = c
+	}
+	return Seat[T]{call: c}
+}
+
+// Wait is the second half of Do.
+func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) {
+	c, joined := seat.call, seat.joined
+	if c == nil {
+		return seat.value, joined, nil
+	}
 	select {
 	case <-c.done:
 		return c.value, joined, c.err
@@ -142,51 +181,74 @@ func (f *Flights[T]) Do(ctx context.Context, p Plan[T]) (value T, joined bool, e
 	}
 }
 
-// board finds or starts the call, and takes a place in it. Without a call the
-// answer has come meanwhile.
-func (f *Flights[T]) board(ctx context.Context, p Plan[T]) (c *Call[T], value T, joined bool) {
+// Start begins a call that nobody waits for, and reports whether it did: not
+// if one is under way, nor if Alone or Look, which looks for a reason to do
+// without, is true. Whoever asks for the key joins the call; it does not end
+// with the last of them.
+func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key, alone := id{p.Role, p.Key}, p.Alone()
-	if c = s.calls[key]; c != nil && !alone {
+	key := id{p.Role, p.Key}
+	if c := s.calls[key]; c != nil {
 		if c.ctx.Err() == nil {
-			c.waiters++
-			return c, value, true
+			return false
 		}
-		c.detach() // its deadline has passed, its waiters are about to leave
+		c.detach()
 	}
-	if v, ok := p.Look(); ok {
-		return nil, v, true
+	if p.Alone() {
+		return false
 	}
-	c = &Call[T]{stripe: s, id: key, waiters: 1, detached: alone, done: make(chan struct{})}
+	if _, ok := p.Look(); ok {
+		return false
+	}
+	s.calls[key] = s.start(ctx, p)
+	return true
+}
+
+// start begins a call with one who waits. The stripe is locked until it is
+// known to those who are to join it.
+func (s *stripe[T]) start(ctx context.Context, p Plan[T]) *Call[T] {
+	c := &Call[T]{stripe: s, id: id{p.Role, p.Key}, waiters: 1, done: make(chan struct{})}
+	if p.Batch != nil {
+		p.Batch.add(c)
+		return c
+	}
 	c.ctx, c.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.Timeout)
-	if !alone {
-		s.calls[key] = c
-	}
 	go c.fly(p)
-	return c, value, false
+	return c
 }
 
 // fly runs the function and publishes what it returned.
 func (c *Call[T]) fly(p Plan[T]) {
-	c.err = ErrExited
-	returned := false
+	var value T
+	err, returned := ErrExited, false
 	defer func() {
 		if v := recover(); v != nil {
-			c.err = &PanicError{Value: v, Stack: debug.Stack()}
+			err = &PanicError{Value: v, Stack: debug.Stack()}
 		}
 		if !returned {
-			p.Report(c.err)
+			p.Report(err)
 		}
-		c.stripe.mu.Lock()
-		c.detach()
-		c.stripe.mu.Unlock()
-		close(c.done)
-		c.cancel()
+		c.end(value, err)
 	}()
-	c.value, c.err = p.Run(c.ctx, c)
+	value, err = p.Run(c.ctx, c)
 	returned = true
+}
+
+// end gives everyone who waits the answer, unless they have got one already.
+func (c *Call[T]) end(value T, err error) {
+	c.stripe.mu.Lock()
+	again := c.ended
+	c.ended = true
+	c.detach()
+	c.stripe.mu.Unlock()
+	if again {
+		return
+	}
+	c.value, c.err = value, err
+	close(c.done)
+	c.cancel()
 }
 
 // leave takes one waiter away. With the last one the call is of no use: it is
@@ -233,6 +295,20 @@ func (f *Flights[T]) Apply(key string, change func() bool) {
 	}
 	for _, role := range []Role{Ask, Load} {
 		if c := s.calls[id{role, key}]; c != nil {
+			c.detach()
+		}
+	}
+}
+
+// ApplyAll calls change under the locks of all stripes, and detaches all calls.
+func (f *Flights[T]) ApplyAll(change func()) {
+	for i := range f.stripes {
+		f.stripes[i].mu.Lock()
+		defer f.stripes[i].mu.Unlock()
+	}
+	change()
+	for i := range f.stripes {
+		for _, c := range f.stripes[i].calls {
 			c.detach()
 		}
 	}
