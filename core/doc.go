@@ -6,6 +6,9 @@
 // owner, while everyone else who asks for the key waits for that answer.
 // Values expire, and [Group.Remove] takes them out of every member.
 //
+// A [Cache] is the same for Go values of any type in one process: it loads,
+// expires and reloads, but has no peers and needs no codec.
+//
 // Members talk through a [Transport]; without one a node is a cache of its
 // own. The package needs nothing but the standard library.
 package gcnode
