@@ -9,6 +9,9 @@
 // The values of a group are bytes. [Of] and [As] give them a Go type, with a
 // [Codec] that encodes what is loaded and decodes what is asked for.
 //
+// A [Cache] is the same for Go values of any type in one process: it loads,
+// expires and reloads, but has no peers and needs no codec.
+//
 // Members talk through a [Transport]; without one a node is a cache of its
 // own. The package needs nothing but the standard library.
 package gcnode

@@ -40,6 +40,11 @@ func (f *freshness) end(born int64, keep Lifetime) int64 {
 	if keep > 0 && keep != Forever && f.jitter > 0 {
 		keep = max(keep-Lifetime(f.jitter*rand.Float64()*float64(keep)), 1)
 	}
+	return expiry(born, keep)
+}
+
+// expiry is the end of a life that begins at born.
+func expiry(born int64, keep Lifetime) int64 {
 	switch {
 	case keep <= 0:
 		return born
@@ -73,23 +78,23 @@ func (f *freshness) grace() time.Duration { return max(f.revalidate, f.onError) 
 type phase uint8
 
 const (
-	fresh phase = iota
-	stale       // to be served while it is being reloaded
-	spare       // to be served if it cannot be reloaded
-	dead
+	phaseFresh phase = iota
+	phaseStale       // to be served while it is being reloaded
+	phaseSpare       // to be served if it cannot be reloaded
+	phaseDead
 )
 
 // phase of a value at the given time.
 func (f *freshness) phase(expires, now int64) phase {
 	switch late := now - expires; {
 	case late < 0:
-		return fresh
+		return phaseFresh
 	case late < int64(f.revalidate):
-		return stale
+		return phaseStale
 	case late < int64(f.onError):
-		return spare
+		return phaseSpare
 	default:
-		return dead
+		return phaseDead
 	}
 }
 

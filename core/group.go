@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/count"
@@ -154,18 +153,6 @@ func (a answer) item() Value {
 		return Value{}
 	}
 	return StringValue(a.value)
-}
-
-// expiry is when something expires that began to live at start.
-func expiry(start int64, keep Lifetime) int64 {
-	switch {
-	case keep <= 0:
-		return start
-	case int64(keep) >= math.MaxInt64-start:
-		return store.Never
-	default:
-		return start + int64(keep)
-	}
 }
 
 // remaining is the rest of a life on the node's clock.

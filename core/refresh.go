@@ -17,10 +17,10 @@ import (
 func (g *Group) late(ctx context.Context, key string, a answer) (answer, bool) {
 	now := g.node.clock.Now()
 	switch p := g.freshness.phase(a.expires, now); {
-	case p == fresh && (a.notFound || now < g.freshness.due(a.expires-a.life, a.expires)):
+	case p == phaseFresh && (a.notFound || now < g.freshness.due(a.expires-a.life, a.expires)):
 		return a, true
-	case p == fresh:
-	case p == stale && !a.notFound:
+	case p == phaseFresh:
+	case p == phaseStale && !a.notFound:
 		a.stale = true
 	default:
 		return answer{}, false
