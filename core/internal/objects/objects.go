@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gcnode/gcnode/core/internal/policy"
 )
 
 // Never is the time of what does not come.
@@ -43,7 +45,7 @@ type Entry[T any] struct {
 	// Attend is for the user of the store, who may change it at any time.
 	Attend atomic.Int64
 	hits   atomic.Uint32
-	queue  queue
+	queue  policy.Queue
 	since  uint32 // the policy's time when it got into the main queue
 	// Brief entries are dead at once when they expire.
 	Brief bool
@@ -108,10 +110,10 @@ type shard[T any] struct {
 	due   atomic.Int64 // when the wheel has something to do; changed under mu
 
 	mu     sync.Mutex
-	live   int // entries
-	used   int // slots of the table that are not empty: entries and tombstones
-	queues [queues]fifo[T]
-	policy policy
+	live   int                      // entries
+	used   int                      // slots of the table that are not empty: entries and tombstones
+	queues [policy.Main + 1]fifo[T] // by policy.Queue
+	policy *policy.Policy
 	wheel  wheel[T]
 	peeked int // the shard to ask next for dead entries
 	stats  Stats
@@ -143,7 +145,8 @@ func (sh *shard[T]) reset() {
 	t := newTable[T](0)
 	sh.table.Store(t)
 	sh.live, sh.used = 0, 0
-	sh.queues = [queues]fifo[T]{}
+	sh.queues = [policy.Main + 1]fifo[T]{}
+	sh.policy = policy.New()
 	sh.wheel = wheel[T]{}
 	sh.due.Store(Never)
 	sh.cost.Store(0)
@@ -180,6 +183,12 @@ func (s *Store[T]) Set(e *Entry[T], cost, now int64) bool {
 		return false
 	}
 	s.reap(sh, now, reapSteps)
+	q := policy.Small
+	if sh.table.Load().get(e.hash, e.Key) == nil {
+		// What has just been set is there, even if it is so large that the
+		// policy would rather wait until it is asked for again.
+		q = max(sh.policy.Insert(e.hash, e.cost, s.fill(sh)), policy.Small)
+	}
 	for {
 		need := e.cost
 		if old := sh.table.Load().get(e.hash, e.Key); old != nil {
@@ -190,7 +199,7 @@ func (s *Store[T]) Set(e *Entry[T], cost, now int64) bool {
 		}
 		s.makeRoom(sh, need, now)
 	}
-	s.put(sh, e, now)
+	s.put(sh, e, q, now)
 	return true
 }
 
@@ -217,8 +226,9 @@ func (s *Store[T]) reserve(need int64) bool {
 	}
 }
 
-// put stores an entry for whose cost there is room.
-func (s *Store[T]) put(sh *shard[T], e *Entry[T], now int64) {
+// put stores an entry for whose cost there is room, in the queue q unless it
+// replaces another one.
+func (s *Store[T]) put(sh *shard[T], e *Entry[T], q policy.Queue, now int64) {
 	t := sh.table.Load()
 	at, old := t.place(e.hash, e.Key)
 	if old != nil {
@@ -231,7 +241,7 @@ func (s *Store[T]) put(sh *shard[T], e *Entry[T], now int64) {
 		sh.cost.Add(e.cost - old.cost)
 		at.entry.Store(e)
 	} else {
-		sh.push(e, sh.policy.insert(e.hash, s.fill(sh)))
+		sh.push(e, q)
 		sh.live++
 		sh.cost.Add(e.cost)
 		if at.hash.Load() == empty {
@@ -331,41 +341,47 @@ func (s *Store[T]) elsewhere(home, other *shard[T], do func() bool) bool {
 }
 
 // fill is how full a shard is, for its policy.
-func (s *Store[T]) fill(sh *shard[T]) fill {
-	f := fill{small: sh.queues[small].cost, main: sh.queues[main].cost, limit: s.share, unit: 1}
-	if sh.live > 0 {
-		f.unit = sh.cost.Load() / int64(sh.live)
+func (s *Store[T]) fill(sh *shard[T]) policy.Fill {
+	cost := sh.cost.Load()
+	f := policy.Fill{
+		Small: sh.queues[policy.Small].cost,
+		Main:  sh.queues[policy.Main].cost,
+		Max:   max(cost, s.share),
+		Slab:  1,
 	}
-	if e := sh.queues[main].oldest; e != nil {
-		f.oldest = e.since
+	if sh.live > 0 {
+		f.Slab = max(cost/int64(sh.live), 1)
+	}
+	if e := sh.queues[policy.Main].oldest; e != nil {
+		f.Oldest = e.since
 	}
 	return f
 }
 
 // push puts an entry at the end of a queue.
-func (sh *shard[T]) push(e *Entry[T], q queue) {
-	e.queue, e.since = q, sh.policy.time()
+func (sh *shard[T]) push(e *Entry[T], q policy.Queue) {
+	e.queue, e.since = q, sh.policy.Now()
 	sh.queues[q].push(e)
 }
 
 // evict takes the entry out that the policy picks; false if there is none.
 func (s *Store[T]) evict(sh *shard[T], now int64) bool {
 	for sh.live > 0 {
-		sh.policy.fit(sh.live)
-		from := sh.policy.next(s.fill(sh))
+		sh.policy.Fit(sh.live)
+		from := sh.policy.Next(s.fill(sh))
 		if sh.queues[from].oldest == nil {
-			from = small + main - from
+			from = policy.Small + policy.Main - from
 		}
 		e := sh.queues[from].oldest
 		hits := e.hits.Load()
-		var to queue
+		var to policy.Queue
 		var kept uint8
-		if from == small {
-			to = sh.policy.leaveSmall(e.hash, uint8(hits))
+		if from == policy.Small {
+			to = sh.policy.LeaveSmall(e.hash, uint8(hits))
 		} else {
-			to, kept = sh.policy.leaveMain(uint8(hits))
+			to, kept = sh.policy.LeaveMain(uint8(hits))
 		}
-		if to == out {
+		if to == policy.Out {
 			s.count(sh, e, now, &sh.stats.Evicted)
 			s.drop(sh, e)
 			return true

@@ -138,7 +138,7 @@ func loop(n int) func(i int) uint64 {
 }
 
 // zipf asks for the keys below n, each in inverse proportion to its number.
-func zipf(n uint64, seed uint64) func(i int) uint64 {
+func zipf(n, seed uint64) func(i int) uint64 {
 	z := rand.NewZipf(rand.New(rand.NewPCG(seed, 0)), 1.01, 1, n-1)
 	return func(int) uint64 { return z.Uint64() }
 }

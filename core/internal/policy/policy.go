@@ -116,7 +116,8 @@ func (p *Policy) Insert(hash uint64, size int64, f Fill) Queue {
 	if ghost && int64(away)*4 <= int64(p.now-f.Oldest)*3 { // a margin, for away is not exact
 		return Main
 	}
-	if size > small && f.Small+f.Main+size > f.Max {
+	// Before the first Fit nothing could be remembered of it.
+	if size > small && p.entries > 0 && f.Small+f.Main+size > f.Max {
 		p.ghosts.add(hash, p.now)
 		return Out
 	}

@@ -86,7 +86,7 @@ func FuzzStore(f *testing.F) {
 				delete(model, key)
 				before := s.Stats()
 				if !s.Set(key, e) {
-					if int64(size) < limit/5 {
+					if int64(size)+int64(len(key)) < limit/100/8 {
 						t.Fatalf("%d bytes were rejected, with a limit of %d", size, limit)
 					}
 					removed += s.Stats().Removed - before.Removed

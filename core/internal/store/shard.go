@@ -49,8 +49,9 @@ func (sh *shard) account(delta int64) {
 	sh.store.used.Add(delta)
 }
 
-// set stores an entry whose record has the size.
-func (sh *shard) set(hash uint64, key string, e Entry, size int) {
+// set stores an entry whose record has the size. It reports false if the entry
+// is not worth what would have to go for it.
+func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
 	ix := sh.index.Load()
 	i, old := ix.find(hash, key)
 	q, uses := &sh.small, uint8(0)
@@ -60,6 +61,13 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) {
 		}
 		uses = old.uses()
 	} else {
+		to := sh.policy.Insert(hash, int64(size), sh.fill())
+		if to == policy.Out {
+			return false
+		}
+		if to == policy.Main {
+			q = &sh.main
+		}
 		if (sh.filled+1)*100 > len(ix.slots)*maxFillPercent {
 			ix = sh.rebuild(ix)
 			i, _ = ix.find(hash, key)
@@ -68,9 +76,6 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) {
 			sh.filled++
 		}
 		sh.live++
-		if sh.policy.Insert(hash, int64(size), sh.fill()) == policy.Main {
-			q = &sh.main
-		}
 	}
 	sl := sh.open(q, size)
 	at := sl.put(key, e, size)
@@ -78,6 +83,7 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) {
 	sh.earliest = min(sh.earliest, e.Expires)
 	// The index may have got a larger table of slabs, but has the same slots.
 	ix.slots[i].Store(uint64(makeWord(hash, sl.id, at).used(uses)))
+	return true
 }
 
 // bury counts the record of a word that is about to be replaced, and reports

@@ -47,7 +47,7 @@ type Stats struct {
 	Expired  uint64 // entries that were found to have expired when their room was needed
 	Removed  uint64
 	Replaced uint64
-	Rejected uint64 // entries that cannot fit
+	Rejected uint64 // entries that cannot fit, or are too large for what is known of them
 }
 
 // Store is a cache of bytes. It may be used by any number of goroutines.
@@ -156,8 +156,12 @@ func (s *Store) Set(key string, e Entry) bool {
 		return false
 	}
 	sh.mu.Lock()
-	sh.set(hash, key, e, size)
+	stored := sh.set(hash, key, e, size)
 	sh.mu.Unlock()
+	if !stored {
+		s.rejected.Add(1)
+		return false
+	}
 	s.shrink(home)
 	return true
 }
