@@ -13,6 +13,8 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gcnode/gcnode/core/internal/policy"
 )
 
 // Never is the time of what does not come.
@@ -43,7 +45,7 @@ type Entry[T any] struct {
 	// Attend is for the user of the store, who may change it at any time.
 	Attend atomic.Int64
 	hits   atomic.Uint32
-	queue  queue
+	queue  policy.Queue
 	since  uint32 // the policy's time when it got into the main queue
 	// Brief entries are dead at once when they expire.
 	Brief bool
@@ -110,8 +112,8 @@ type shard[T any] struct {
 	mu     sync.Mutex
 	live   int // entries
 	used   int // slots of the table that are not empty: entries and tombstones
-	queues [queues]fifo[T]
-	policy policy
+	queues [policy.Main + 1]fifo[T]
+	policy *policy.Policy
 	wheel  wheel[T]
 	peeked int // the shard to ask next for dead entries
 	stats  Stats
@@ -143,7 +145,8 @@ func (sh *shard[T]) reset() {
 	t := newTable[T](0)
 	sh.table.Store(t)
 	sh.live, sh.used = 0, 0
-	sh.queues = [queues]fifo[T]{}
+	sh.queues = [policy.Main + 1]fifo[T]{}
+	sh.policy = policy.New()
 	sh.wheel = wheel[T]{}
 	sh.due.Store(Never)
 	sh.cost.Store(0)
@@ -231,7 +234,11 @@ func (s *Store[T]) put(sh *shard[T], e *Entry[T], now int64) {
 		sh.cost.Add(e.cost - old.cost)
 		at.entry.Store(e)
 	} else {
-		sh.push(e, sh.policy.insert(e.hash, s.fill(sh)))
+		to := sh.policy.Insert(e.hash, e.cost, s.fill(sh))
+		if to == policy.Out { // what has been set is there, for a moment at least
+			to = policy.Small
+		}
+		sh.push(e, to)
 		sh.live++
 		sh.cost.Add(e.cost)
 		if at.hash.Load() == empty {
@@ -331,41 +338,38 @@ func (s *Store[T]) elsewhere(home, other *shard[T], do func() bool) bool {
 }
 
 // fill is how full a shard is, for its policy.
-func (s *Store[T]) fill(sh *shard[T]) fill {
-	f := fill{small: sh.queues[small].cost, main: sh.queues[main].cost, limit: s.share, unit: 1}
+func (s *Store[T]) fill(sh *shard[T]) policy.Fill {
+	f := policy.Fill{Small: sh.queues[policy.Small].cost, Main: sh.queues[policy.Main].cost, Max: s.share, Slab: 1}
 	if sh.live > 0 {
-		f.unit = sh.cost.Load() / int64(sh.live)
+		f.Slab = sh.cost.Load() / int64(sh.live) // one entry leaves at a time
 	}
-	if e := sh.queues[main].oldest; e != nil {
-		f.oldest = e.since
+	if e := sh.queues[policy.Main].oldest; e != nil {
+		f.Oldest = e.since
 	}
 	return f
 }
 
 // push puts an entry at the end of a queue.
-func (sh *shard[T]) push(e *Entry[T], q queue) {
-	e.queue, e.since = q, sh.policy.time()
-	sh.queues[q].push(e)
+func (sh *shard[T]) push(e *Entry[T], to policy.Queue) {
+	e.queue, e.since = to, sh.policy.Now()
+	sh.queues[to].push(e)
 }
 
 // evict takes the entry out that the policy picks; false if there is none.
 func (s *Store[T]) evict(sh *shard[T], now int64) bool {
 	for sh.live > 0 {
-		sh.policy.fit(sh.live)
-		from := sh.policy.next(s.fill(sh))
-		if sh.queues[from].oldest == nil {
-			from = small + main - from
-		}
+		sh.policy.Fit(sh.live)
+		from := sh.policy.Next(s.fill(sh))
 		e := sh.queues[from].oldest
 		hits := e.hits.Load()
-		var to queue
+		var to policy.Queue
 		var kept uint8
-		if from == small {
-			to = sh.policy.leaveSmall(e.hash, uint8(hits))
+		if from == policy.Small {
+			to = sh.policy.LeaveSmall(e.hash, uint8(hits))
 		} else {
-			to, kept = sh.policy.leaveMain(uint8(hits))
+			to, kept = sh.policy.LeaveMain(uint8(hits))
 		}
-		if to == out {
+		if to == policy.Out {
 			s.count(sh, e, now, &sh.stats.Evicted)
 			s.drop(sh, e)
 			return true
