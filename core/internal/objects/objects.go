@@ -110,9 +110,9 @@ type shard[T any] struct {
 	due   atomic.Int64 // when the wheel has something to do; changed under mu
 
 	mu     sync.Mutex
-	live   int                      // entries
-	used   int                      // slots of the table that are not empty: entries and tombstones
-	queues [policy.Main + 1]fifo[T] // by policy.Queue
+	live   int // entries
+	used   int // slots of the table that are not empty: entries and tombstones
+	queues [policy.Main + 1]fifo[T]
 	policy *policy.Policy
 	wheel  wheel[T]
 	peeked int // the shard to ask next for dead entries
@@ -183,12 +183,6 @@ func (s *Store[T]) Set(e *Entry[T], cost, now int64) bool {
 		return false
 	}
 	s.reap(sh, now, reapSteps)
-	q := policy.Small
-	if sh.table.Load().get(e.hash, e.Key) == nil {
-		// What has just been set is there, even if it is so large that the
-		// policy would rather wait until it is asked for again.
-		q = max(sh.policy.Insert(e.hash, e.cost, s.fill(sh)), policy.Small)
-	}
 	for {
 		need := e.cost
 		if old := sh.table.Load().get(e.hash, e.Key); old != nil {
@@ -199,7 +193,7 @@ func (s *Store[T]) Set(e *Entry[T], cost, now int64) bool {
 		}
 		s.makeRoom(sh, need, now)
 	}
-	s.put(sh, e, q, now)
+	s.put(sh, e, now)
 	return true
 }
 
@@ -226,9 +220,8 @@ func (s *Store[T]) reserve(need int64) bool {
 	}
 }
 
-// put stores an entry for whose cost there is room, in the queue q unless it
-// replaces another one.
-func (s *Store[T]) put(sh *shard[T], e *Entry[T], q policy.Queue, now int64) {
+// put stores an entry for whose cost there is room.
+func (s *Store[T]) put(sh *shard[T], e *Entry[T], now int64) {
 	t := sh.table.Load()
 	at, old := t.place(e.hash, e.Key)
 	if old != nil {
@@ -241,7 +234,11 @@ func (s *Store[T]) put(sh *shard[T], e *Entry[T], q policy.Queue, now int64) {
 		sh.cost.Add(e.cost - old.cost)
 		at.entry.Store(e)
 	} else {
-		sh.push(e, q)
+		to := sh.policy.Insert(e.hash, e.cost, s.fill(sh))
+		if to == policy.Out { // what has been set is there, for a moment at least
+			to = policy.Small
+		}
+		sh.push(e, to)
 		sh.live++
 		sh.cost.Add(e.cost)
 		if at.hash.Load() == empty {
@@ -342,15 +339,9 @@ func (s *Store[T]) elsewhere(home, other *shard[T], do func() bool) bool {
 
 // fill is how full a shard is, for its policy.
 func (s *Store[T]) fill(sh *shard[T]) policy.Fill {
-	cost := sh.cost.Load()
-	f := policy.Fill{
-		Small: sh.queues[policy.Small].cost,
-		Main:  sh.queues[policy.Main].cost,
-		Max:   max(cost, s.share),
-		Slab:  1,
-	}
+	f := policy.Fill{Small: sh.queues[policy.Small].cost, Main: sh.queues[policy.Main].cost, Max: s.share, Slab: 1}
 	if sh.live > 0 {
-		f.Slab = max(cost/int64(sh.live), 1)
+		f.Slab = sh.cost.Load() / int64(sh.live) // one entry leaves at a time
 	}
 	if e := sh.queues[policy.Main].oldest; e != nil {
 		f.Oldest = e.since
@@ -359,9 +350,9 @@ func (s *Store[T]) fill(sh *shard[T]) policy.Fill {
 }
 
 // push puts an entry at the end of a queue.
-func (sh *shard[T]) push(e *Entry[T], q policy.Queue) {
-	e.queue, e.since = q, sh.policy.Now()
-	sh.queues[q].push(e)
+func (sh *shard[T]) push(e *Entry[T], to policy.Queue) {
+	e.queue, e.since = to, sh.policy.Now()
+	sh.queues[to].push(e)
 }
 
 // evict takes the entry out that the policy picks; false if there is none.
@@ -369,9 +360,6 @@ func (s *Store[T]) evict(sh *shard[T], now int64) bool {
 	for sh.live > 0 {
 		sh.policy.Fit(sh.live)
 		from := sh.policy.Next(s.fill(sh))
-		if sh.queues[from].oldest == nil {
-			from = policy.Small + policy.Main - from
-		}
 		e := sh.queues[from].oldest
 		hits := e.hits.Load()
 		var to policy.Queue

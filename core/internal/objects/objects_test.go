@@ -7,8 +7,6 @@ import (
 	"strconv"
 	"sync"
 	"testing"
-
-	"github.com/gcnode/gcnode/core/internal/policy"
 )
 
 // check looks whether all parts of the store agree with each other.
@@ -57,7 +55,7 @@ func (sh *shard[T]) check(s *Store[T]) error {
 		var sum int64
 		var last *Entry[T]
 		for e := sh.queues[q].oldest; e != nil; e = e.newer {
-			if e.older != last || !entries[e] || e.queue != policy.Queue(q) {
+			if e.older != last || !entries[e] || int(e.queue) != q {
 				return fmt.Errorf("queue %d is broken at %q", q, e.Key)
 			}
 			sum += e.cost
