@@ -135,7 +135,7 @@ build-off: ## build and vet every module by itself, without go.work
 .PHONY: cross
 cross: ## build and vet core for other platforms
 	@set -e; for platform in js/wasm linux/arm windows/amd64; do \
-		(set -x; export GOOS=$${platform%/*} GOARCH=$${platform#*/}; go build ./core/... && go vet ./core/...); \
+		(set -x; export GOOS=$${platform%/*} GOARCH=$${platform#*/}; go build ./core/... && go vet ./core/... && go build -o /dev/null ./examples/embedded); \
 	done
 
 .PHONY: release-check
