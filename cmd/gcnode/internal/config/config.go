@@ -62,6 +62,16 @@ type Group struct {
 	LoadTimeout time.Duration
 }
 
+// Options are those of the node's group.
+func (g *Group) Options() gcnode.GroupOptions {
+	return gcnode.GroupOptions{
+		MaxBytes:    g.MaxBytes,
+		TTL:         g.TTL,
+		NegativeTTL: g.NegativeTTL,
+		LoadTimeout: g.LoadTimeout,
+	}
+}
+
 // Path is where the group stands in the file, such as groups.godoc.
 func (g *Group) Path() string { return "groups." + quotedKey(g.Name) }
 

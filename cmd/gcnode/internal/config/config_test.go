@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -240,7 +241,7 @@ drain_timeout:
 		`node.yaml:21: groups.g.max_bytes: "1KiB" must be a size from 64KiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
 		`node.yaml:22: groups.g.ttl: "soon" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or forever, or no-store`,
 		`node.yaml:23: groups.g.ttl: is set twice, first on line 22`,
-		`node.yaml:24: groups.g.negative_ttl: "0s" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:24: groups.g.negative_ttl: "0s" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
 		`node.yaml:25: groups.g.content_type: "text html" must be a media type such as text/html; charset=utf-8`,
 		`node.yaml:27: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
 		`node.yaml:28: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
@@ -248,7 +249,7 @@ drain_timeout:
 		`node.yaml:30: log.level: "loud" must be one of debug, info, warn, error`,
 		`node.yaml:30: log.format: "xml" must be one of text, json`,
 		`node.yaml:31: admin.pprof: "maybe" must be true or false`,
-		`node.yaml:32: peer_timeout: "-1s" must be a duration of at least 10ms, such as 500ms, 30s or 1h30m`,
+		`node.yaml:32: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
 		`node.yaml:33: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, api, admin, peer_timeout, hot_ttl, drain_timeout, compilation_cache`,
 		`node.yaml:34: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
@@ -357,6 +358,35 @@ func TestAFileThatCannotBeRead(t *testing.T) {
 func TestListenersThatLetTheSystemChoosePortsDoNotClash(t *testing.T) {
 	_, err := config.Load(writeFiles(t, minimal+"listen: {api: 127.0.0.1:0, admin: 127.0.0.1:0, peers: 127.0.0.1:0}"), config.Flags{})
 	assert.NoError(t, err)
+}
+
+// The node has bounds of its own. What is accepted here must not be refused
+// when the node is made, which "check" does not do.
+func TestTheNodeAcceptsEveryBound(t *testing.T) {
+	for name, text := range map[string]string{
+		"lowest": "groups: {g: {max_bytes: 64KiB, ttl: 1ms, negative_ttl: 1ms, load_timeout: 10ms, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 40ms\nhot_ttl: 1ms\n",
+		"highest": "groups: {g: {ttl: 2562047h, negative_ttl: 8760h, load_timeout: 8760h, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 8760h\nhot_ttl: 8760h\n",
+	} {
+		cfg, err := config.Load(writeFiles(t, text), config.Flags{})
+		require.NoError(t, err, name)
+		node, err := gcnode.NewNode(gcnode.Config{PeerTimeout: cfg.PeerTimeout, HotTTL: cfg.HotTTL})
+		require.NoError(t, err, name)
+		getter := gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+			return gcnode.Item[gcnode.Value]{}, nil
+		})
+		_, err = node.Group("g", getter, cfg.Groups[0].Options())
+		require.NoError(t, err, name)
+		require.NoError(t, node.Close(t.Context()))
+	}
+	assert.Equal(t, []string{
+		`node.yaml:1: groups.g.negative_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:1: groups.g.load_timeout: "8761h" must be a duration from 10ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:2: peer_timeout: "39ms" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:3: hot_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m`,
+	}, problems(t, "groups: {g: {negative_ttl: 8761h, load_timeout: 8761h, plugin: {module: m.wasm}}}\n"+
+		"peer_timeout: 39ms\nhot_ttl: 8761h\n", config.Flags{}))
 }
 
 func TestSizes(t *testing.T) {

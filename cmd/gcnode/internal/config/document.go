@@ -253,15 +253,18 @@ func (s *section) size(key string, dst *int64, lowest, highest int64) {
 	*dst = n
 }
 
-// duration reads a length of time of at least lowest. Words that stand for
-// a special one are in words.
-func (s *section) duration(key string, dst *time.Duration, lowest time.Duration, words map[string]time.Duration) {
+// duration reads a length of time from lowest to highest; a highest of 0 is no
+// bound. Words that stand for a special one are in words.
+func (s *section) duration(key string, dst *time.Duration, lowest, highest time.Duration, words map[string]time.Duration) {
 	t, ok := s.take(key)
 	if !ok {
 		return
 	}
-	allowed := append([]string{"a duration of at least " + formatDuration(lowest) + ", such as 500ms, 30s or 1h30m"},
-		sortedKeys(words)...)
+	bounds := "of at least " + formatDuration(lowest)
+	if highest > 0 {
+		bounds = "from " + formatDuration(lowest) + " to " + formatDuration(highest)
+	}
+	allowed := append([]string{"a duration " + bounds + ", such as 500ms, 30s or 1h30m"}, sortedKeys(words)...)
 	what := strings.Join(allowed, ", or ")
 	value, ok := t.scalar(what)
 	if !ok {
@@ -272,7 +275,7 @@ func (s *section) duration(key string, dst *time.Duration, lowest time.Duration,
 		return
 	}
 	d, err := time.ParseDuration(value)
-	if err != nil || d < lowest {
+	if err != nil || d < lowest || highest > 0 && d > highest {
 		t.wrong("%q must be %s", value, what)
 		return
 	}

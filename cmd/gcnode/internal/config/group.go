@@ -42,13 +42,13 @@ func (r *reader) group(in *section, name string) Group {
 	in.size("max_bytes", &g.MaxBytes, minGroupBytes, maxGroupBytes)
 
 	ttl := time.Duration(g.TTL)
-	in.duration("ttl", &ttl, shortestTime, map[string]time.Duration{
+	in.duration("ttl", &ttl, shortestTime, 0, map[string]time.Duration{
 		forever: time.Duration(gcnode.Forever),
 		noStore: time.Duration(gcnode.NoStore),
 	})
 	g.TTL = gcnode.Lifetime(ttl)
-	in.duration("negative_ttl", &g.NegativeTTL, shortestTime, map[string]time.Duration{never: -1})
-	in.duration("load_timeout", &g.LoadTimeout, smallestTimeout, nil)
+	in.duration("negative_ttl", &g.NegativeTTL, shortestTime, longestTime, map[string]time.Duration{never: -1})
+	in.duration("load_timeout", &g.LoadTimeout, smallestTimeout, longestTime, nil)
 	if plugin := in.section("plugin"); in.find("plugin") != nil {
 		g.Plugin = r.plugin(plugin, g.Plugin)
 	} else {
@@ -69,7 +69,7 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 		in.missing("module", "the path of a WebAssembly module, relative to this file")
 	}
 	in.size("memory", &p.MaxMemoryBytes, minMemory, maxMemory)
-	in.duration("timeout", &p.Timeout, smallestTimeout, nil)
+	in.duration("timeout", &p.Timeout, smallestTimeout, 0, nil)
 	in.count("instances", &p.Instances, maxInstances)
 	in.count("queue", &p.Queue, maxQueue)
 	in.count("max_fetches", &p.MaxFetches, maxFetches)

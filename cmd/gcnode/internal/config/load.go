@@ -30,12 +30,14 @@ const (
 	maxFetches      = 1_000_000
 	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
+	longestTime     = 365 * 24 * time.Hour
 	maxWeight       = 65535
 	wasmMagic       = "\x00asm"
 	forever         = "forever"
 	noStore         = "no-store"
 	never           = "never"
 	smallestTimeout = 10 * time.Millisecond
+	smallestSilence = 40 * time.Millisecond // has room for the signs of life of a peer
 )
 
 // Load reads a configuration file and puts the flags on top. An error is
@@ -179,9 +181,9 @@ func (r *reader) read(file *section, cfg *Config) {
 	admin.boolean("pprof", &cfg.Pprof)
 	admin.close()
 
-	file.duration("peer_timeout", &cfg.PeerTimeout, smallestTimeout, nil)
-	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, nil)
-	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, nil)
+	file.duration("peer_timeout", &cfg.PeerTimeout, smallestSilence, longestTime, nil)
+	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, longestTime, nil)
+	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, 0, nil)
 	if t, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
 		cfg.CompilationCache = r.path(cfg.CompilationCache)
 		if err := checkCache(cfg.CompilationCache); err != nil {

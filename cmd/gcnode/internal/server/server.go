@@ -161,9 +161,7 @@ func (s *server) makeNode() error {
 	s.node = node
 	var errs []error
 	for _, g := range s.cfg.Groups {
-		_, err := node.Group(g.Name, s.plugins[g.Name], gcnode.GroupOptions{
-			MaxBytes: g.MaxBytes, TTL: g.TTL, NegativeTTL: g.NegativeTTL, LoadTimeout: g.LoadTimeout,
-		})
+		_, err := node.Group(g.Name, s.plugins[g.Name], g.Options())
 		errs = append(errs, err)
 	}
 	if len(s.cfg.Peers) > 0 {
