@@ -216,8 +216,8 @@ func (s *section) boolean(key string, dst *bool) {
 	}
 }
 
-// count reads a whole number from 1 to highest.
-func (s *section) count(key string, dst *int, highest int) {
+// count reads a whole number from lowest to highest.
+func (s *section) count(key string, dst *int, lowest, highest int) {
 	t, ok := s.take(key)
 	if !ok {
 		return
@@ -227,11 +227,30 @@ func (s *section) count(key string, dst *int, highest int) {
 		return
 	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 1 || n > highest {
-		t.wrong("%q must be a whole number from 1 to %d", value, highest)
+	if err != nil || n < lowest || n > highest {
+		t.wrong("%q must be a whole number from %d to %d", value, lowest, highest)
 		return
 	}
 	*dst = n
+}
+
+// part reads a part of something that is less than the whole.
+func (s *section) part(key string, dst *float64) {
+	t, ok := s.take(key)
+	if !ok {
+		return
+	}
+	const what = "a number of at least 0 and below 1, such as 0.1, or its percentage, such as 10%"
+	value, ok := t.scalar(what)
+	if !ok {
+		return
+	}
+	part, err := parsePart(value)
+	if err != nil || part >= 1 {
+		t.wrong("%q must be %s", value, what)
+		return
+	}
+	*dst = part
 }
 
 // size reads a number of bytes from lowest to highest.
@@ -264,7 +283,7 @@ func (s *section) duration(key string, dst *time.Duration, lowest, highest time.
 	if highest > 0 {
 		bounds = "from " + formatDuration(lowest) + " to " + formatDuration(highest)
 	}
-	allowed := append([]string{"a duration " + bounds + ", such as 500ms, 30s or 1h30m"}, sortedKeys(words)...)
+	allowed := append([]string{"a duration " + bounds + ", such as " + examples(highest)}, sortedKeys(words)...)
 	what := strings.Join(allowed, ", or ")
 	value, ok := t.scalar(what)
 	if !ok {
@@ -280,6 +299,14 @@ func (s *section) duration(key string, dst *time.Duration, lowest, highest time.
 		return
 	}
 	*dst = d
+}
+
+// examples are durations up to highest, if that is given.
+func examples(highest time.Duration) string {
+	if highest > 0 && highest <= time.Second {
+		return "5ms or 0.5s"
+	}
+	return "500ms, 30s or 1h30m"
 }
 
 // texts reads a list of single values.

@@ -137,10 +137,11 @@ func (s *server) start(ctx context.Context) error {
 // makeNode makes the node with its groups.
 func (s *server) makeNode() error {
 	cfg := gcnode.Config{
-		Self:        gcnode.Peer{ID: s.cfg.ID},
-		Logger:      s.log,
-		PeerTimeout: s.cfg.PeerTimeout,
-		HotTTL:      s.cfg.HotTTL,
+		Self:            gcnode.Peer{ID: s.cfg.ID},
+		Logger:          s.log,
+		PeerTimeout:     s.cfg.PeerTimeout,
+		HotTTL:          s.cfg.HotTTL,
+		ClockResolution: s.cfg.ClockResolution,
 	}
 	for _, p := range s.cfg.Peers {
 		if p.ID == s.cfg.ID {
