@@ -16,6 +16,11 @@ func echo(name, settings string) string {
 	return fmt.Sprintf("  %s: {plugin: {module: %q, %s}}\n", name, built.echo, settings)
 }
 
+// with is the configuration of a group with more settings.
+func with(group string, settings ...string) string {
+	return group + "    " + strings.Join(settings, "\n    ") + "\n"
+}
+
 // documentation is the configuration of the group doc, whose values the godoc
 // getter makes of what an origin serves.
 func documentation(origin, format string) string {

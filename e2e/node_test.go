@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -29,6 +30,7 @@ type answer struct {
 	owner        string
 	contentType  string
 	cacheControl string
+	retryAfter   string
 }
 
 // failure is the body of an answer that is an error.
@@ -59,6 +61,10 @@ type peerStats struct {
 type groupStats struct {
 	Name          string
 	Gets, Loads   uint64
+	StaleHits     uint64 `json:"stale_hits"`
+	StaleOnError  uint64 `json:"stale_on_error"`
+	Overloaded    uint64
+	Loading       int
 	ServedFetches uint64 `json:"served_fetches"`
 	Plugin        struct {
 		Calls struct {
@@ -99,6 +105,7 @@ func do(ctx context.Context, method, url string) (answer, error) {
 		owner:        resp.Header.Get("Gcnode-Owner"),
 		contentType:  resp.Header.Get("Content-Type"),
 		cacheControl: resp.Header.Get("Cache-Control"),
+		retryAfter:   resp.Header.Get("Retry-After"),
 	}, err
 }
 
@@ -141,6 +148,17 @@ func (n *node) value(t *testing.T, group, key string) answer {
 	a := n.get(t, group, key)
 	require.Equal(t, http.StatusOK, a.status, "%s from %s: %.1000s", key, n.id, a.body)
 	return a
+}
+
+// values asks for a key, which always has a value, until an answer is as it
+// has to be.
+func (n *node) values(t *testing.T, group, key string, holds func(answer) bool, what string) {
+	t.Helper()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for begun := time.Now(); !holds(n.value(t, group, key)); <-ticker.C {
+		require.Less(t, time.Since(begun), patience, "%s from %s: %s", key, n.id, what)
+	}
 }
 
 // remove removes a key, which all nodes have to confirm.

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -35,9 +37,20 @@ func ask(t *testing.T, h http.Handler, method, path string) (code int, body stri
 	return w.Code, string(text)
 }
 
-// newAdmin makes the interface of a node whose one group has a peer that is
-// never asked.
+// newAdmin makes the interface of a node whose one group answers with the key.
 func newAdmin(t *testing.T, pprof bool) (http.Handler, *admin.Readiness, *gcnode.Group, *admin.Metrics) {
+	t.Helper()
+	return newAdminOf(t, pprof, func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+		if key == "missing" {
+			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
+		}
+		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
+	}, gcnode.GroupOptions{MaxBytes: 1 << 20})
+}
+
+// newAdminOf makes the interface of a node with one group.
+func newAdminOf(t *testing.T, pprof bool, getter gcnode.GetterFunc[gcnode.Value], opts gcnode.GroupOptions,
+) (http.Handler, *admin.Readiness, *gcnode.Group, *admin.Metrics) {
 	t.Helper()
 	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "a"}})
 	require.NoError(t, err)
@@ -46,12 +59,7 @@ func newAdmin(t *testing.T, pprof bool) (http.Handler, *admin.Readiness, *gcnode
 		defer cancel()
 		assert.NoError(t, node.Close(ctx))
 	})
-	group, err := node.Group("g", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
-		if key == "missing" {
-			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
-		}
-		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
-	}), gcnode.GroupOptions{MaxBytes: 1 << 20})
+	group, err := node.Group("g", getter, opts)
 	require.NoError(t, err)
 	metrics, err := admin.NewMetrics()
 	require.NoError(t, err)
@@ -204,6 +212,62 @@ func TestLatenciesAreHistograms(t *testing.T) {
 		}
 		_, text := ask(t, handlers[0], http.MethodGet, "/metrics")
 		assert.Contains(t, text, `gcnode_group_load_duration_seconds_count{group="g"} 0`, "a group that loaded nothing")
+	})
+}
+
+// TestFiguresAboutStaleValuesAndLimitsOnLoads brings each figure to a value
+// that no other has.
+func TestFiguresAboutStaleValuesAndLimitsOnLoads(t *testing.T) {
+	const running, waiting = 6, 5
+	synctest.Test(t, func(t *testing.T) {
+		var broken atomic.Bool
+		h, _, group, _ := newAdminOf(t, false, func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+			time.Sleep(time.Second)
+			if broken.Load() {
+				return gcnode.Item[gcnode.Value]{}, gcnode.ErrTransient
+			}
+			return gcnode.Item[gcnode.Value]{Keep: gcnode.For(time.Minute)}, nil
+		}, gcnode.GroupOptions{
+			MaxBytes: 1 << 20, StaleWhileRevalidate: 10 * time.Second, StaleOnError: time.Hour,
+			MaxLoads: running, MaxQueuedLoads: waiting,
+		})
+		get := func(key string) error { _, err := group.Get(t.Context(), key); return err }
+		require.NoError(t, get("k"))
+		time.Sleep(time.Minute)
+		for range 2 { // beyond its life, and reloaded once
+			require.NoError(t, get("k"))
+		}
+		time.Sleep(2 * time.Minute)
+		broken.Store(true)
+		for range 3 { // too old to be served at once
+			require.NoError(t, get("k"))
+		}
+		broken.Store(false)
+		var busy sync.WaitGroup
+		defer busy.Wait()
+		for i := range running + waiting {
+			busy.Go(func() { assert.NoError(t, get(fmt.Sprint("busy", i))) })
+		}
+		synctest.Wait()
+		for range 4 {
+			require.ErrorIs(t, get("one too many"), gcnode.ErrOverloaded)
+		}
+		_, metrics := ask(t, h, http.MethodGet, "/metrics")
+		_, stats := ask(t, h, http.MethodGet, "/v1/stats")
+		for _, want := range []struct {
+			metric, field string
+			value         int
+		}{
+			{"stale_hits_total", "stale_hits", 2},
+			{"refreshes_total", "refreshes", 1},
+			{"stale_on_error_total", "stale_on_error", 3},
+			{"overloaded_total", "overloaded", 4},
+			{"loading", "loading", running},
+			{"queued", "queued", waiting},
+		} {
+			assert.Contains(t, metrics, fmt.Sprintf("\ngcnode_group_%s{group=\"g\"} %d\n", want.metric, want.value))
+			assert.Contains(t, stats, fmt.Sprintf("%q: %d,\n", want.field, want.value))
+		}
 	})
 }
 

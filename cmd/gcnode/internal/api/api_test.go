@@ -15,6 +15,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -23,6 +24,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -82,14 +84,7 @@ func newSiteWith(t *testing.T, cfg gcnode.Config) *site {
 		_, err = node.Group(name, gcnode.GetterFunc[gcnode.Value](s.answerFor), gcnode.GroupOptions{MaxBytes: 1 << 20, LoadTimeout: time.Hour})
 		require.NoError(t, err)
 	}
-	handler, err := api.NewHandler(api.Options{
-		Node:         node,
-		ContentTypes: map[string]string{nastyGroup: "text/plain; charset=utf-8"},
-		Stats:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
-		Logger:       slog.New(slog.DiscardHandler),
-	})
-	require.NoError(t, err)
-	server := httptest.NewUnstartedServer(api.Named(node.Self().ID, handler))
+	server := httptest.NewUnstartedServer(api.Named(node.Self().ID, newHandler(t, node)))
 	server.Config.MaxHeaderBytes = 256 << 10
 	server.Start()
 	s.url = server.URL
@@ -100,6 +95,18 @@ func newSiteWith(t *testing.T, cfg gcnode.Config) *site {
 		assert.NoError(t, node.Close(ctx))
 	})
 	return s
+}
+
+func newHandler(t *testing.T, node *gcnode.Node) http.Handler {
+	t.Helper()
+	handler, err := api.NewHandler(api.Options{
+		Node:         node,
+		ContentTypes: map[string]string{nastyGroup: "text/plain; charset=utf-8"},
+		Stats:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
+		Logger:       slog.New(slog.DiscardHandler),
+	})
+	require.NoError(t, err)
+	return handler
 }
 
 // reply is an HTTP answer that was read to its end.
@@ -308,6 +315,91 @@ func TestEveryAnswerNamesTheNode(t *testing.T) {
 	server := httptest.NewServer(api.Named("b", api.Limit(0, api.Starting())))
 	defer server.Close()
 	assert.Equal(t, "b", (&site{url: server.URL}).do(t, http.MethodGet, "/").header.Get("Gcnode-Node"))
+}
+
+// TestAValueBeyondItsLifeMustNotBeKept asks the owner of a key and another node.
+func TestAValueBeyondItsLifeMustNotBeKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		network := transporttest.NewNetwork()
+		peers := []gcnode.Peer{{ID: "a"}, {ID: "b"}}
+		var broken atomic.Bool
+		handlers := map[string]http.Handler{}
+		var group *gcnode.Group
+		for _, self := range peers {
+			node, err := gcnode.NewNode(gcnode.Config{Self: self, Transport: network.Transport(self.ID)})
+			require.NoError(t, err)
+			defer func() { require.NoError(t, node.Close(context.Background())) }()
+			network.Attach(self.ID, node)
+			require.NoError(t, node.SetPeers(peers))
+			group, err = node.Group(echoGroup, gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+				if broken.Load() {
+					return gcnode.Item[gcnode.Value]{}, gcnode.ErrTransient
+				}
+				return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("v"), Keep: gcnode.For(time.Minute)}, nil
+			}), gcnode.GroupOptions{MaxBytes: 1 << 20, StaleWhileRevalidate: time.Minute, StaleOnError: time.Hour})
+			require.NoError(t, err)
+			handlers[self.ID] = newHandler(t, node)
+		}
+		get := func(at string) *httptest.ResponseRecorder {
+			w := httptest.NewRecorder()
+			handlers[at].ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path(echoGroup, "k"), http.NoBody))
+			return w
+		}
+		owner := group.Owner("k").ID
+		other := map[string]string{"a": "b", "b": "a"}[owner]
+		assert.Equal(t, "loaded", get(owner).Header().Get("Gcnode-Source"))
+		broken.Store(true)
+		time.Sleep(time.Minute)
+		for range 3 { // while it is reloaded, and twice because it cannot be
+			for at, source := range map[string]string{owner: "hit", other: "owner"} {
+				got := get(at)
+				assert.Equal(t, 200, got.Code)
+				assert.Equal(t, source, got.Header().Get("Gcnode-Source"))
+				assert.Equal(t, []string{"no-store"}, got.Header().Values("Cache-Control"))
+				assert.Empty(t, got.Header().Get("Age"))
+				assert.Empty(t, got.Header().Get("Warning"))
+			}
+			time.Sleep(time.Minute)
+		}
+		time.Sleep(time.Hour)
+		for at := range handlers {
+			assert.Equal(t, 502, get(at).Code, "%s: too old to stand in", at)
+		}
+	})
+}
+
+func TestAGroupWithTooManyLoadsIsOverloaded(t *testing.T) {
+	s := newSite(t)
+	hold := make(chan struct{})
+	group, err := s.node.Group("limited", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+		<-hold
+		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
+	}), gcnode.GroupOptions{MaxBytes: 1 << 20, MaxLoads: 1, MaxQueuedLoads: 1})
+	require.NoError(t, err)
+	var held sync.WaitGroup
+	for _, key := range []string{"running", "waiting"} {
+		held.Go(func() {
+			got := s.do(t, http.MethodGet, path("limited", key))
+			assert.Equal(t, 200, got.status)
+			assert.Equal(t, key, got.body)
+		})
+	}
+	require.Eventually(t, func() bool { st := group.Stats(); return st.Loading == 1 && st.Queued == 1 }, time.Minute, time.Millisecond)
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		got := s.do(t, method, path("limited", "refused"))
+		assert.Equal(t, 503, got.status)
+		assert.Equal(t, "1", got.header.Get("Retry-After"))
+		assert.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		if method == http.MethodGet {
+			assert.Equal(t, api.ErrorDetail{
+				Kind:    "overloaded",
+				Message: `get "refused" in group "limited": overloaded, try later: 1 loads are running and 1 are waiting`,
+			}, got.problem(t))
+		}
+	}
+	close(hold)
+	held.Wait()
+	assert.Equal(t, 200, s.do(t, http.MethodGet, path("limited", "refused")).status)
 }
 
 func TestRemoval(t *testing.T) {

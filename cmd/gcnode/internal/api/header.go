@@ -32,7 +32,11 @@ func Named(id string, next http.Handler) http.Handler {
 const maxAge = 365 * 24 * time.Hour
 
 // cacheControl says how long an answer may be kept, in whole seconds rounded
-// down.
+// down. One that is served beyond its life must not be kept at all: told
+// max-age=0 instead, a cache behind the node might keep it and serve it in turn
+// when it cannot reach the node (RFC 9111, 4.2.4), and add a staleness of its
+// own to what the group allows. There is neither Age, since what is told is
+// what remains of a life, nor Warning, which is obsolete.
 func cacheControl(keep gcnode.Lifetime) string {
 	if keep <= 0 {
 		return "no-store"

@@ -22,6 +22,9 @@ type Config struct {
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another node's value.
 	HotTTL time.Duration
+	// ClockResolution is how much longer than its life a value may be served;
+	// negative: the clock is read each time.
+	ClockResolution time.Duration
 	// DrainTimeout bounds the time from the first signal to the exit.
 	DrainTimeout time.Duration
 	// CompilationCache is a directory that keeps compiled modules between
@@ -58,8 +61,39 @@ type Group struct {
 	TTL gcnode.Lifetime
 	// NegativeTTL is the life of "not found"; negative: it is not remembered.
 	NegativeTTL time.Duration
+	// TTLJitter is up to which part of a life is cut off at random.
+	TTLJitter float64
+	// RefreshAhead is how long before its end a value is reloaded when it is
+	// asked for; 0: never.
+	RefreshAhead time.Duration
+	// StaleWhileRevalidate is for how long after its life a value is served
+	// while it is reloaded.
+	StaleWhileRevalidate time.Duration
+	// StaleOnError is for how long after its life a value is served that
+	// cannot be reloaded.
+	StaleOnError time.Duration
 	// LoadTimeout bounds one load.
 	LoadTimeout time.Duration
+	// MaxLoads bounds the loads that run at the same time; 0: no bound.
+	MaxLoads int
+	// MaxQueuedLoads is how many more may wait for their turn.
+	MaxQueuedLoads int
+}
+
+// Options are those of the node's group.
+func (g *Group) Options() gcnode.GroupOptions {
+	return gcnode.GroupOptions{
+		MaxBytes:             g.MaxBytes,
+		TTL:                  g.TTL,
+		TTLJitter:            g.TTLJitter,
+		NegativeTTL:          g.NegativeTTL,
+		RefreshAhead:         g.RefreshAhead,
+		StaleWhileRevalidate: g.StaleWhileRevalidate,
+		StaleOnError:         g.StaleOnError,
+		LoadTimeout:          g.LoadTimeout,
+		MaxLoads:             g.MaxLoads,
+		MaxQueuedLoads:       g.MaxQueuedLoads,
+	}
 }
 
 // Path is where the group stands in the file, such as groups.godoc.
@@ -97,6 +131,7 @@ const (
 	DefaultContentType  = "application/octet-stream"
 	DefaultPeerTimeout  = 2 * time.Second
 	DefaultHotTTL       = 10 * time.Second
+	DefaultResolution   = 5 * time.Millisecond
 	DefaultDrainTimeout = 20 * time.Second
 	DefaultMaxRequests  = 10_000
 	DefaultMaxBytes     = 64 * mebibyte
@@ -112,11 +147,12 @@ const (
 // defaults is the configuration of an empty file.
 func defaults() *Config {
 	return &Config{
-		Listen:       Listen{API: DefaultAPI, Admin: DefaultAdmin},
-		PeerTimeout:  DefaultPeerTimeout,
-		HotTTL:       DefaultHotTTL,
-		DrainTimeout: DefaultDrainTimeout,
-		MaxRequests:  DefaultMaxRequests,
+		Listen:          Listen{API: DefaultAPI, Admin: DefaultAdmin},
+		PeerTimeout:     DefaultPeerTimeout,
+		HotTTL:          DefaultHotTTL,
+		ClockResolution: DefaultResolution,
+		DrainTimeout:    DefaultDrainTimeout,
+		MaxRequests:     DefaultMaxRequests,
 	}
 }
 

@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"context"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -67,10 +68,11 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 				MaxFetchBytes:  64 << 20,
 			},
 		}},
-		PeerTimeout:  2 * time.Second,
-		HotTTL:       10 * time.Second,
-		DrainTimeout: 20 * time.Second,
-		MaxRequests:  10_000,
+		PeerTimeout:     2 * time.Second,
+		HotTTL:          10 * time.Second,
+		ClockResolution: 5 * time.Millisecond,
+		DrainTimeout:    20 * time.Second,
+		MaxRequests:     10_000,
 	}, cfg)
 }
 
@@ -100,16 +102,27 @@ groups:
     content_type: text/html; charset=utf-8
     max_bytes: 1.5GiB
     ttl: 90s
+    ttl_jitter: 10%
     negative_ttl: never
+    refresh_ahead: 20s
+    stale_while_revalidate: 1m
+    stale_on_error: 1h
     load_timeout: 20s
+    max_loads: 8
+    max_queued_loads: 100
   "a/b c":
     plugin: {module: m.wasm}
     ttl: no-store
+    ttl_jitter: 0.25
+    refresh_ahead: never
+    max_loads: 1
+    max_queued_loads: 0
 log: {level: warn, format: json}
 api: {max_requests: 50}
 admin: {pprof: true}
 peer_timeout: 500ms
 hot_ttl: 3s
+clock_resolution: exact
 drain_timeout: 1h
 compilation_cache: cache
 `
@@ -122,7 +135,15 @@ func TestEverySettingIsRead(t *testing.T) {
 	other := cfg.Groups[1]
 	assert.Equal(t, "a/b c", other.Name)
 	assert.Equal(t, gcnode.NoStore, other.TTL)
+	assert.InDelta(t, 0.25, other.TTLJitter, 0)
+	assert.Zero(t, other.RefreshAhead)
+	assert.Equal(t, 1, other.MaxLoads)
+	assert.Zero(t, other.MaxQueuedLoads)
 	cfg.Groups = cfg.Groups[:1]
+	assert.Equal(t, gcnode.GroupOptions{
+		MaxBytes: 3 << 29, TTL: gcnode.For(90 * time.Second), TTLJitter: 0.1, NegativeTTL: -1, RefreshAhead: 20 * time.Second,
+		StaleWhileRevalidate: time.Minute, StaleOnError: time.Hour, LoadTimeout: 20 * time.Second, MaxLoads: 8, MaxQueuedLoads: 100,
+	}, cfg.Groups[0].Options())
 	assert.Equal(t, &config.Config{
 		ID:     "b",
 		Listen: config.Listen{Peers: "10.0.0.6:7001", API: "[::1]:80", Admin: ":0"},
@@ -131,12 +152,18 @@ func TestEverySettingIsRead(t *testing.T) {
 			{ID: "b", Addr: "http://10.0.0.6:7001/", Weight: 3},
 		},
 		Groups: []config.Group{{
-			Name:        "pages",
-			ContentType: "text/html; charset=utf-8",
-			MaxBytes:    3 << 29,
-			TTL:         gcnode.For(90 * time.Second),
-			NegativeTTL: -1,
-			LoadTimeout: 20 * time.Second,
+			Name:                 "pages",
+			ContentType:          "text/html; charset=utf-8",
+			MaxBytes:             3 << 29,
+			TTL:                  gcnode.For(90 * time.Second),
+			TTLJitter:            0.1,
+			NegativeTTL:          -1,
+			RefreshAhead:         20 * time.Second,
+			StaleWhileRevalidate: time.Minute,
+			StaleOnError:         time.Hour,
+			LoadTimeout:          20 * time.Second,
+			MaxLoads:             8,
+			MaxQueuedLoads:       100,
 			Plugin: config.Plugin{
 				Module:         filepath.Join(dir, "m.wasm"),
 				MaxMemoryBytes: 32e6,
@@ -154,6 +181,7 @@ func TestEverySettingIsRead(t *testing.T) {
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},
 		PeerTimeout:      500 * time.Millisecond,
 		HotTTL:           3 * time.Second,
+		ClockResolution:  -1,
 		DrainTimeout:     time.Hour,
 		MaxRequests:      50,
 		CompilationCache: filepath.Join(dir, "cache"),
@@ -207,6 +235,12 @@ groups:
     ttl: 1m
     negative_ttl: 0s
     content_type: "text html"
+    ttl_jitter: 10
+    refresh_ahead: 0s
+    stale_while_revalidate: 9000h
+    stale_on_error:
+    max_loads: 0
+    max_queued_loads: -1
   h:
     plugin: {module: text.wasm}
   i: {}
@@ -215,6 +249,7 @@ log: {level: loud, format: xml}
 admin: {pprof: maybe}
 peer_timeout: -1s
 hot_tll: 3s
+clock_resolution: 2s
 drain_timeout:
 `, config.Flags{LogLevel: "silent", Peers: []string{"b"}})
 	assert.Equal(t, []string{
@@ -240,17 +275,24 @@ drain_timeout:
 		`node.yaml:21: groups.g.max_bytes: "1KiB" must be a size from 64KiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
 		`node.yaml:22: groups.g.ttl: "soon" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or forever, or no-store`,
 		`node.yaml:23: groups.g.ttl: is set twice, first on line 22`,
-		`node.yaml:24: groups.g.negative_ttl: "0s" must be a duration of at least 1ms, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:24: groups.g.negative_ttl: "0s" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
 		`node.yaml:25: groups.g.content_type: "text html" must be a media type such as text/html; charset=utf-8`,
-		`node.yaml:27: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
-		`node.yaml:28: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
-		`node.yaml:29: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file`,
-		`node.yaml:30: log.level: "loud" must be one of debug, info, warn, error`,
-		`node.yaml:30: log.format: "xml" must be one of text, json`,
-		`node.yaml:31: admin.pprof: "maybe" must be true or false`,
-		`node.yaml:32: peer_timeout: "-1s" must be a duration of at least 10ms, such as 500ms, 30s or 1h30m`,
-		`node.yaml:33: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, api, admin, peer_timeout, hot_ttl, drain_timeout, compilation_cache`,
-		`node.yaml:34: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
+		`node.yaml:26: groups.g.ttl_jitter: "10" must be a number of at least 0 and below 1, such as 0.1, or its percentage, such as 10%`,
+		`node.yaml:27: groups.g.refresh_ahead: "0s" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:28: groups.g.stale_while_revalidate: "9000h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:29: groups.g.stale_on_error: must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never, not nothing`,
+		`node.yaml:30: groups.g.max_loads: "0" must be a whole number from 1 to 1000000`,
+		`node.yaml:31: groups.g.max_queued_loads: "-1" must be a whole number from 0 to 1000000`,
+		`node.yaml:33: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
+		`node.yaml:34: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
+		`node.yaml:35: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file`,
+		`node.yaml:36: log.level: "loud" must be one of debug, info, warn, error`,
+		`node.yaml:36: log.format: "xml" must be one of text, json`,
+		`node.yaml:37: admin.pprof: "maybe" must be true or false`,
+		`node.yaml:38: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, groups, log, api, admin, peer_timeout, hot_ttl, clock_resolution, drain_timeout, compilation_cache`,
+		`node.yaml:40: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
+		`node.yaml:41: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
 		`--log-level: "silent" must be one of debug, info, warn, error`,
 	}, got)
@@ -312,6 +354,15 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		{"NUL", minimal + "\nid: \"a\x00\"\n", config.Flags{}, []string{
 			`node.yaml:3: the file must be text, and the byte 0x00 here is a control character`,
 		}},
+		{"reloading ahead of a life that is no longer", "groups:\n  g:\n    refresh_ahead: 5m\n    ttl: 300s\n    plugin: {module: m.wasm}\n" +
+			"  h: {refresh_ahead: 5m, ttl: 301s, plugin: {module: m.wasm}}\n  i: {refresh_ahead: 5m, ttl: no-store, plugin: {module: m.wasm}}\n", config.Flags{}, []string{
+			`node.yaml:3: groups.g.refresh_ahead: 5m is not shorter than ttl, which is 5m`,
+		}},
+		{"a queue without a limit", "groups:\n  g: {max_queued_loads: 0, plugin: {module: m.wasm}}\n  h: {max_queued_loads: 1, max_loads: x, plugin: {module: m.wasm}}\n" +
+			"  i:\n    plugin: {module: m.wasm}\n    max_queued_loads: 1\n", config.Flags{}, []string{
+			`node.yaml:3: groups.h.max_loads: "x" must be a whole number from 1 to 1000000`,
+			`node.yaml:6: groups.i.max_queued_loads: is of no use without max_loads: no load waits for its turn while there is no limit on them`,
+		}},
 		{"a file for compiled modules", minimal + "compilation_cache: m.wasm\n", config.Flags{}, []string{
 			`node.yaml:2: compilation_cache: m.wasm must be a directory`,
 		}},
@@ -357,6 +408,54 @@ func TestAFileThatCannotBeRead(t *testing.T) {
 func TestListenersThatLetTheSystemChoosePortsDoNotClash(t *testing.T) {
 	_, err := config.Load(writeFiles(t, minimal+"listen: {api: 127.0.0.1:0, admin: 127.0.0.1:0, peers: 127.0.0.1:0}"), config.Flags{})
 	assert.NoError(t, err)
+}
+
+// The node has bounds of its own. What is accepted here must not be refused
+// when the node is made, which "check" does not do.
+func TestTheNodeAcceptsEveryBound(t *testing.T) {
+	for name, text := range map[string]string{
+		"lowest": "groups: {g: {max_bytes: 64KiB, ttl: 2ms, ttl_jitter: 0, negative_ttl: 1ms, refresh_ahead: 1ms, stale_while_revalidate: 1ms, " +
+			"stale_on_error: 1ms, load_timeout: 10ms, max_loads: 1, max_queued_loads: 0, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 40ms\nhot_ttl: 1ms\nclock_resolution: 1ms\n",
+		"highest": "groups: {g: {ttl: 2562047h, ttl_jitter: 99.9%, negative_ttl: 8760h, refresh_ahead: 8760h, stale_while_revalidate: 8760h, " +
+			"stale_on_error: 8760h, load_timeout: 8760h, max_loads: 1000000, max_queued_loads: 1000000, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 8760h\nhot_ttl: 8760h\nclock_resolution: 1s\n",
+		"nothing": "groups: {g: {ttl: no-store, negative_ttl: never, refresh_ahead: never, stale_while_revalidate: never, stale_on_error: never, " +
+			"max_queued_loads: 0, plugin: {module: m.wasm}}}\nclock_resolution: exact\n",
+	} {
+		cfg, err := config.Load(writeFiles(t, text), config.Flags{})
+		require.NoError(t, err, name)
+		node, err := gcnode.NewNode(gcnode.Config{PeerTimeout: cfg.PeerTimeout, HotTTL: cfg.HotTTL, ClockResolution: cfg.ClockResolution})
+		require.NoError(t, err, name)
+		getter := gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+			return gcnode.Item[gcnode.Value]{}, nil
+		})
+		_, err = node.Group("g", getter, cfg.Groups[0].Options())
+		require.NoError(t, err, name)
+		require.NoError(t, node.Close(t.Context()))
+	}
+	assert.Equal(t, []string{
+		`node.yaml:1: groups.g.negative_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
+		`node.yaml:1: groups.g.load_timeout: "8761h" must be a duration from 10ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:2: peer_timeout: "39ms" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:3: hot_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m`,
+	}, problems(t, "groups: {g: {negative_ttl: 8761h, load_timeout: 8761h, plugin: {module: m.wasm}}}\n"+
+		"peer_timeout: 39ms\nhot_ttl: 8761h\n", config.Flags{}))
+}
+
+func TestParts(t *testing.T) {
+	load := func(text string) (*config.Config, error) {
+		return config.Load(writeFiles(t, "groups: {g: {ttl_jitter: "+text+", plugin: {module: m.wasm}}}\n"), config.Flags{})
+	}
+	for text, want := range map[string]float64{"0": 0, "0.1": 0.1, ".5": 0.5, "10%": 0.1, "'12.5 %'": 0.125, "0%": 0, "0.999": 0.999, "99.9%": 0.999} {
+		cfg, err := load(text)
+		require.NoError(t, err, text)
+		assert.InDelta(t, want, cfg.Groups[0].TTLJitter, 1e-15, text)
+	}
+	for _, text := range []string{"1", "1.0", "100%", "99.99999999999999999%", "10", "-0.1", "-10%", "1e-1", "0x0.1p0", "nan", "inf", "'%'", "''", "10%%", "0.1.2", "a tenth", "[0.1]", "~"} {
+		_, err := load(text)
+		assert.ErrorContains(t, err, "must be a number of at least 0 and below 1, such as 0.1, or its percentage, such as 10%", text)
+	}
 }
 
 func TestSizes(t *testing.T) {

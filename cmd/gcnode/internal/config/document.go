@@ -216,8 +216,8 @@ func (s *section) boolean(key string, dst *bool) {
 	}
 }
 
-// count reads a whole number from 1 to highest.
-func (s *section) count(key string, dst *int, highest int) {
+// count reads a whole number from lowest to highest.
+func (s *section) count(key string, dst *int, lowest, highest int) {
 	t, ok := s.take(key)
 	if !ok {
 		return
@@ -227,11 +227,30 @@ func (s *section) count(key string, dst *int, highest int) {
 		return
 	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 1 || n > highest {
-		t.wrong("%q must be a whole number from 1 to %d", value, highest)
+	if err != nil || n < lowest || n > highest {
+		t.wrong("%q must be a whole number from %d to %d", value, lowest, highest)
 		return
 	}
 	*dst = n
+}
+
+// part reads a part of something that is less than the whole.
+func (s *section) part(key string, dst *float64) {
+	t, ok := s.take(key)
+	if !ok {
+		return
+	}
+	const what = "a number of at least 0 and below 1, such as 0.1, or its percentage, such as 10%"
+	value, ok := t.scalar(what)
+	if !ok {
+		return
+	}
+	part, err := parsePart(value)
+	if err != nil || part >= 1 {
+		t.wrong("%q must be %s", value, what)
+		return
+	}
+	*dst = part
 }
 
 // size reads a number of bytes from lowest to highest.
@@ -253,15 +272,18 @@ func (s *section) size(key string, dst *int64, lowest, highest int64) {
 	*dst = n
 }
 
-// duration reads a length of time of at least lowest. Words that stand for
-// a special one are in words.
-func (s *section) duration(key string, dst *time.Duration, lowest time.Duration, words map[string]time.Duration) {
+// duration reads a length of time from lowest to highest; a highest of 0 is no
+// bound. Words that stand for a special one are in words.
+func (s *section) duration(key string, dst *time.Duration, lowest, highest time.Duration, words map[string]time.Duration) {
 	t, ok := s.take(key)
 	if !ok {
 		return
 	}
-	allowed := append([]string{"a duration of at least " + formatDuration(lowest) + ", such as 500ms, 30s or 1h30m"},
-		sortedKeys(words)...)
+	bounds := "of at least " + formatDuration(lowest)
+	if highest > 0 {
+		bounds = "from " + formatDuration(lowest) + " to " + formatDuration(highest)
+	}
+	allowed := append([]string{"a duration " + bounds + ", such as " + examples(highest)}, sortedKeys(words)...)
 	what := strings.Join(allowed, ", or ")
 	value, ok := t.scalar(what)
 	if !ok {
@@ -272,11 +294,19 @@ func (s *section) duration(key string, dst *time.Duration, lowest time.Duration,
 		return
 	}
 	d, err := time.ParseDuration(value)
-	if err != nil || d < lowest {
+	if err != nil || d < lowest || highest > 0 && d > highest {
 		t.wrong("%q must be %s", value, what)
 		return
 	}
 	*dst = d
+}
+
+// examples are durations up to highest, if that is given.
+func examples(highest time.Duration) string {
+	if highest > 0 && highest <= time.Second {
+		return "5ms or 0.5s"
+	}
+	return "500ms, 30s or 1h30m"
 }
 
 // texts reads a list of single values.

@@ -42,13 +42,21 @@ func (r *reader) group(in *section, name string) Group {
 	in.size("max_bytes", &g.MaxBytes, minGroupBytes, maxGroupBytes)
 
 	ttl := time.Duration(g.TTL)
-	in.duration("ttl", &ttl, shortestTime, map[string]time.Duration{
+	in.duration("ttl", &ttl, shortestTime, 0, map[string]time.Duration{
 		forever: time.Duration(gcnode.Forever),
 		noStore: time.Duration(gcnode.NoStore),
 	})
 	g.TTL = gcnode.Lifetime(ttl)
-	in.duration("negative_ttl", &g.NegativeTTL, shortestTime, map[string]time.Duration{never: -1})
-	in.duration("load_timeout", &g.LoadTimeout, smallestTimeout, nil)
+	in.duration("negative_ttl", &g.NegativeTTL, shortestTime, longestTime, map[string]time.Duration{never: -1})
+	in.part("ttl_jitter", &g.TTLJitter)
+	none := map[string]time.Duration{never: 0}
+	in.duration("refresh_ahead", &g.RefreshAhead, shortestTime, longestTime, none)
+	in.duration("stale_while_revalidate", &g.StaleWhileRevalidate, shortestTime, longestTime, none)
+	in.duration("stale_on_error", &g.StaleOnError, shortestTime, longestTime, none)
+	in.duration("load_timeout", &g.LoadTimeout, smallestTimeout, longestTime, nil)
+	in.count("max_loads", &g.MaxLoads, 1, maxLoads)
+	in.count("max_queued_loads", &g.MaxQueuedLoads, 0, maxLoads)
+	checkGroup(in, &g)
 	if plugin := in.section("plugin"); in.find("plugin") != nil {
 		g.Plugin = r.plugin(plugin, g.Plugin)
 	} else {
@@ -56,6 +64,17 @@ func (r *reader) group(in *section, name string) Group {
 	}
 	in.close()
 	return g
+}
+
+// checkGroup checks that the settings of a group fit together.
+func checkGroup(in *section, g *Group) {
+	if ttl, ok := g.TTL.Duration(); ok && g.RefreshAhead >= ttl {
+		in.wrongKey("refresh_ahead", fmt.Sprintf("%s is not shorter than ttl, which is %s",
+			formatDuration(g.RefreshAhead), formatDuration(ttl)))
+	}
+	if g.MaxQueuedLoads > 0 && in.find("max_loads") == nil {
+		in.wrongKey("max_queued_loads", "is of no use without max_loads: no load waits for its turn while there is no limit on them")
+	}
 }
 
 // plugin reads how a module is run.
@@ -69,10 +88,10 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 		in.missing("module", "the path of a WebAssembly module, relative to this file")
 	}
 	in.size("memory", &p.MaxMemoryBytes, minMemory, maxMemory)
-	in.duration("timeout", &p.Timeout, smallestTimeout, nil)
-	in.count("instances", &p.Instances, maxInstances)
-	in.count("queue", &p.Queue, maxQueue)
-	in.count("max_fetches", &p.MaxFetches, maxFetches)
+	in.duration("timeout", &p.Timeout, smallestTimeout, 0, nil)
+	in.count("instances", &p.Instances, 1, maxInstances)
+	in.count("queue", &p.Queue, 1, maxQueue)
+	in.count("max_fetches", &p.MaxFetches, 1, maxFetches)
 	in.size("max_fetch_bytes", &p.MaxFetchBytes, 1, maxFetchBytes)
 	for _, origin := range in.texts("allow_fetch", "origins such as https://example.com or http://10.0.0.9:8080") {
 		if err := checkOrigin(origin.value); err != nil {

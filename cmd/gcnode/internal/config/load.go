@@ -27,15 +27,20 @@ const (
 	maxRequests     = 1_000_000
 	maxInstances    = 1024
 	maxQueue        = 1_000_000
+	maxLoads        = 1_000_000
 	maxFetches      = 1_000_000
 	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
+	longestTime     = 365 * 24 * time.Hour
 	maxWeight       = 65535
 	wasmMagic       = "\x00asm"
 	forever         = "forever"
 	noStore         = "no-store"
 	never           = "never"
+	exact           = "exact"
+	coarsestClock   = time.Second
 	smallestTimeout = 10 * time.Millisecond
+	smallestSilence = 40 * time.Millisecond // has room for the signs of life of a peer
 )
 
 // Load reads a configuration file and puts the flags on top. An error is
@@ -172,16 +177,17 @@ func (r *reader) read(file *section, cfg *Config) {
 	logging.close()
 
 	api := file.section("api")
-	api.count("max_requests", &cfg.MaxRequests, maxRequests)
+	api.count("max_requests", &cfg.MaxRequests, 1, maxRequests)
 	api.close()
 
 	admin := file.section("admin")
 	admin.boolean("pprof", &cfg.Pprof)
 	admin.close()
 
-	file.duration("peer_timeout", &cfg.PeerTimeout, smallestTimeout, nil)
-	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, nil)
-	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, nil)
+	file.duration("peer_timeout", &cfg.PeerTimeout, smallestSilence, longestTime, nil)
+	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, longestTime, nil)
+	file.duration("clock_resolution", &cfg.ClockResolution, shortestTime, coarsestClock, map[string]time.Duration{exact: -1})
+	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, 0, nil)
 	if t, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
 		cfg.CompilationCache = r.path(cfg.CompilationCache)
 		if err := checkCache(cfg.CompilationCache); err != nil {
@@ -233,7 +239,7 @@ func (r *reader) peer(in *section, cfg *Config) {
 	id, hasID := r.id(in, "id", &peer.ID)
 	url, hasURL := in.text("url", "the address of the peer, such as http://10.0.0.5:7001/", &peer.Addr)
 	weight := 1
-	in.count("weight", &weight, maxWeight)
+	in.count("weight", &weight, 1, maxWeight)
 	if in.find("id") == nil {
 		in.missing("id", "every peer needs the id that it was started with")
 	}

@@ -65,6 +65,23 @@ func ParseSize(text string) (int64, error) {
 	return int64(size), nil
 }
 
+// parsePart reads a number such as "0.1", or a percentage such as "10%".
+func parsePart(text string) (float64, error) {
+	number, percent := strings.CutSuffix(strings.TrimSpace(text), "%")
+	number = strings.TrimSpace(number)
+	if strings.Trim(number, "0123456789.") != "" {
+		return 0, fmt.Errorf("%q is not a number", text)
+	}
+	part, err := strconv.ParseFloat(number, 64)
+	if err != nil {
+		return 0, fmt.Errorf("%q is not a number", text)
+	}
+	if percent {
+		part /= 100
+	}
+	return part, nil
+}
+
 // FormatSize writes a number of bytes with the largest unit that fits, such
 // as "64MiB" or "1.5KiB".
 func FormatSize(bytes int64) string {

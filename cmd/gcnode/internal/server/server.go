@@ -137,10 +137,11 @@ func (s *server) start(ctx context.Context) error {
 // makeNode makes the node with its groups.
 func (s *server) makeNode() error {
 	cfg := gcnode.Config{
-		Self:        gcnode.Peer{ID: s.cfg.ID},
-		Logger:      s.log,
-		PeerTimeout: s.cfg.PeerTimeout,
-		HotTTL:      s.cfg.HotTTL,
+		Self:            gcnode.Peer{ID: s.cfg.ID},
+		Logger:          s.log,
+		PeerTimeout:     s.cfg.PeerTimeout,
+		HotTTL:          s.cfg.HotTTL,
+		ClockResolution: s.cfg.ClockResolution,
 	}
 	for _, p := range s.cfg.Peers {
 		if p.ID == s.cfg.ID {
@@ -161,9 +162,7 @@ func (s *server) makeNode() error {
 	s.node = node
 	var errs []error
 	for _, g := range s.cfg.Groups {
-		_, err := node.Group(g.Name, s.plugins[g.Name], gcnode.GroupOptions{
-			MaxBytes: g.MaxBytes, TTL: g.TTL, NegativeTTL: g.NegativeTTL, LoadTimeout: g.LoadTimeout,
-		})
+		_, err := node.Group(g.Name, s.plugins[g.Name], g.Options())
 		errs = append(errs, err)
 	}
 	if len(s.cfg.Peers) > 0 {

@@ -47,6 +47,7 @@ type Group struct {
 	Hits          uint64  `json:"hits"`
 	HotHits       uint64  `json:"hot_hits"`
 	NegativeHits  uint64  `json:"negative_hits"`
+	StaleHits     uint64  `json:"stale_hits"`
 	Joined        uint64  `json:"joined"`
 	Fetches       uint64  `json:"fetches"`
 	FetchErrors   uint64  `json:"fetch_errors"`
@@ -54,6 +55,11 @@ type Group struct {
 	Loads         uint64  `json:"loads"`
 	LoadsNotFound uint64  `json:"loads_not_found"`
 	LoadErrors    uint64  `json:"load_errors"`
+	Refreshes     uint64  `json:"refreshes"`
+	Overloaded    uint64  `json:"overloaded"`
+	StaleOnError  uint64  `json:"stale_on_error"`
+	Loading       int     `json:"loading"` // 0 without a limit on loads
+	Queued        int     `json:"queued"`
 	ServedFetches uint64  `json:"served_fetches"`
 	Removals      uint64  `json:"removals"`
 	LoadTime      Latency `json:"load_time"`
