@@ -277,12 +277,15 @@ func (g *Group) fresh(key string) (answer, bool) {
 	return answerOf(e, SourceHot), ok
 }
 
-// keepOwned stores the answer of this node as the key's owner. It must be
-// called in a flight's Keep.
+// keepOwned stores the answer of this node as the key's owner. One that must
+// not be kept takes out an older one, which might be served beyond its life. It
+// must be called in a flight's Keep.
 func (g *Group) keepOwned(key string, a answer) {
+	g.hot.Remove(key)
 	if a.expires > g.node.now() {
-		g.hot.Remove(key)
 		g.owned.Set(key, a.entry())
+	} else {
+		g.owned.Remove(key)
 	}
 }
 

@@ -339,3 +339,37 @@ func TestTheLivesOfAGroupAreSpread(t *testing.T) {
 		}
 	})
 }
+
+// What the origin has said since must not be forgotten for what it said before,
+// even if it was not to be kept.
+func TestAnAnswerThatMustNotBeKeptTakesTheOlderOneWithIt(t *testing.T) {
+	for name, opts := range map[string]gcnode.GroupOptions{
+		"while revalidate": {MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour},
+		"on error":         {MaxBytes: 1 << 20, StaleOnError: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o := newOrigin()
+				o.keep = gcnode.For(time.Minute)
+				g := local(t, o, opts)
+				get := func() string {
+					v, err := g.Get(t.Context(), "k")
+					synctest.Wait()
+					if err != nil {
+						return err.Error()
+					}
+					return v.String()
+				}
+				get()
+				time.Sleep(time.Minute)
+				o.write("k", 1)
+				o.keep = gcnode.NoStore
+				get() // or what it reloads in the background
+				o.fail = errors.New("the origin is down")
+				if got := get(); got == "0" {
+					t.Errorf("got %q, which the origin had replaced", got)
+				}
+			})
+		})
+	}
+}
