@@ -196,7 +196,7 @@ func (b *careless) GetItems(_ context.Context, keys []string, yield func(int, gc
 			continue
 		}
 		yield(i, gcnode.Item[string]{Value: key}, nil)
-		yield(i, gcnode.Item[string]{Value: "again"}, nil)
+		yield(i, gcnode.Item[string]{}, gcnode.ErrPermanent)
 	}
 	go yield(0, gcnode.Item[string]{Value: "late"}, nil)
 	return nil

@@ -285,6 +285,67 @@ func TestWhatWasOfUseStays(t *testing.T) {
 	}
 }
 
+func TestAScanDrivesOutLittleOfWhatWasOfUse(t *testing.T) {
+	s := New[int](Options{Max: 1000})
+	for range 5 {
+		for i := range 500 {
+			key := "used" + strconv.Itoa(i)
+			if e := s.Get(key); e != nil {
+				e.Touch()
+			} else {
+				s.set(key, i, Never, 1, 0)
+			}
+		}
+	}
+	for i := range 20_000 {
+		s.set(strconv.Itoa(i), i, Never, 1, 0)
+	}
+	left := 0
+	for i := range 500 {
+		if s.Get("used"+strconv.Itoa(i)) != nil {
+			left++
+		}
+	}
+	if left < 400 {
+		t.Errorf("%d of 500 are left", left)
+	}
+}
+
+// What a reader may see while a slot goes from one key to another.
+func TestASlotThatChangesHandsMisleadsNoReader(t *testing.T) {
+	a, b := &Entry[int]{Key: "a", hash: realHash(16)}, &Entry[int]{Key: "b", hash: realHash(48)}
+	for _, state := range []struct {
+		hash  uint64
+		entry *Entry[int]
+		is    *Entry[int] // what is found under its key
+	}{
+		{a.hash, a, a},
+		{tombstone, a, nil},
+		{a.hash, nil, nil}, // the reader has loaded the hash before
+		{a.hash, b, nil},
+		{tombstone, nil, nil},
+		{tombstone, b, nil},
+		{b.hash, b, b},
+	} {
+		slots := newTable[int](0)
+		at, _ := slots.place(a.hash, a.Key)
+		at.fill(a)
+		later := &Entry[int]{Key: "later", hash: a.hash}
+		next, _ := slots.place(later.hash, later.Key)
+		next.fill(later)
+		at.hash.Store(state.hash)
+		at.entry.Store(state.entry)
+		for _, e := range []*Entry[int]{a, b} {
+			if got := slots.get(e.hash, e.Key); got != nil && got != state.is {
+				t.Errorf("%+v: found %+v for %q", state, got, e.Key)
+			}
+		}
+		if slots.get(a.hash, "later") != later {
+			t.Errorf("%+v: the search ended before the next slot", state)
+		}
+	}
+}
+
 // The wheel beside a plain map, with times of all sizes, and jumps of the
 // clock from nothing to months.
 func TestTheWheelFindsTheDeadInTime(t *testing.T) {
