@@ -75,7 +75,7 @@ func TestAnOwnedValueIsReloadedAheadOfItsEnd(t *testing.T) {
 		c.origin.takes = time.Second
 		time.Sleep(50*time.Second - 1)
 		c.want(0, key, 0, gcnode.SourceHit)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		synctest.Wait()
 		wantStats(t, c.groups[0], 1, 0, 0, 0, 0)
 		c.want(0, key, 0, gcnode.SourceHit)

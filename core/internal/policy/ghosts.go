@@ -36,10 +36,10 @@ func (g *ghosts) add(hash uint64, now uint32) {
 	if len(g.buckets) == 0 {
 		return
 	}
-	b, print := g.find(hash)
+	b, mark := g.find(hash)
 	copy(b.prints[1:], b.prints[:])
 	copy(b.times[1:], b.times[:])
-	b.prints[0], b.times[0] = print, uint8(now>>g.shift)
+	b.prints[0], b.times[0] = mark, uint8(now>>g.shift)
 }
 
 // take returns how long ago a key left, if that is known, and forgets it.
@@ -47,9 +47,9 @@ func (g *ghosts) take(hash uint64, now uint32) (age uint32, ok bool) {
 	if len(g.buckets) == 0 {
 		return 0, false
 	}
-	b, print := g.find(hash)
+	b, mark := g.find(hash)
 	for i, p := range b.prints {
-		if p == print {
+		if p == mark {
 			age = uint32(uint8(now>>g.shift)-b.times[i]) << g.shift
 			copy(b.prints[i:], b.prints[i+1:])
 			copy(b.times[i:], b.times[i+1:])
