@@ -196,7 +196,7 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 		g.lookups.Add(lookupHit)
 		return StringValue(e.Value), nil
 	}
-	a, err := g.find(ctx, key)
+	a, err := g.findFrom(ctx, key, e, ok)
 	return a.item(), err
 }
 
@@ -226,13 +226,19 @@ func (g *Group) Lookup(ctx context.Context, key string) (Answer[Value], error) {
 
 // find is the answer, together with its error if it says not found.
 func (g *Group) find(ctx context.Context, key string) (answer, error) {
+	e, ok := g.owned.Get(key)
+	return g.findFrom(ctx, key, e, ok)
+}
+
+// findFrom is find once the owned share has been looked at.
+func (g *Group) findFrom(ctx context.Context, key string, e store.Entry, ok bool) (answer, error) {
 	if err := checkKey(key); err != nil {
 		return answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
 	}
 	if g.node.closed.Load() {
 		return answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
 	}
-	a, ok := g.cached(ctx, key)
+	a, ok := g.cachedFrom(ctx, key, e, ok)
 	if ok {
 		g.lookups.Add(lookupOf(a))
 	} else {
@@ -251,13 +257,20 @@ func (g *Group) find(ctx context.Context, key string) (answer, error) {
 // cached is the answer that this node has. A value whose time has come is
 // reloaded in the background.
 func (g *Group) cached(ctx context.Context, key string) (answer, bool) {
-	if a, ok := g.ownedAnswer(key); ok {
+	e, ok := g.owned.Get(key)
+	return g.cachedFrom(ctx, key, e, ok)
+}
+
+// cachedFrom is cached once the owned share has been looked at.
+func (g *Group) cachedFrom(ctx context.Context, key string, e store.Entry, ok bool) (answer, bool) {
+	if ok {
+		a := answerOf(e, SourceHit)
 		if !g.attentive || a.expires == store.Never {
 			return a, true
 		}
 		return g.late(ctx, key, a)
 	}
-	e, ok := g.hot.Get(key)
+	e, ok = g.hot.Get(key)
 	return answerOf(e, SourceHot), ok
 }
 

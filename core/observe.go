@@ -10,9 +10,9 @@ import (
 
 // observedLoad is callGetter, timed and reported, however it ends.
 func (g *Group) observedLoad(ctx context.Context, call *flight.Call[answer], key string) (a answer, err error) {
-	begun, returned := time.Now(), false
+	begun, returned := g.node.now(), false
 	defer func() {
-		took := time.Since(begun)
+		took := time.Duration(g.node.now() - begun)
 		g.loadTime.Record(took)
 		hook := g.node.cfg.Hooks.Loaded
 		if hook == nil {
@@ -30,9 +30,8 @@ func (g *Group) observedLoad(ctx context.Context, call *flight.Call[answer], key
 
 // observedFetch is fetch, timed if the peer answers, and reported.
 func (g *Group) observedFetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
-	begun := time.Now()
 	a, listHash, err := g.fetch(ctx, p, key, sent)
-	took := time.Since(begun)
+	took := time.Duration(g.node.now() - sent)
 	if err == nil || err.Kind != KindUnreachable {
 		p.fetchTime.Record(took)
 	}
