@@ -122,6 +122,7 @@ func warm(b *testing.B, all []contestant.Contestant, distinct int, ttl time.Dura
 				cache.Load(key)
 			}
 			missing = origin.Loads() - before
+			cache.Len() // which waits for what is done in the background
 		}
 		caches = append(caches, warmed{c.Name, cache})
 	}

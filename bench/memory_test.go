@@ -22,6 +22,10 @@ const (
 // entry, and the time of a full garbage collection. Not everyone takes part
 // in the largest size, which takes long.
 func BenchmarkMemory(b *testing.B) {
+	scale := 1
+	if testing.Short() {
+		scale = 10
+	}
 	for _, entries := range []int{250_000, 1_000_000, 5_000_000} {
 		for _, c := range contestant.All() {
 			if entries > 1_000_000 && !slices.Contains(largest(), c.Name) {
@@ -29,7 +33,7 @@ func BenchmarkMemory(b *testing.B) {
 			}
 			b.Run(fmt.Sprintf("entries=%d/impl=%s", entries, c.Name), func(b *testing.B) {
 				for b.Loop() {
-					inChild(b, job{Impl: c.Name, Entries: entries}).report(b)
+					inChild(b, job{Impl: c.Name, Entries: entries / scale}).report(b)
 				}
 			})
 		}
@@ -119,6 +123,9 @@ const (
 // the limit that the cache was given.
 func BenchmarkHeapLimit(b *testing.B) {
 	for _, limit := range []int64{4 << 20, 64 << 20, 1 << 30} {
+		if testing.Short() && limit > 64<<20 {
+			continue
+		}
 		for _, c := range contestant.All() {
 			if c.Limit != contestant.Bytes || c.Name == "bigcache" { // whose shards are not made for such values
 				continue

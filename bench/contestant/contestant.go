@@ -16,7 +16,7 @@ type Cache struct {
 	Load func(key string) int
 	// Set stores the origin's value of the key. nil: it cannot be written to.
 	Set func(key string)
-	// Len is the number of entries.
+	// Len is the number of entries, after what is done in the background.
 	Len func() int
 	// Close ends what runs in the background; the cache is not used any more.
 	Close func()
