@@ -107,8 +107,8 @@ generate-check: ## fail if "make generate" would change a file
 	@tools/generate-check.sh $(MAKE) --no-print-directory generate
 
 .PHONY: bench
-bench: ## measure beside other caches and write docs/benchmarks.md (on an idle machine)
-	@tools/bench.sh
+bench: ## measure beside other caches and write docs/benchmarks.md (on an idle machine; BENCH="Hit Fill" for some)
+	@tools/bench.sh $(BENCH)
 
 .PHONY: tidy
 tidy: ## tidy every go.mod

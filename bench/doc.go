@@ -1,7 +1,10 @@
 // Package bench measures the cache beside others of its kind, in one run, so
 // that the ratios between them mean something on any machine. "make bench"
-// runs it, keeps the raw output in results, and writes the tables in
-// docs/benchmarks.md from it.
+// runs it, keeps the raw output in results, and writes docs/benchmarks.md from
+// it.
+//
+// The caches are in contestant, traces to replay in trace, simulated eviction
+// policies in policy, and what is made of the results in cmd/tables.
 package bench
 
 //go:generate go run ./cmd/tables -results results ../docs/benchmarks.md

@@ -1,0 +1,157 @@
+package main
+
+// The contestants that goals are measured by.
+const (
+	otter      = "otter"
+	freecache  = "freecache"
+	groupcache = "golang-groupcache"
+	xsync      = "x-sync"
+)
+
+// The units.
+const (
+	nsPerOp  = "ns/op"
+	cpuPerOp = "cpu-ns/op"
+	allocs   = "allocs/op"
+	inUse    = "inuse-B/entry"
+	heapUsed = "heap-B/entry"
+	gcTime   = "gc-ms"
+)
+
+// report is all parts, by name.
+func report() map[string]part {
+	impl := []string{implKey}
+	ratios := []string{"policy.txt", "ratio.txt"}
+	return map[string]part{
+		"goals": targets(ratios),
+
+		"hits": table{
+			files: []string{"hit.txt"}, rows: impl, columns: []string{"keys", "goroutines"},
+			units: []string{nsPerOp}, floor: label{implKey, "map"},
+		},
+		"hit-times": table{
+			files: []string{"hit.txt"}, rows: impl, columns: []string{"keys", "goroutines"},
+			units: []string{nsPerOp},
+		},
+		"hit-allocs": table{
+			files: []string{"hit.txt"}, where: []label{{"keys", "100000"}, {"goroutines", "1"}}, rows: impl,
+			units: []string{"B/op", allocs},
+		},
+		"hit-plot": figure{
+			files: []string{"hit.txt"}, name: "hits.svg", title: "Time of a local hit against goroutines",
+			panel: "keys", x: "goroutines", unit: nsPerOp, yLog: true,
+			xLabel: "goroutines, each on a thread of its own", yLabel: "ns per hit",
+		},
+		"ttl": table{
+			files: []string{"hitttl.txt"}, rows: impl, columns: []string{"keys", "goroutines", "ttl"},
+			units: []string{nsPerOp},
+		},
+		"fill": table{
+			files: []string{"fill.txt"}, rows: impl, columns: []string{"state"},
+			units: []string{nsPerOp, cpuPerOp, allocs},
+		},
+		"mixed-load": table{
+			files: []string{"mixed.txt"}, where: []label{{"writes", "load"}}, rows: impl, columns: []string{"reads"},
+			units: []string{nsPerOp, cpuPerOp},
+		},
+		"mixed-set": table{
+			files: []string{"mixed.txt"}, where: []label{{"writes", "set"}}, rows: impl, columns: []string{"reads"},
+			units: []string{nsPerOp, cpuPerOp},
+		},
+
+		"memory": table{
+			files: []string{"memory.txt"}, where: []label{{"entries", "1000000"}}, rows: impl,
+			units: []string{heapUsed, inUse, gcTime, "fill-s"},
+		},
+		"memory-large": table{
+			files: []string{"memory.txt"}, where: []label{{"entries", "5000000"}}, rows: impl,
+			units: []string{heapUsed, inUse, gcTime, "fill-s"},
+		},
+		"gc-plot": figure{
+			files: []string{"memory.txt"}, name: "gc.svg", title: "Time of a full garbage collection against entries",
+			x: "entries", unit: gcTime, xLog: true, yLog: true, least: 3,
+			xLabel: "entries of 16 + 100 bytes", yLabel: "ms per collection",
+		},
+		"heap-limit": table{
+			files: []string{"heaplimit.txt"}, rows: impl, columns: []string{"limit"},
+			units: []string{"heap/limit"},
+		},
+
+		"ratio": table{
+			files: ratios, rows: []string{traceKey, capacityKey}, columns: impl,
+			units: []string{hitUnit}, fixed: true, best: true,
+		},
+		"distance": distances{ratios},
+		"ratio-plot": figure{
+			files: ratios, name: "ratio.svg", title: "Hit ratio against capacity",
+			panel: traceKey, x: capacityKey, unit: hitUnit, xLog: true, fixed: true,
+			xLabel: "capacity, entries", yLabel: "hits, %",
+			leave: []string{"SIEVE", "ARC", "2Q"},
+		},
+
+		"owner": table{
+			files: []string{"owner.txt"}, rows: impl, columns: []string{"nodes"},
+			units: []string{nsPerOp, allocs},
+		},
+		"balance": table{
+			files: []string{"balance.txt"}, rows: []string{implKey, "nodes", "keys"},
+			units: []string{"busiest/mean", "join/min", "leave/min"}, fixed: true,
+		},
+		"flight": table{
+			files: []string{"flight.txt"}, rows: impl, columns: []string{"waiters"},
+			units: []string{"ns/waiter"},
+		},
+		"fetch": table{
+			files: []string{"fetch.txt"}, rows: impl, columns: []string{"callers"},
+			units: []string{nsPerOp, allocs},
+		},
+	}
+}
+
+// targets are what there is to reach.
+func targets(ratios []string) goals {
+	hits, fills, mixed, memory := []string{"hit.txt"}, []string{"fill.txt"}, []string{"mixed.txt"}, []string{"memory.txt"}
+	large := label{"keys", "100000"}
+	five := label{"entries", "5000000"}
+	half := []label{{"writes", "load"}, {"reads", "50"}}
+	hundred := label{"nodes", "100"}
+	balance := []string{"balance.txt"}
+	return goals{
+		{what: "local hit, allocations", reach: "0", files: hits, limit: 0, measure: worst(allocs)},
+		{what: "local hit, 100 k keys, 2 goroutines: time ÷ otter's", reach: "≤ 1", files: hits, limit: 1, measure: against(otter, nsPerOp, large, label{"goroutines", "2"})},
+		{what: "the same, 8 goroutines", reach: "≤ 1", files: hits, limit: 1, measure: against(otter, nsPerOp, large, label{"goroutines", "8"})},
+		{what: "the same, 2 goroutines: times as fast as golang/groupcache", reach: "≥ 3", files: hits, limit: 3, atLeast: true, measure: timesFaster(groupcache, nsPerOp, large, label{"goroutines", "2"})},
+		{what: "the same, 8 goroutines", reach: "≥ 3", files: hits, limit: 3, atLeast: true, measure: timesFaster(groupcache, nsPerOp, large, label{"goroutines", "8"})},
+		{what: "local hit with a TTL: time ÷ without, the worst case", reach: "≤ 1.2", files: []string{"hitttl.txt"}, limit: 1.2, measure: lifeCost},
+		{what: "fill with eviction: time ÷ otter's", reach: "< 1", files: fills, limit: 1, measure: against(otter, nsPerOp, label{"state", "full"})},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: fills, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, label{"state", "full"})},
+		{what: "50 % reads with eviction: time ÷ otter's", reach: "< 1", files: mixed, limit: 1, measure: against(otter, nsPerOp, half...)},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: mixed, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, half...)},
+		{what: "5 M entries: bytes in use beyond key and value, per entry", reach: "≤ 40", files: memory, limit: 40, measure: worst(inUse, five)},
+		{what: "mixed values, 4 MiB limit: heap in use ÷ limit", reach: "≤ 1.1", files: []string{"heaplimit.txt"}, limit: 1.1, measure: worst("heap/limit", label{"limit", "4MiB"})},
+		{what: "the same, 64 MiB", reach: "≤ 1.1", files: []string{"heaplimit.txt"}, limit: 1.1, measure: worst("heap/limit", label{"limit", "64MiB"})},
+		{what: "the same, 1 GiB", reach: "≤ 1.1", files: []string{"heaplimit.txt"}, limit: 1.1, measure: worst("heap/limit", label{"limit", "1024MiB"})},
+		{what: "garbage collection, 5 M entries: times as fast as golang/groupcache", reach: "≥ 300", files: memory, limit: 300, atLeast: true, measure: timesFaster(groupcache, gcTime, five)},
+		{what: "the same: time ÷ freecache's", reach: "≤ 2", files: memory, limit: 2, measure: against(freecache, gcTime, five)},
+		{what: "hit ratio: mean distance to the best policy, points", reach: "≤ 1", files: ratios, fixed: true, limit: 1, measure: meanDistance},
+		{what: "hit ratio: most under LRU, points", reach: "≤ 1", files: ratios, fixed: true, limit: 1, measure: underLRU},
+		{what: "owner look-up, 100 nodes: times as fast as golang/groupcache", reach: "≥ 5", files: []string{"owner.txt"}, limit: 5, atLeast: true, measure: timesFaster(groupcache, nsPerOp, hundred)},
+		{what: "busiest node ÷ mean, the worst case", reach: "≤ 1.05", files: balance, fixed: true, limit: 1.05, measure: worst("busiest/mean")},
+		{what: "keys moved on join ÷ fair share, the worst case", reach: "≤ 1.05", files: balance, fixed: true, limit: 1.05, measure: worst("join/min")},
+		{what: "keys moved on leave ÷ fair share, the worst case", reach: "≤ 1.05", files: balance, fixed: true, limit: 1.05, measure: worst("leave/min")},
+		{what: "flight, 1,000 waiters: time ÷ x/sync's", reach: "≤ 1", files: []string{"flight.txt"}, limit: 1, measure: against(xsync, "ns/waiter", label{"waiters", "1000"})},
+	}
+}
+
+// lifeCost is what a hit of an entry with a life costs in terms of one without.
+func lifeCost(d *data, impl string) (float64, bool) {
+	const ttl = "ttl"
+	highest, found := 0.0, false
+	for _, config := range d.where(label{implKey, impl}).groups([]string{"keys", "goroutines", implKey}) {
+		here := d.where(config...)
+		if ratio, ok := over(here.where(label{ttl, "1h"}).runs(nsPerOp), here.where(label{ttl, "none"}).runs(nsPerOp)); ok {
+			highest, found = max(highest, ratio), true
+		}
+	}
+	return highest, found
+}
