@@ -94,7 +94,7 @@ func All() []Contestant {
 
 // Ours are the contestants of this project.
 func Ours() []Contestant {
-	return []Contestant{gcnodeGroup()}
+	return []Contestant{gcnodeStore(), gcnodeCache(), gcnodeGroup()}
 }
 
 // Named returns the contestant of the name.
