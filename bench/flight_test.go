@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/corebench"
 )
 
 // BenchmarkFlight has so many goroutines ask for one key at the same time. The
@@ -22,7 +23,8 @@ func BenchmarkFlight(b *testing.B) {
 			name string
 			make func(*testing.B, func()) func() error
 		}{
-			{"gcnode-group", gcnodeFlight},
+			{"gcnode-flight", gcnodeFlight},
+			{"gcnode-group", gcnodeGet},
 			{"x-sync", xsyncFlight},
 			{"golang-groupcache", groupcacheFlight},
 		} {
@@ -85,8 +87,21 @@ func groupcacheFlight(_ *testing.B, call func()) func() error {
 	}
 }
 
-// gcnodeFlight is a Get of a key whose value is not kept.
-func gcnodeFlight(b *testing.B, call func()) func() error {
+func gcnodeFlight(_ *testing.B, call func()) func() error {
+	f := corebench.NewFlights()
+	run := func(context.Context) (string, error) {
+		call()
+		return "", nil
+	}
+	return func() error {
+		_, err := f.Do(context.Background(), "key", run)
+		return err
+	}
+}
+
+// gcnodeGet is a Get of a key whose value is not kept: a look into the cache,
+// statistics, and a flight.
+func gcnodeGet(b *testing.B, call func()) func() error {
 	node, err := gcnode.NewNode(gcnode.Config{})
 	require.NoError(b, err)
 	group, err := node.Group("bench", gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {

@@ -26,21 +26,29 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	return g.fly(ctx, flight.Ask, key, timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-		return g.askLine(ctx, call, v, key)
-	})
+	seat, ok := g.join(flight.Ask, key)
+	if !ok {
+		seat = g.board(ctx, g.plan(flight.Ask, key, timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+			return g.askLine(ctx, call, v, key)
+		}))
+	}
+	return g.wait(ctx, seat, key, timeout)
 }
 
 // load gets the answer from the getter, once for all who ask this node. Where
 // the group allows it, an older value stands in for one that cannot be loaded.
 func (g *Group) load(ctx context.Context, key string) (answer, error) {
-	a, err := g.fly(ctx, flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-		if err := g.acquire(ctx, key); err != nil {
-			return answer{}, err
-		}
-		defer g.limit.Release()
-		return g.observedLoad(ctx, call, key)
-	})
+	seat, ok := g.join(flight.Load, key)
+	if !ok {
+		seat = g.board(ctx, g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+			if err := g.acquire(ctx, key); err != nil {
+				return answer{}, err
+			}
+			defer g.limit.Release()
+			return g.observedLoad(ctx, call, key)
+		}))
+	}
+	a, err := g.wait(ctx, seat, key, g.timeout)
 	if err != nil && ctx.Err() == nil {
 		if old, ok := g.spare(key); ok {
 			g.counts.staleOnError.Add(1)
@@ -50,19 +58,33 @@ func (g *Group) load(ctx context.Context, key string) (answer, error) {
 	return a, err
 }
 
-// fly joins or starts a flight. Its function's failures that are not its own
-// doing, like a panic, become errors that say so.
+// join takes a place in the flight under way, if there is one.
+func (g *Group) join(role flight.Role, key string) (flight.Seat[answer], bool) {
+	return g.flights.Join(role, key, func() bool { return g.alone(role, key) })
+}
+
+// board joins or starts a flight.
 //
 // Whoever calls it has begun a piece of work on the node, so that a flight can
 // begin another one that may last longer.
-func (g *Group) fly(ctx context.Context, role flight.Role, key string, timeout time.Duration,
-	run func(context.Context, *flight.Call[answer]) (answer, error),
-) (answer, error) {
+func (g *Group) board(ctx context.Context, plan flight.Plan[answer]) flight.Seat[answer] {
 	g.node.beginMore()
-	a, joined, err := g.flights.Do(ctx, g.plan(role, key, timeout, run))
-	if joined { // there is no flight of its own
+	seat := g.flights.Board(ctx, plan)
+	if seat.Joined() { // there is no flight of its own
 		g.node.end()
+	}
+	return seat
+}
+
+// wait is the answer of a flight. Its function's failures that are not its own
+// doing, like a panic, become errors that say so.
+func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, timeout time.Duration) (answer, error) {
+	a, joined, err := seat.Wait(ctx)
+	if joined {
 		g.counts.joined.Add(1)
+	}
+	if err == nil {
+		return a, nil
 	}
 	if p, ok := errors.AsType[*flight.PanicError](err); ok {
 		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: fmt.Errorf("the getter panicked: %v", p.Value)}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -56,7 +57,7 @@ type removals struct {
 	finished []*activeRemoval // by the time of their end, oldest first
 	live     load             // of those under way
 	done     load             // of those finished
-	overflow int64            // until when there are removals that are not here, on the node's clock
+	overflow atomic.Int64     // until when there are removals that are not here, on the node's clock
 }
 
 type groupKey struct{ group, key string }
@@ -104,7 +105,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 	}
 	a := rs.byID[r.ID]
 	if rs.live.over(1) {
-		rs.overflow = now + int64(removalMemory)
+		rs.overflow.Store(now + int64(removalMemory))
 		return true
 	}
 	if a != nil && a.Group != r.Group {
@@ -171,9 +172,8 @@ func (rs *removals) crowded(group, key string) bool {
 
 // full reports whether there may be removals that this node cannot remember.
 func (rs *removals) full() bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	return rs.now() < rs.overflow
+	until := rs.overflow.Load()
+	return until > 0 && rs.now() < until
 }
 
 // room reports whether n more keys can be remembered.

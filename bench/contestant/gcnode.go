@@ -5,7 +5,7 @@ import (
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
-	"github.com/gcnode/gcnode/core/storebench"
+	"github.com/gcnode/gcnode/core/corebench"
 )
 
 const (
@@ -55,7 +55,7 @@ func gcnodeStore() Contestant {
 	return Contestant{
 		Name: "gcnode-store", Limit: Bytes, TTL: true, Overhead: storeOverhead,
 		New: func(o Options) (*Cache, error) {
-			s := storebench.New(o.maxBytes(storeOverhead))
+			s := corebench.New(o.maxBytes(storeOverhead))
 			return &Cache{
 				Load: func(key string) int {
 					v, ok := s.Get(key)

@@ -49,7 +49,7 @@ func (b *Batch[T]) leave() {
 func (b *Batch[T]) Keys() []string {
 	keys := make([]string, len(b.calls))
 	for i, c := range b.calls {
-		keys[i] = c.id.key
+		keys[i] = c.key
 	}
 	return keys
 }

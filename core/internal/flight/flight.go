@@ -27,6 +27,7 @@ const (
 	Ask Role = iota
 	// Load is a call to the origin.
 	Load
+	roles
 )
 
 // ErrDeadline is the error of a call that took longer than its timeout.
@@ -54,22 +55,19 @@ type Flights[T any] struct {
 
 type stripe[T any] struct {
 	mu    sync.Mutex
-	calls map[id]*Call[T]
+	calls [roles]map[string]*Call[T]
 	_     [40]byte // one stripe a cache line
-}
-
-type id struct {
-	role Role
-	key  string
 }
 
 // Call is one call under way.
 type Call[T any] struct {
 	stripe   *stripe[T]
-	id       id
+	role     Role
+	key      string
 	ctx      context.Context
 	cancel   context.CancelFunc
 	waiters  int  // guarded by stripe.mu; a call that nobody asked for waits for itself
+	watched  bool // guarded by stripe.mu; one of those who wait looks after the deadline
 	detached bool // guarded by stripe.mu
 	ended    bool // guarded by stripe.mu
 	done     chan struct{}
@@ -81,7 +79,9 @@ type Call[T any] struct {
 func New[T any]() *Flights[T] {
 	f := &Flights[T]{seed: maphash.MakeSeed()}
 	for i := range f.stripes {
-		f.stripes[i].calls = map[id]*Call[T]{}
+		for role := range f.stripes[i].calls {
+			f.stripes[i].calls[role] = map[string]*Call[T]{}
+		}
 	}
 	return f
 }
@@ -133,6 +133,21 @@ type Seat[T any] struct {
 	call   *Call[T] // nil: value is the answer
 	value  T
 	joined bool
+	watch  bool // the one who looks after the call's deadline
+}
+
+// Join takes a place in the call under way for the key, unless there is none or
+// alone, which is as in [Plan], is true. It is Board for those who need no
+// plan, and costs less; [Seat.Wait] must follow.
+func (f *Flights[T]) Join(role Role, key string, alone func() bool) (seat Seat[T], ok bool) {
+	s := f.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.calls[role][key]
+	if c == nil || alone() || c.ctx.Err() != nil {
+		return seat, false
+	}
+	return c.take(), true
 }
 
 // Board is the first half of Do; [Seat.Wait] must follow.
@@ -140,11 +155,10 @@ func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key, alone := id{p.Role, p.Key}, p.Alone()
-	if c := s.calls[key]; c != nil && !alone {
+	alone := p.Alone()
+	if c := s.calls[p.Role][p.Key]; c != nil && !alone {
 		if c.ctx.Err() == nil {
-			c.waiters++
-			return Seat[T]{call: c, joined: true}
+			return c.take()
 		}
 		c.detach() // its deadline has passed, its waiters are about to leave
 	}
@@ -153,10 +167,23 @@ func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
 	}
 	c := s.start(ctx, p)
 	if c.detached = alone; !alone {
-		s.calls[key] = c
+		s.calls[p.Role][p.Key] = c
 	}
-	return Seat[T]{call: c}
+	c.watched = true
+	return Seat[T]{call: c, watch: true}
 }
+
+// take is a place among those who wait. The stripe is locked.
+func (c *Call[T]) take() Seat[T] {
+	c.waiters++
+	watch := !c.watched
+	c.watched = true
+	return Seat[T]{call: c, joined: true, watch: watch}
+}
+
+// Joined reports whether the place is in somebody else's call, or there is an
+// answer already.
+func (seat Seat[T]) Joined() bool { return seat.joined }
 
 // Wait is the second half of Do.
 func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) {
@@ -164,21 +191,26 @@ func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) 
 	if c == nil {
 		return seat.value, joined, nil
 	}
+	// One of those who wait is enough to look after the deadline: waiting for
+	// fewer things at a time costs less.
+	var deadline <-chan struct{}
+	if seat.watch {
+		deadline = c.ctx.Done()
+	}
+	if ctx.Done() == nil && deadline == nil {
+		<-c.done
+		return c.value, joined, c.err
+	}
 	select {
 	case <-c.done:
-		return c.value, joined, c.err
+	case <-deadline: // a function that ignores its context holds up nobody
+		c.end(value, ErrDeadline)
+		<-c.done
 	case <-ctx.Done():
-		c.leave()
+		c.leave(seat.watch)
 		return value, joined, ctx.Err()
-	case <-c.ctx.Done(): // a function that ignores its context holds up nobody
-		c.leave()
-		select {
-		case <-c.done:
-			return c.value, joined, c.err
-		default:
-			return value, joined, ErrDeadline
-		}
 	}
+	return c.value, joined, c.err
 }
 
 // Start begins a call that nobody waits for, and reports whether it did: not
@@ -189,8 +221,7 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	key := id{p.Role, p.Key}
-	if c := s.calls[key]; c != nil {
+	if c := s.calls[p.Role][p.Key]; c != nil {
 		if c.ctx.Err() == nil {
 			return false
 		}
@@ -202,14 +233,14 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 	if _, ok := p.Look(); ok {
 		return false
 	}
-	s.calls[key] = s.start(ctx, p)
+	s.calls[p.Role][p.Key] = s.start(ctx, p)
 	return true
 }
 
 // start begins a call with one who waits. The stripe is locked until it is
 // known to those who are to join it.
 func (s *stripe[T]) start(ctx context.Context, p Plan[T]) *Call[T] {
-	c := &Call[T]{stripe: s, id: id{p.Role, p.Key}, waiters: 1, done: make(chan struct{})}
+	c := &Call[T]{stripe: s, role: p.Role, key: p.Key, waiters: 1, done: make(chan struct{})}
 	if p.Batch != nil {
 		p.Batch.add(c)
 		return c
@@ -251,9 +282,10 @@ func (c *Call[T]) end(value T, err error) {
 	c.cancel()
 }
 
-// leave takes one waiter away. With the last one the call is of no use: it is
-// cancelled, and a newcomer starts afresh instead of joining the corpse.
-func (c *Call[T]) leave() {
+// leave takes one waiter away, perhaps the one who watched. With the last one
+// the call is of no use: it is cancelled, and a newcomer starts afresh instead
+// of joining the corpse.
+func (c *Call[T]) leave(watched bool) {
 	c.stripe.mu.Lock()
 	defer c.stripe.mu.Unlock()
 	c.waiters--
@@ -261,13 +293,20 @@ func (c *Call[T]) leave() {
 		c.detach()
 		c.cancel()
 	}
+	if watched && c.waiters > 0 {
+		go func() {
+			var none T
+			<-c.ctx.Done()
+			c.end(none, ErrDeadline)
+		}()
+	}
 }
 
 // detach parts the call from its key. The stripe is locked.
 func (c *Call[T]) detach() {
 	c.detached = true
-	if c.stripe.calls[c.id] == c {
-		delete(c.stripe.calls, c.id)
+	if calls := c.stripe.calls[c.role]; calls[c.key] == c {
+		delete(calls, c.key)
 	}
 }
 
@@ -293,8 +332,8 @@ func (f *Flights[T]) Apply(key string, change func() bool) {
 	if !change() {
 		return
 	}
-	for _, role := range []Role{Ask, Load} {
-		if c := s.calls[id{role, key}]; c != nil {
+	for _, calls := range s.calls {
+		if c := calls[key]; c != nil {
 			c.detach()
 		}
 	}
@@ -308,8 +347,10 @@ func (f *Flights[T]) ApplyAll(change func()) {
 	}
 	change()
 	for i := range f.stripes {
-		for _, c := range f.stripes[i].calls {
-			c.detach()
+		for _, calls := range f.stripes[i].calls {
+			for _, c := range calls {
+				c.detach()
+			}
 		}
 	}
 }

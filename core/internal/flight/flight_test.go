@@ -357,3 +357,57 @@ func TestHammerFlights(t *testing.T) {
 		}
 	}
 }
+
+// The deadline holds for those who have joined, also when the one who began
+// the call, and looked after its deadline, has left.
+func TestTheDeadlineHoldsWhoeverLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		ctx, cancel := context.WithCancel(t.Context())
+		a := start(ctx, f, loadPlan(slow(time.Hour, "late", runs)))
+		b := start(t.Context(), f, loadPlan(slow(time.Hour, "late", runs)))
+		cancel()
+		want(t, a, "", context.Canceled, 0)
+		want(t, b, "", flight.ErrDeadline, time.Minute)
+
+		// A call that nobody asked for has no one to look after it at first.
+		p := loadPlan(slow(time.Hour, "late", runs))
+		p.Look = func() (string, bool) { return "", false }
+		if !f.Start(t.Context(), p) {
+			t.Fatal("not started")
+		}
+		c := start(t.Context(), f, p)
+		d := start(t.Context(), f, p)
+		want(t, c, "", flight.ErrDeadline, time.Minute)
+		want(t, d, "", flight.ErrDeadline, time.Minute)
+		if n := runs.Load(); n != 2 {
+			t.Errorf("%d runs", n)
+		}
+		time.Sleep(time.Hour)
+	})
+}
+
+func TestJoinTakesAPlaceInTheCallUnderWayAndBeginsNone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f, runs := flight.New[string](), &atomic.Int32{}
+		no := func() bool { return false }
+		if _, ok := f.Join(flight.Load, "k", no); ok {
+			t.Error("joined nothing")
+		}
+		a := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
+		if _, ok := f.Join(flight.Load, "k", func() bool { return true }); ok {
+			t.Error("joined although it was to be alone")
+		}
+		if _, ok := f.Join(flight.Ask, "k", no); ok {
+			t.Error("joined a call of another role")
+		}
+		seat, ok := f.Join(flight.Load, "k", no)
+		if !ok {
+			t.Fatal("did not join")
+		}
+		if v, joined, err := seat.Wait(context.Background()); v != "v" || !joined || err != nil {
+			t.Error(v, joined, err)
+		}
+		want(t, a, "v", nil, time.Second)
+	})
+}

@@ -1,8 +1,4 @@
-// Package storebench opens the memory of a group to benchmarks in other
-// modules, which put it beside other caches. Programs use
-// [github.com/gcnode/gcnode/core.Group] or
-// [github.com/gcnode/gcnode/core.Cache] instead.
-package storebench
+package corebench
 
 import (
 	"github.com/gcnode/gcnode/core/internal/clock"

@@ -1,0 +1,35 @@
+package corebench
+
+import (
+	"context"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+)
+
+// Flights are calls that everyone waits for who asks for the same key. They
+// may be used by any number of goroutines.
+type Flights struct {
+	flights *flight.Flights[string]
+}
+
+// NewFlights makes an empty set of flights.
+func NewFlights() *Flights { return &Flights{flight.New[string]()} }
+
+// Do joins the call under way for the key, or else begins one.
+func (f *Flights) Do(ctx context.Context, key string, call func(context.Context) (string, error)) (string, error) {
+	seat, ok := f.flights.Join(flight.Load, key, alone)
+	if !ok {
+		seat = f.flights.Board(ctx, flight.Plan[string]{
+			Role: flight.Load, Key: key, Timeout: time.Minute,
+			Alone:  alone,
+			Look:   func() (string, bool) { return "", false },
+			Run:    func(ctx context.Context, _ *flight.Call[string]) (string, error) { return call(ctx) },
+			Report: func(error) {},
+		})
+	}
+	v, _, err := seat.Wait(ctx)
+	return v, err
+}
+
+func alone() bool { return false }
