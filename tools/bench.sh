@@ -31,7 +31,7 @@ trap 'rm -rf "$temp"' EXIT
 
 # once says what is the same in every run: one will do.
 once() {
-	case $1 in Policy | Balance) return 0 ;; *) return 1 ;; esac
+	case $1 in Policy | Balance | Size) return 0 ;; *) return 1 ;; esac
 }
 
 # amount is the -benchtime of a benchmark. Fixed numbers of operations spare
@@ -64,7 +64,7 @@ run() {
 	}
 }
 
-[ $# -gt 0 ] || set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Fetch
+[ $# -gt 0 ] || set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Fetch Size
 
 for name; do
 	printf 'command: %s\ncommit: %s\n' \

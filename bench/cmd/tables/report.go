@@ -101,6 +101,10 @@ func report() map[string]part {
 			files: []string{"flight.txt"}, rows: impl, columns: []string{"waiters"},
 			units: []string{"ns/waiter"},
 		},
+		"size": table{
+			files: []string{"size.txt"}, rows: impl, columns: []string{"platform"},
+			units: []string{"MiB"}, fixed: true,
+		},
 		"fetch": table{
 			files: []string{"fetch.txt"}, rows: impl, columns: []string{"callers"},
 			units: []string{nsPerOp, allocs},
