@@ -28,7 +28,7 @@ func (m Member) weight() uint64 { return uint64(max(m.Weight, 1)) }
 type Ring struct {
 	members []Member // ordered by ID
 	walks   []walk   // of the members
-	owner   []uint16 // of each slot, an index into members; nil without members
+	owner   []uint16 // of each slot, an index into members; nil with fewer than two: a node alone needs no megabyte
 	even    bool     // all weights are equal
 	hash    uint64
 }
@@ -43,7 +43,7 @@ func New(members []Member) *Ring {
 	for i, m := range r.members {
 		r.walks[i] = newWalk(m.ID)
 	}
-	if len(members) > 0 {
+	if len(members) > 1 {
 		r.owner = assign(r.members, r.walks)
 	}
 	return r
@@ -78,10 +78,14 @@ func (r *Ring) Len() int { return len(r.members) }
 
 // Owner is the ID of the member that owns the key; "" without members.
 func (r *Ring) Owner(key string) string {
-	if r.owner == nil {
+	switch {
+	case r.owner != nil:
+		return r.members[r.owner[slotOf(key)]].ID
+	case len(r.members) == 1:
+		return r.members[0].ID
+	default:
 		return ""
 	}
-	return r.members[r.owner[slotOf(key)]].ID
 }
 
 func slotOf(key string) uint32 { return uint32(Hash(key) >> (64 - slotBits)) }
@@ -95,11 +99,13 @@ func slotOf(key string) uint32 { return uint32(Hash(key) >> (64 - slotBits)) }
 // list when it is asked for: most lines are left after the owner.
 func (r *Ring) Line(key string) iter.Seq2[int, string] {
 	return func(yield func(int, string) bool) {
-		if r.owner == nil {
+		if len(r.members) == 0 {
 			return
 		}
-		slot := slotOf(key)
-		owner := int(r.owner[slot])
+		slot, owner := slotOf(key), 0
+		if r.owner != nil {
+			owner = int(r.owner[slot])
+		}
 		if !yield(0, r.members[owner].ID) {
 			return
 		}

@@ -17,8 +17,11 @@ const (
 	// giving up one of them takes little.
 	slabsPerShard = 64
 	// largeShare is the part of a slab beyond which a record gets a slab of
-	// its own.
+	// its own, unless it is less than wholeSpan: then half a slab is.
 	largeShare = 4
+	// wholeSpan is up to which size, in bytes, the allocator has several
+	// blocks share a span of memory, all of which stays in use for one of them.
+	wholeSpan = 32 << 10
 	// maxShare is the part of the limit that one record may take.
 	maxShare = 4
 )
@@ -41,7 +44,7 @@ func newLayout(maxBytes int64) layout {
 func layoutOf(maxBytes int64, shards int) layout {
 	l := layout{shards: shards}
 	l.slab = min(max(powerOfTwo(maxBytes/int64(l.shards)/slabsPerShard), minSlabBytes), maxSlabBytes)
-	l.large = l.slab / largeShare
+	l.large = max(l.slab/largeShare, min(l.slab/2, wholeSpan))
 	l.maxRecord = int(min(maxBytes/maxShare, headBytes+expiresBytes+maxKey+maxValue))
 	// While a slab is taken apart there is one more for what stays.
 	l.limit = max(maxBytes-int64(l.slab+slabOverhead), maxBytes/2)
