@@ -44,7 +44,7 @@ func capacities(t *trace.Trace) []int {
 	case "oltp":
 		return []int{500, 1_000, 2_000, 5_000, 15_000}
 	case "loop":
-		return []int{256, 512, 768, 900, 1_000}
+		return []int{128, 256, 512, 768, 1_000}
 	case "multi1":
 		return []int{200, 500, 1_000, 1_500, 2_000}
 	case "scarab":
@@ -89,8 +89,12 @@ func BenchmarkRatio(b *testing.B) {
 						for _, key := range keys {
 							cache.Load(key)
 						}
+						loads := origin.Loads() - before
+						measures{
+							"entries": float64(cache.Len()),
+							"hit%":    100 - 100*float64(loads)/float64(len(keys)),
+						}.report(b)
 						cache.Close()
-						measures{"hit%": 100 - 100*float64(origin.Loads()-before)/float64(len(keys))}.report(b)
 					}
 				})
 			}
@@ -134,11 +138,7 @@ func (l limits) get(c contestant.Contestant, o contestant.Options) (maxBytes int
 		return known, known > 0
 	}
 	keys := keysOf(trace.Zipf(0.8, 8*o.Entries, 8*o.Entries))
-	found, err := contestant.Calibrate(c, o, func(cache *contestant.Cache) {
-		for _, key := range keys {
-			cache.Load(key)
-		}
-	})
+	found, err := contestant.Calibrate(c, o, keys)
 	if err != nil {
 		found = 0
 	}
