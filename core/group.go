@@ -178,8 +178,8 @@ func (g *Group) Name() string { return g.name }
 // Owner is the member that owns the key; the zero Peer when the list is empty.
 func (g *Group) Owner(key string) Peer {
 	v := g.node.view.Load()
-	if p := v.peers[v.ring.Owner(key)]; p != nil {
-		return p.Peer
+	if i := v.ring.OwnerIndex(key); i >= 0 {
+		return v.owners[i].Peer
 	}
 	return Peer{}
 }

@@ -33,6 +33,8 @@ var errSilent = errors.New("silent for longer than the peer timeout")
 type view struct {
 	ring  *ring.Ring
 	peers map[string]*peer
+	// owners are the peers in the order of their IDs, as the ring counts them.
+	owners []*peer
 	// former are members that were on the list until recently; copies may
 	// live there until the node's clock shows the time.
 	former map[string]formerPeer
@@ -68,6 +70,9 @@ func newView(list []Peer, old view, former map[string]formerPeer) *view {
 	}
 	if v.ring == nil || !v.ring.Is(members) {
 		v.ring = ring.New(members)
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.peers)) {
+		v.owners = append(v.owners, v.peers[id])
 	}
 	return v
 }

@@ -78,14 +78,19 @@ func (r *Ring) Len() int { return len(r.members) }
 
 // Owner is the ID of the member that owns the key; "" without members.
 func (r *Ring) Owner(key string) string {
-	switch {
-	case r.owner != nil:
-		return r.members[r.owner[slotOf(key)]].ID
-	case len(r.members) == 1:
-		return r.members[0].ID
-	default:
-		return ""
+	if i := r.OwnerIndex(key); i >= 0 {
+		return r.members[i].ID
 	}
+	return ""
+}
+
+// OwnerIndex is the place of the owner in a list of all members that is ordered
+// by ID; -1 without members.
+func (r *Ring) OwnerIndex(key string) int {
+	if r.owner == nil {
+		return len(r.members) - 1 // there is one, or none
+	}
+	return int(r.owner[slotOf(key)])
 }
 
 func slotOf(key string) uint32 { return uint32(Hash(key) >> (64 - slotBits)) }

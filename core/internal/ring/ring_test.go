@@ -455,3 +455,27 @@ func BenchmarkHash(b *testing.B) {
 		})
 	}
 }
+
+func TestTheIndexOfTheOwnerIsThatOfTheOrderedList(t *testing.T) {
+	for _, n := range []int{0, 1, 2, 7} {
+		list := members(n)
+		r := New(list)
+		ids := []string{}
+		for _, m := range ordered(list) {
+			ids = append(ids, m.ID)
+		}
+		for i := range 100 {
+			key := strconv.Itoa(i)
+			at := r.OwnerIndex(key)
+			if n == 0 {
+				if at != -1 || r.Owner(key) != "" {
+					t.Fatalf("an empty ring has the owner %d, %q", at, r.Owner(key))
+				}
+				continue
+			}
+			if ids[at] != r.Owner(key) {
+				t.Fatalf("%d members, key %q: owner %q, and %q at its index", n, key, r.Owner(key), ids[at])
+			}
+		}
+	}
+}
