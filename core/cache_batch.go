@@ -117,7 +117,17 @@ func (c *Cache[V]) loadAll(ctx context.Context, keys []string, indices []int, re
 				r := reply[V]{index: missing[n-1]}
 				key := keys[r.index]
 				c.counts.Add(countMisses)
-				r.found, r.err = c.settle(ctx, key, c.flights.Board(ctx, c.plan(key)))
+				plan := c.plan(key)
+				// The batch is a queue of its own: one key of it at a time waits
+				// for each place, however many others wait.
+				plan.Run = func(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
+					if err := c.limit.Wait(ctx); err != nil {
+						return found[V]{}, err
+					}
+					defer c.limit.Release()
+					return c.load(ctx, call, key)
+				}
+				r.found, r.err = c.settle(ctx, key, c.flights.Board(ctx, plan))
 				replies <- r
 			}
 		}()

@@ -56,7 +56,8 @@ type GroupOptions struct {
 	// turn; 0 is [DefaultLoadTimeout].
 	LoadTimeout time.Duration
 	// MaxLoads bounds how many calls of the getter run on this node at the
-	// same time; 0 is no bound.
+	// same time; 0 is no bound. A getter that asks this group for other keys
+	// holds its own place meanwhile.
 	MaxLoads int
 	// MaxQueuedLoads is how many more loads may wait for their turn. Beyond
 	// that a Get gets [ErrOverloaded] at once. Reloading in the background
@@ -245,6 +246,9 @@ func (g *Group) findFrom(ctx context.Context, key string, e store.Entry, ok bool
 		g.lookups.Add(lookupMiss)
 		var err error
 		if a, err = g.fill(ctx, key); err != nil {
+			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+				return answer{}, fmt.Errorf("%v %q in group %q: %w", OpGet, clip(key), g.name, err)
+			}
 			return answer{}, g.failure(OpGet, key, err)
 		}
 	}
@@ -347,9 +351,9 @@ func (g *Group) notFound(key, message string) *Error {
 	return e
 }
 
-// failure is err as an *Error about the key, or as it is when the caller's
-// context was cancelled. A getter does not know the name of its group.
-func (g *Group) failure(op Op, key string, err error) error {
+// failure is err as an *Error about the key. A getter does not know the name
+// of its group.
+func (g *Group) failure(op Op, key string, err error) *Error {
 	if e, ok := errors.AsType[*Error](err); ok {
 		if e.Group != "" {
 			return e
@@ -357,9 +361,6 @@ func (g *Group) failure(op Op, key string, err error) error {
 		named := *e
 		named.Group, named.Key = g.name, key
 		return &named
-	}
-	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("%v %q in group %q: %w", op, clip(key), g.name, err)
 	}
 	return &Error{Kind: KindOf(err), Op: op, Group: g.name, Key: key, Err: err}
 }

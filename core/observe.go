@@ -15,6 +15,9 @@ func (g *Group) observedLoad(ctx context.Context, call *flight.Call[answer], key
 		took := time.Duration(g.node.now() - begun)
 		g.loadTime.Record(took)
 		hook := g.node.cfg.Hooks.Loaded
+		if !returned {
+			g.counts.loadErrors.Add(1)
+		}
 		if hook == nil {
 			return
 		}

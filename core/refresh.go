@@ -46,36 +46,42 @@ func (g *Group) spare(key string) (answer, bool) {
 // refresh reloads an owned value in the background, unless that is being done,
 // has just failed, or would be one load too many.
 func (g *Group) refresh(ctx context.Context, key string, old answer, now int64) {
-	if g.pauses.paused(key, now) || !g.node.begin() {
+	if g.pauses.paused(key, old.expires, now) || !g.node.begin() {
 		return
 	}
-	if !g.limit.TryAcquire() {
-		g.counts.overloaded.Add(1)
-		g.pauses.pause(key, now, now+int64(refreshPause))
-		g.node.end()
-		return
-	}
-	plan := g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+	plan := g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (a answer, err error) {
 		defer g.limit.Release()
-		a, err := g.observedLoad(ctx, call, key)
-		if err != nil {
-			now := g.node.now()
-			pause := int64(refreshPause)
-			if told, ok := errors.AsType[*Error](err); ok {
-				pause = min(max(pause, int64(told.RetryAfter)), int64(maxDuration))
+		pause := int64(refreshPause)
+		defer func() { // also when the getter does not return
+			if pause > 0 {
+				now := g.node.now()
+				g.pauses.pause(key, old.expires, now, now+pause)
 			}
-			g.pauses.pause(key, now, now+pause)
-			g.node.log.LogAttrs(ctx, levelWarn, "background load failed",
-				slog.String("group", g.name), slog.String("key", clip(key)), errAttr(err))
+		}()
+		if a, err = g.observedLoad(ctx, call, key); err == nil {
+			pause = 0
+			return a, nil
 		}
+		if told, ok := errors.AsType[*Error](err); ok {
+			pause = min(max(pause, int64(told.RetryAfter)), int64(maxDuration))
+		}
+		g.node.log.LogAttrs(ctx, levelWarn, "background load failed",
+			slog.String("group", g.name), slog.String("key", clip(key)), errAttr(err))
 		return a, err
 	})
-	plan.Look = func() (answer, bool) { // replaced, removed, or another member's by now
+	plan.Look = func() (answer, bool) {
 		a, ok := g.ownedAnswer(key)
-		return answer{}, !ok || a.expires != old.expires
+		if !ok || a.expires != old.expires { // removed, replaced, or another member's by now
+			return answer{}, true
+		}
+		if !g.limit.TryAcquire() {
+			g.counts.overloaded.Add(1)
+			g.pauses.pause(key, old.expires, now, now+int64(refreshPause))
+			return answer{}, true
+		}
+		return answer{}, false
 	}
 	if !g.flights.Start(ctx, plan) {
-		g.limit.Release()
 		g.node.end()
 		return
 	}
@@ -99,33 +105,38 @@ func (g *Group) acquire(ctx context.Context, key string) error {
 // maxPauses bounds how many keys are remembered whose reloading has failed.
 const maxPauses = 1000
 
-// pauses remembers which keys are not to be reloaded in the background for a
-// while. When they become too many some are forgotten, and tried again sooner.
+// pauses remembers which values are not to be reloaded in the background for a
+// while: by their keys, and by the ends of their lives, so that a pause ends
+// with the value that it is for. When they become too many some are forgotten,
+// and tried again sooner.
 type pauses struct {
 	mu    sync.Mutex
-	until map[string]int64
+	byKey map[string]pause
 }
 
-func (p *pauses) paused(key string, now int64) bool {
+type pause struct{ expires, until int64 }
+
+func (p *pauses) paused(key string, expires, now int64) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return now < p.until[key]
+	known := p.byKey[key]
+	return known.expires == expires && now < known.until
 }
 
-func (p *pauses) pause(key string, now, until int64) {
+func (p *pauses) pause(key string, expires, now, until int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.until) >= maxPauses {
-		maps.DeleteFunc(p.until, func(_ string, t int64) bool { return t <= now })
-		for k := range p.until {
-			if len(p.until) < maxPauses {
+	if len(p.byKey) >= maxPauses {
+		maps.DeleteFunc(p.byKey, func(_ string, known pause) bool { return known.until <= now })
+		for k := range p.byKey {
+			if len(p.byKey) < maxPauses {
 				break
 			}
-			delete(p.until, k)
+			delete(p.byKey, k)
 		}
 	}
-	if p.until == nil {
-		p.until = map[string]int64{}
+	if p.byKey == nil {
+		p.byKey = map[string]pause{}
 	}
-	p.until[key] = until
+	p.byKey[key] = pause{expires, until}
 }

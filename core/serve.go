@@ -156,14 +156,10 @@ func (g *Group) reply(i int, key string, a answer, err error) Reply {
 
 // remoteError is err as this node reports it to a peer.
 func (g *Group) remoteError(key string, err error) *Error {
-	e := &Error{Kind: KindOf(err), Err: err}
-	if known, ok := g.failure(OpFetch, key, err).(*Error); ok { //nolint:errorlint // failure returns the *Error itself
-		c := *known
-		e = &c
-	}
+	e := *g.failure(OpFetch, key, err)
 	e.Op, e.Group, e.Key = OpFetch, g.name, key
 	if e.Peer == "" {
 		e.Peer = g.node.cfg.Self.ID
 	}
-	return e
+	return &e
 }

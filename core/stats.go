@@ -67,7 +67,7 @@ type StoreStats struct {
 	Expired  uint64 // those that were found to have expired when their room was needed
 	Removed  uint64
 	Replaced uint64
-	Rejected uint64 // values that are too large to be kept
+	Rejected uint64 // values that were not kept: too large for the limit, or for what is known of them
 }
 
 // groupCounts are the counters off the path of hits.

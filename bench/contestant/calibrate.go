@@ -8,7 +8,7 @@ import (
 const (
 	// tolerance is how far, as a share, the number of entries may be below
 	// the one that was asked for.
-	tolerance = 0.01
+	tolerance = 0.02
 	trials    = 12
 	// samples are taken of the number of entries while the second half of the
 	// keys are asked for.

@@ -147,7 +147,7 @@ func TestCalibrate(t *testing.T) {
 			for _, key := range keys {
 				cache.Load(key)
 			}
-			assert.InDelta(t, n, cache.Len(), 0.02*n)
+			assert.InDelta(t, n, cache.Len(), 0.04*n) // a slab goes as a whole
 		})
 	}
 }

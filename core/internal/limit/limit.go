@@ -28,7 +28,12 @@ func New(maximum, queue int) *Limit { return &Limit{max: maximum, maxQueue: queu
 // Acquire takes a place, waiting for one if need be. Without room to wait it
 // returns [ErrFull] at once, and when ctx ends first its error. After nil,
 // [Limit.Release] must follow.
-func (l *Limit) Acquire(ctx context.Context) error {
+func (l *Limit) Acquire(ctx context.Context) error { return l.acquire(ctx, true) }
+
+// Wait is Acquire for those who are few, and may wait beside the queue's bound.
+func (l *Limit) Wait(ctx context.Context) error { return l.acquire(ctx, false) }
+
+func (l *Limit) acquire(ctx context.Context, bounded bool) error {
 	if l == nil {
 		return nil
 	}
@@ -38,7 +43,7 @@ func (l *Limit) Acquire(ctx context.Context) error {
 		l.mu.Unlock()
 		return nil
 	}
-	if l.queue.Len() >= l.maxQueue {
+	if bounded && l.queue.Len() >= l.maxQueue {
 		l.mu.Unlock()
 		return ErrFull
 	}

@@ -29,6 +29,9 @@ const (
 	// roomSteps is how far a Set that needs room looks for a dead entry in a
 	// shard before it evicts a living one.
 	roomSteps = 16
+	// patience is how many entries, and one in so many of the shard's, are kept
+	// before one is evicted whatever the policy says of it.
+	patience = 16
 	// peeks is how many other shards it asks for dead entries.
 	peeks = 2
 	// minShardEntries is how many entries a shard should have at least: the
@@ -356,18 +359,24 @@ func (sh *shard[T]) push(e *Entry[T], to policy.Queue) {
 }
 
 // evict takes the entry out that the policy picks; false if there is none.
+//
+// Readers can be so quick that all entries at the end of the main queue have
+// been used again. After a while the next one goes all the same.
 func (s *Store[T]) evict(sh *shard[T], now int64) bool {
-	for sh.live > 0 {
+	for kept := 0; sh.live > 0; kept++ {
 		sh.policy.Fit(sh.live)
 		from := sh.policy.Next(s.fill(sh))
 		e := sh.queues[from].oldest
 		hits := e.hits.Load()
 		var to policy.Queue
-		var kept uint8
-		if from == policy.Small {
+		var left uint8
+		switch {
+		case kept > patience+sh.live/patience:
+			to = policy.Out
+		case from == policy.Small:
 			to = sh.policy.LeaveSmall(e.hash, uint8(hits))
-		} else {
-			to, kept = sh.policy.LeaveMain(uint8(hits))
+		default:
+			to, left = sh.policy.LeaveMain(uint8(hits))
 		}
 		if to == policy.Out {
 			s.count(sh, e, now, &sh.stats.Evicted)
@@ -375,7 +384,7 @@ func (s *Store[T]) evict(sh *shard[T], now int64) bool {
 			return true
 		}
 		sh.queues[from].remove(e)
-		e.hits.CompareAndSwap(hits, uint32(kept)) // a use that comes in between is worth more
+		e.hits.CompareAndSwap(hits, uint32(left)) // a use that comes in between is worth more
 		sh.push(e, to)
 	}
 	return false

@@ -10,7 +10,7 @@ const (
 
 // ghosts remembers keys that have left, by a print of their hashes, and about
 // when. It costs six bytes for each entry of the cache, and remembers about
-// twice as many keys as that has entries. One key in 10,000 is taken for
+// twice as many keys as that has entries. One key in 4,000 is taken for
 // another.
 type ghosts struct {
 	buckets []bucket

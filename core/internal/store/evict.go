@@ -16,13 +16,17 @@ const (
 	// scanShare is the part of a shard that has to be of no use for it to be
 	// worth looking for such slabs.
 	scanShare = 16
+	// patience is how many slabs are taken apart for one entry, and one in so
+	// many of the shard's, before what is in use goes too.
+	patience = 8
 )
 
 // evict gives up one slab, or as much of one as is of no use: where there is
 // enough of that, no live entry goes. The slab that was written to last stays,
 // so that what has just been stored is there. It reports false if there is no
-// other.
-func (sh *shard) evict() bool {
+// other. What comes to the end of the main queue goes without exception if
+// force is set.
+func (sh *shard) evict(force bool) bool {
 	now := sh.store.now() - sh.store.grace
 	if q, i := sh.garbage(now); q != nil {
 		sh.compact(q, i, now)
@@ -36,7 +40,7 @@ func (sh *shard) evict() bool {
 	for _, q := range []*queue{first, second} {
 		for i, sl := range q.slabs[:min(len(q.slabs), 2)] {
 			if sl != sh.latest {
-				sh.takeApart(q.pop(i), now)
+				sh.takeApart(q.pop(i), now, force)
 				return true
 			}
 		}
@@ -82,7 +86,7 @@ func (sh *shard) garbage(now int64) (*queue, int) {
 			}
 		}
 	}
-	if expired*100 >= data*maxExpiredPercent {
+	if int64(expired)*100 >= int64(data)*maxExpiredPercent {
 		worst = stale
 	}
 	if worst.queue != nil {
@@ -91,20 +95,30 @@ func (sh *shard) garbage(now int64) (*queue, int) {
 	return worst.queue, worst.at
 }
 
-// compact gives up the i-th slab of the queue. A smaller one takes its place
-// if it has live records.
+// compact gives up the i-th slab of the queue. If it has live records, a
+// smaller one takes its place. A few of them go to the end of the queue: small
+// blocks would share spans of memory that stay in use for one of them.
 func (sh *shard) compact(q *queue, i int, now int64) {
 	old := q.pop(i)
 	bytes, _ := old.expired(now)
+	left := old.filled - old.dead - bytes
 	var fresh *slab
 	sh.each(old, now, func(ix *index, slot int, w word, r record) {
-		if fresh == nil {
-			fresh = sh.makeSlab(old.filled - old.dead - bytes)
+		sl := fresh
+		switch {
+		case left <= wholeSpan:
+			sl = sh.open(q, len(r))
+		case fresh == nil:
+			fresh = sh.makeSlab(left)
 			fresh.inMain, fresh.since = old.inMain, old.since
+			sl = fresh
 		}
-		at := fresh.take(len(r), r.expires())
-		copy(fresh.block[at:], r)
-		ix.slots[slot].Store(uint64(w.moved(fresh.id, at)))
+		at := sl.take(len(r), r.expires())
+		copy(sl.block[at:], r)
+		ix.slots[slot].Store(uint64(w.moved(sl.id, at)))
+		if old == sh.latest {
+			sh.latest = sl
+		}
 	})
 	if fresh != nil {
 		q.slabs = slices.Insert(q.slabs, i, fresh)
@@ -115,14 +129,17 @@ func (sh *shard) compact(q *queue, i int, now int64) {
 
 // takeApart gives up a slab that has come to the end of its queue. The policy
 // says which of its records go on in the main queue.
-func (sh *shard) takeApart(old *slab, now int64) {
+func (sh *shard) takeApart(old *slab, now int64, force bool) {
 	inMain, kept := old.inMain, false
 	sh.each(old, now, func(ix *index, slot int, w word, r record) {
 		var to policy.Queue
 		var uses uint8
-		if inMain {
+		switch {
+		case inMain && force:
+			to = policy.Out
+		case inMain:
 			to, uses = sh.policy.LeaveMain(w.uses())
-		} else {
+		default:
 			to = sh.policy.LeaveSmall(sh.hash(r), w.uses())
 		}
 		switch {

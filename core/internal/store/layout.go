@@ -8,9 +8,10 @@ import (
 const (
 	minSlabBytes = 1 << 10
 	shardBits    = 10
-	// minShard and maxShard are between what a shard's share of the limit is
-	// to lie: a small shard knows little about what is popular, a large one
-	// holds up writers for long when its index grows.
+	// A shard's share of the limit has at least minShardBytes, because a small
+	// one knows little about what is popular, and at most maxShardBytes or
+	// twice that, because a large one holds up writers for long when its index
+	// grows: until there are as many shards as shardBits can tell apart.
 	minShardBytes = 4 << 20
 	maxShardBytes = 32 << 20
 	// slabsPerShard is how many slabs a shard is to have at least, so that

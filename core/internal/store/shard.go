@@ -62,7 +62,7 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
 		uses = old.uses()
 	} else {
 		to := sh.policy.Insert(hash, int64(size), sh.fill())
-		if to == policy.Out {
+		if to == policy.Out && !sh.useless(size) {
 			return false
 		}
 		if to == policy.Main {
@@ -84,6 +84,22 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
 	// The index may have got a larger table of slabs, but has the same slots.
 	ix.slots[i].Store(uint64(makeWord(hash, sl.id, at).used(uses)))
 	return true
+}
+
+// useless reports whether so many bytes are of no use, so that nothing else
+// has to make room.
+func (sh *shard) useless(size int) bool {
+	now, bytes := sh.store.now()-sh.store.grace, sh.dead
+	for _, q := range []*queue{&sh.small, &sh.main} {
+		for _, sl := range q.slabs {
+			if bytes >= size {
+				return true
+			}
+			expired, _ := sl.expired(now)
+			bytes += expired
+		}
+	}
+	return bytes >= size
 }
 
 // bury counts the record of a word that is about to be replaced, and reports
@@ -207,6 +223,9 @@ func (sh *shard) giveUp(sl *slab) {
 	ix.table[sl.id&uint64(len(ix.table)-1)].Store(nil)
 	sh.slabs--
 	sh.dead -= sl.dead
+	if sh.latest == sl {
+		sh.latest = nil
+	}
 	sh.account(-sl.cost())
 }
 

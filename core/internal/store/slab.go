@@ -2,9 +2,12 @@ package store
 
 import "math/bits"
 
-// slabOverhead is what a slab costs beside its block, in bytes: this struct
-// and two places in the table of slabs.
-const slabOverhead = 128
+const (
+	// slabOverhead is what a slab costs beside its block and spans, in bytes:
+	// this struct and two places in the table of slabs.
+	slabOverhead = 128
+	spanBytes    = 16
+)
 
 // slab is a block of records. Its id and block never change, and what has been
 // written to the block neither; the rest is guarded by the shard's lock.
@@ -29,10 +32,12 @@ type span struct {
 }
 
 // maxSpans bounds the spans of a slab, so that they are a small part of it.
-func maxSpans(block int) int { return min(max(block>>10, 2), 16) }
+func maxSpans(block int) int { return min(max(block>>10, 6), 16) }
 
 // cost is the memory of the slab.
-func (s *slab) cost() int64 { return int64(cap(s.block)) + slabOverhead }
+func (s *slab) cost() int64 {
+	return int64(cap(s.block)) + slabOverhead + spanBytes*int64(maxSpans(len(s.block)))
+}
 
 // room reports whether a record of the size fits.
 func (s *slab) room(size int) bool { return s.filled+size <= len(s.block) }

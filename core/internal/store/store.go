@@ -169,16 +169,20 @@ func (s *Store) Set(key string, e Entry) bool {
 // shrink evicts until the limit holds. The shard in which something was stored
 // pays, unless it has less than its share: then one pays that has more, or in
 // the end any.
+//
+// Readers can be so quick that all entries that come to the end of the main
+// queue have been used again. After a while they go all the same.
 func (s *Store) shrink(home int) {
 	share := s.layout.limit / int64(len(s.shards))
-	for tries := 0; s.used.Load() > s.layout.limit && tries <= 2*len(s.shards); {
+	for tries, slabs := 0, 0; s.used.Load() > s.layout.limit && tries <= 2*len(s.shards); {
 		sh := &s.shards[home]
 		if sh.bytes.Load() >= share || tries > len(s.shards) {
 			sh.mu.Lock()
-			evicted := sh.evict()
+			evicted := sh.evict(slabs > patience+sh.slabs/patience)
 			sh.mu.Unlock()
 			if evicted {
 				tries = 0
+				slabs++
 				continue
 			}
 		}

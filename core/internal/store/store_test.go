@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/gcnode/gcnode/core/internal/store"
@@ -23,7 +25,7 @@ func newStore(maxBytes int64, c *clock) *store.Store {
 	return store.New(store.Options{MaxBytes: maxBytes, Now: c.now})
 }
 
-// has reports whether the key is there, without counting as a use of it.
+// keySet is the keys that are there. Asking for them is no use of them.
 func keySet(s *store.Store) map[string]bool {
 	set := map[string]bool{}
 	for key := range s.Keys() {
@@ -304,5 +306,197 @@ func TestTheLengthOfALifeIsKeptRoughly(t *testing.T) {
 		if e, _ := s.Get("k"); e.Life > life || e.Life < life-life/5 {
 			t.Errorf("life %d came back as %d", life, e.Life)
 		}
+	}
+}
+
+// Readers that use everything again between two evictions do not hold up the
+// one who stores: the clock, which is read for each eviction, lets them.
+func TestQuickReadersDoNotHoldUpAWriter(t *testing.T) {
+	const limit = 64 << 10
+	var s *store.Store
+	var keys []string
+	reads, storing := 0, false
+	s = store.NewSharded(store.Options{MaxBytes: limit, Now: func() int64 {
+		reads++
+		for _, key := range keys {
+			if storing {
+				s.Get(key)
+			}
+		}
+		return 0
+	}}, 1)
+	for i := range 100 {
+		keys = append(keys, strconv.Itoa(i))
+	}
+	most := 0
+	for round := range 30 {
+		for i, key := range keys {
+			reads, storing = 0, true
+			s.Set(key, entry(strings.Repeat("v", limit/200+(i*13+round*17)%(limit/200))))
+			storing = false
+			most = max(most, reads)
+		}
+	}
+	if most > 1000 {
+		t.Errorf("the clock was read %d times for one entry", most)
+	}
+	if s.Stats().Evicted == 0 {
+		t.Error("nothing was evicted: the test did not test it")
+	}
+}
+
+func TestWhatWasRemovedIsNotHeld(t *testing.T) {
+	const limit, shards = 64 << 20, 16
+	large := strings.Repeat("v", limit/5)
+	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, shards)
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	for i := range 4 * shards {
+		s.Set(strconv.Itoa(i), entry(large))
+		s.Remove(strconv.Itoa(i))
+	}
+	for range 200_000 { // has what is of no use given up
+		s.Set("k", entry(large[:1000]))
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if used := int64(after.HeapAlloc - before.HeapAlloc); used > limit*11/10 {
+		t.Errorf("%d bytes on the heap, with a limit of %d", used, limit)
+	}
+	runtime.KeepAlive(s)
+	runtime.KeepAlive(large)
+}
+
+// A large value need not wait until it is asked for again where there is
+// nothing but what was removed, or has expired.
+func TestALargeValueTakesThePlaceOfWhatIsOfNoUse(t *testing.T) {
+	for _, how := range []string{"removed", "expired", "in use"} {
+		var c clock
+		s := newStore(1<<20, &c)
+		for i := range 20_000 {
+			s.Set(strconv.Itoa(i), store.Entry{Value: strings.Repeat("v", 60), Expires: 100, Life: 100})
+		}
+		switch how {
+		case "removed":
+			for key := range s.Keys() {
+				s.Remove(key)
+			}
+		case "expired":
+			c = 1000
+		}
+		if stored := s.Set("large", entry(strings.Repeat("v", 150_000))); stored == (how == "in use") {
+			t.Errorf("all others %s: stored is %v", how, stored)
+		}
+	}
+}
+
+func TestExpiredEntriesGoFirstInSmallStoresToo(t *testing.T) {
+	const second = 1_000_000_000
+	for _, limit := range []int64{64 << 10, 256 << 10, 1 << 20} {
+		var c clock
+		s := newStore(limit, &c)
+		ends := map[string]int64{}
+		lives := []int64{3600 * second, 7200 * second, second}
+		for i := range int(limit >> 10 * 20) {
+			key := strconv.Itoa(i)
+			ends[key] = int64(c) + lives[i%3]
+			evicted := s.Stats().Evicted
+			s.Set(key, store.Entry{Value: strings.Repeat("v", 60), Expires: ends[key]})
+			c += second / 20
+			if s.Stats().Evicted == evicted {
+				continue
+			}
+			expired, all := 0, 0
+			for key := range s.Keys() {
+				all++
+				if ends[key] <= int64(c) {
+					expired++
+				}
+			}
+			if expired*100 > all*20 { // a slab is a sixtieth, and the one that is being filled stays
+				t.Fatalf("limit %d: live entries were evicted while %d of %d had expired", limit, expired, all)
+			}
+		}
+	}
+}
+
+// The store does better than first in, first out.
+func TestWhatIsUsedAgainStays(t *testing.T) {
+	const entries = 6000 // about what fits
+	value := strings.Repeat("v", 100)
+	ask := func(s *store.Store, key string) bool {
+		if _, ok := s.Get(key); ok {
+			return true
+		}
+		s.Set(key, entry(value))
+		return false
+	}
+	t.Run("a loop longer than the store", func(t *testing.T) {
+		s := newStore(1<<20, new(clock))
+		hits := 0
+		for round := range 20 {
+			for i := range entries * 3 / 2 {
+				if ask(s, strconv.Itoa(i)) && round >= 10 {
+					hits++
+				}
+			}
+		}
+		if ratio := float64(hits) / (10 * entries * 3 / 2); ratio < 0.5 {
+			t.Errorf("hit ratio %.2f", ratio)
+		}
+	})
+	t.Run("a scan beside what is in use", func(t *testing.T) {
+		s := newStore(1<<20, new(clock))
+		hits, asked, scanned := 0, 0, 0
+		for round := range 200 {
+			for i := range entries / 10 {
+				if hit := ask(s, "used-"+strconv.Itoa(i)); round >= 20 {
+					asked++
+					if hit {
+						hits++
+					}
+				}
+			}
+			for range entries {
+				scanned++
+				ask(s, "once-"+strconv.Itoa(scanned))
+			}
+		}
+		if ratio := float64(hits) / float64(asked); ratio < 0.95 {
+			t.Errorf("hit ratio %.2f of what is in use", ratio)
+		}
+	})
+}
+
+// What is moved meanwhile is found each time.
+func TestHammerNothingIsMissedThatIsThere(t *testing.T) {
+	s := newStore(256<<10, new(clock))
+	keys := make([]string, 100)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+		s.Set(keys[i], entry("v"))
+	}
+	var stop atomic.Bool
+	var readers sync.WaitGroup
+	var misses atomic.Int64
+	readers.Go(func() {
+		for i := 0; !stop.Load(); i++ {
+			if _, ok := s.Get(keys[i%len(keys)]); !ok {
+				misses.Add(1)
+			}
+			yield()
+		}
+	})
+	for i := range 100_000 {
+		s.Set(keys[i*7%len(keys)], entry(strings.Repeat("v", 100+i%200)))
+		if i%100 == 0 {
+			yield()
+		}
+	}
+	stop.Store(true)
+	readers.Wait()
+	if n, st := misses.Load(), s.Stats(); n > 0 || st.Evicted > 0 {
+		t.Errorf("%d misses, stats %+v", n, st)
 	}
 }
