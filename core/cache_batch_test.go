@@ -240,3 +240,24 @@ func TestLargeBatchesAreCutForTheGetter(t *testing.T) {
 		t.Errorf("batches of %v", g.sizes)
 	}
 }
+
+// Others may have all the places: the keys of a batch wait, and do not fail
+// one after the other.
+func TestABatchWaitsForItsTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSource()
+		s.takes = time.Second
+		c := newCache(t, s, stringCacheO{MaxLoads: 2})
+		for _, key := range []string{"slow", "slower"} {
+			go func() { _, _ = c.Get(t.Context(), key) }()
+		}
+		synctest.Wait()
+		keys := make([]string, 20)
+		for i := range keys {
+			keys[i] = strconv.Itoa(i)
+		}
+		if got, err := c.GetMany(t.Context(), keys); err != nil || len(got) != len(keys) {
+			t.Errorf("%d of %d, %v", len(got), len(keys), err)
+		}
+	})
+}

@@ -197,7 +197,7 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 		g.lookups.Add(lookupHit)
 		return StringValue(e.Value), nil
 	}
-	a, err := g.findFrom(ctx, key, e, ok)
+	a, err := g.findFrom(ctx, key, look{e, ok})
 	return a.item(), err
 }
 
@@ -228,18 +228,24 @@ func (g *Group) Lookup(ctx context.Context, key string) (Answer[Value], error) {
 // find is the answer, together with its error if it says not found.
 func (g *Group) find(ctx context.Context, key string) (answer, error) {
 	e, ok := g.owned.Get(key)
-	return g.findFrom(ctx, key, e, ok)
+	return g.findFrom(ctx, key, look{e, ok})
+}
+
+// look is what a look at the owned share has brought.
+type look struct {
+	entry store.Entry
+	ok    bool
 }
 
 // findFrom is find once the owned share has been looked at.
-func (g *Group) findFrom(ctx context.Context, key string, e store.Entry, ok bool) (answer, error) {
+func (g *Group) findFrom(ctx context.Context, key string, owned look) (answer, error) {
 	if err := checkKey(key); err != nil {
 		return answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
 	}
 	if g.node.closed.Load() {
 		return answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
 	}
-	a, ok := g.cachedFrom(ctx, key, e, ok)
+	a, ok := g.cachedFrom(ctx, key, owned)
 	if ok {
 		g.lookups.Add(lookupOf(a))
 	} else {
@@ -262,19 +268,19 @@ func (g *Group) findFrom(ctx context.Context, key string, e store.Entry, ok bool
 // reloaded in the background.
 func (g *Group) cached(ctx context.Context, key string) (answer, bool) {
 	e, ok := g.owned.Get(key)
-	return g.cachedFrom(ctx, key, e, ok)
+	return g.cachedFrom(ctx, key, look{e, ok})
 }
 
 // cachedFrom is cached once the owned share has been looked at.
-func (g *Group) cachedFrom(ctx context.Context, key string, e store.Entry, ok bool) (answer, bool) {
-	if ok {
-		a := answerOf(e, SourceHit)
+func (g *Group) cachedFrom(ctx context.Context, key string, owned look) (answer, bool) {
+	if owned.ok {
+		a := answerOf(owned.entry, SourceHit)
 		if !g.attentive || a.expires == store.Never {
 			return a, true
 		}
 		return g.late(ctx, key, a)
 	}
-	e, ok = g.hot.Get(key)
+	e, ok := g.hot.Get(key)
 	return answerOf(e, SourceHot), ok
 }
 

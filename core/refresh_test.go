@@ -373,3 +373,80 @@ func TestAnAnswerThatMustNotBeKeptTakesTheOlderOneWithIt(t *testing.T) {
 		})
 	}
 }
+
+func TestABackgroundLoadThatPanicsPauses(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		calls := 0
+		g := local(t, gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+			if calls++; calls > 1 {
+				panic("boom")
+			}
+			return gcnode.Item[gcnode.Value]{Keep: gcnode.For(time.Minute)}, nil
+		}), gcnode.GroupOptions{MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour})
+		get := func() {
+			if _, err := g.Get(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		get()
+		time.Sleep(time.Minute)
+		for range 100 {
+			get()
+		}
+		if st := g.Stats(); calls != 2 || st.LoadErrors != 1 {
+			t.Errorf("%d calls in an instant, %d load errors", calls, st.LoadErrors)
+		}
+	})
+}
+
+// A pause is for a value: what comes in its place has nothing to do with it.
+func TestAPauseEndsWithItsValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 1, gcnode.GroupOptions{MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour})
+		c.origin.keep = gcnode.For(time.Minute)
+		c.want(0, "k", 0, gcnode.SourceLoaded)
+		time.Sleep(time.Minute)
+		c.origin.fail = &gcnode.Error{Kind: gcnode.KindTransient, RetryAfter: 2 * time.Hour}
+		c.want(0, "k", 0, gcnode.SourceHit)
+		synctest.Wait()
+		c.origin.fail = nil
+		c.mustRemove(0, "k")
+		c.want(0, "k", 0, gcnode.SourceLoaded)
+		c.origin.write("k", 1)
+		time.Sleep(time.Minute)
+		c.want(0, "k", 0, gcnode.SourceHit)
+		synctest.Wait()
+		c.want(0, "k", 1, gcnode.SourceHit)
+	})
+}
+
+// A reload that is under way is not one too many.
+func TestALoadUnderWayIsNoOverload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrigin()
+		o.keep = gcnode.For(time.Minute)
+		g := local(t, o, gcnode.GroupOptions{MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour, MaxLoads: 1})
+		for range 3 {
+			if _, err := g.Get(t.Context(), "k"); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			o.takes = time.Second
+			for range 5 { // the first begins to reload it
+				if _, err := g.Get(t.Context(), "k"); err != nil {
+					t.Fatal(err)
+				}
+				synctest.Wait()
+			}
+			time.Sleep(time.Second)
+			synctest.Wait()
+			if st := g.Stats(); st.Overloaded != 0 || st.Loading != 0 {
+				t.Errorf("%d overloaded, %d loading", st.Overloaded, st.Loading)
+			}
+		}
+		if st := g.Stats(); st.Refreshes != 3 {
+			t.Errorf("%d refreshes", st.Refreshes)
+		}
+	})
+}

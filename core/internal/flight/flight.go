@@ -207,7 +207,7 @@ func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) 
 		c.end(value, ErrDeadline)
 		<-c.done
 	case <-ctx.Done():
-		c.leave(seat.watch)
+		seat.leave()
 		return value, joined, ctx.Err()
 	}
 	return c.value, joined, c.err
@@ -285,7 +285,8 @@ func (c *Call[T]) end(value T, err error) {
 // leave takes one waiter away, perhaps the one who watched. With the last one
 // the call is of no use: it is cancelled, and a newcomer starts afresh instead
 // of joining the corpse.
-func (c *Call[T]) leave(watched bool) {
+func (seat Seat[T]) leave() {
+	c := seat.call
 	c.stripe.mu.Lock()
 	defer c.stripe.mu.Unlock()
 	c.waiters--
@@ -293,7 +294,7 @@ func (c *Call[T]) leave(watched bool) {
 		c.detach()
 		c.cancel()
 	}
-	if watched && c.waiters > 0 {
+	if seat.watch && c.waiters > 0 {
 		go func() {
 			var none T
 			<-c.ctx.Done()

@@ -6,6 +6,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
+	"math"
 	"sync"
 )
 
@@ -28,22 +29,29 @@ func New(maximum, queue int) *Limit { return &Limit{max: maximum, maxQueue: queu
 // Acquire takes a place, waiting for one if need be. Without room to wait it
 // returns [ErrFull] at once, and when ctx ends first its error. After nil,
 // [Limit.Release] must follow.
-func (l *Limit) Acquire(ctx context.Context) error { return l.acquire(ctx, true) }
-
-// Wait is Acquire for those who are few, and may wait beside the queue's bound.
-func (l *Limit) Wait(ctx context.Context) error { return l.acquire(ctx, false) }
-
-func (l *Limit) acquire(ctx context.Context, bounded bool) error {
+func (l *Limit) Acquire(ctx context.Context) error {
 	if l == nil {
 		return nil
 	}
+	return l.acquire(ctx, l.maxQueue)
+}
+
+// Wait is Acquire for those who are few, and may wait beside the queue's bound.
+func (l *Limit) Wait(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
+	return l.acquire(ctx, math.MaxInt)
+}
+
+func (l *Limit) acquire(ctx context.Context, maxQueue int) error {
 	l.mu.Lock()
 	if l.running < l.max {
 		l.running++
 		l.mu.Unlock()
 		return nil
 	}
-	if bounded && l.queue.Len() >= l.maxQueue {
+	if l.queue.Len() >= maxQueue {
 		l.mu.Unlock()
 		return ErrFull
 	}
