@@ -46,7 +46,7 @@ func ExampleNewCache() {
 	for r, err := range users.Stream(ctx, []string{"bob", "ann"}) { // ann need not wait for bob
 		fmt.Println(r.Key, r.Value, err)
 	}
-	// Output:
+	// Unordered output:
 	// loading ann
 	// &{Ann Oslo} <nil>
 	// &{Ann Oslo} <nil>
