@@ -63,6 +63,10 @@ type Config struct {
 	ClockResolution time.Duration
 	// Hooks are called when something has happened.
 	Hooks Hooks
+	// Random is the source of random numbers: of the node's incarnation, of
+	// jitter. It is called from many goroutines. nil is that of the runtime,
+	// and nothing else is of use but in simulations that must replay.
+	Random func() uint64
 }
 
 // Node is one member of a cluster, with any number of groups. Any number of
@@ -104,6 +108,9 @@ func NewNode(cfg Config) (*Node, error) {
 	if cfg.PeerTimeout == 0 {
 		cfg.PeerTimeout = DefaultPeerTimeout
 	}
+	if cfg.Random == nil {
+		cfg.Random = rand.Uint64
+	}
 	if cfg.HotTTL == 0 {
 		cfg.HotTTL = DefaultHotTTL
 	}
@@ -122,7 +129,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n := &Node{
 		cfg:         cfg,
 		log:         cfg.Logger,
-		incarnation: rand.Uint64(),
+		incarnation: cfg.Random(),
 		clock:       clock.New(cfg.ClockResolution),
 		groups:      map[string]*Group{},
 	}

@@ -71,7 +71,7 @@ func (n *Node) remove(ctx context.Context, group string, keys []string) error {
 	defer cancel()
 	r := Removal{
 		ID:    RemovalID{Sender: n.cfg.Self.ID, Incarnation: n.incarnation, Seq: n.seq.Add(1)},
-		Stamp: n.stamps.take(Sender{ID: n.cfg.Self.ID, Incarnation: n.incarnation}),
+		Stamp: n.stamps.take(n.incarnation),
 		Group: group,
 		Keys:  slices.Clone(keys),
 	}

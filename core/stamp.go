@@ -13,11 +13,11 @@ type stampClock struct {
 }
 
 // take returns a stamp later than all that were taken or merged.
-func (c *stampClock) take(by Sender) Stamp {
+func (c *stampClock) take(incarnation uint64) Stamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.last = max(c.last+1, time.Now().UnixNano())
-	return Stamp{Time: c.last, Node: by.ID, Incarnation: by.Incarnation}
+	return Stamp{Time: c.last, Incarnation: incarnation}
 }
 
 // merge takes note of another member's stamp.

@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"cmp"
 	"context"
 	"time"
 )
@@ -59,6 +60,27 @@ const (
 	// OpFinish announces that every member has acknowledged the removals in
 	// Request.Finished; the one reply is empty.
 	OpFinish Op = 3
+	// OpSet asks the owner to store Request.Value under the one key of
+	// Request.Keys, unless it knows of a later write; the removal of what was
+	// there before is the last of Request.Removals. The one reply has an Ack.
+	OpSet Op = 4
+	// OpPeek is OpFetch for what the receiver has in memory. It never loads
+	// and never waits: what it does not have is [KindUnsupported], which says
+	// nothing about the key.
+	OpPeek Op = 5
+	// OpKeys asks for the keys of Request.Group that the receiver has and
+	// whose owner is the sender, in any number of replies. A receiver with
+	// another list refuses with [KindUnsupported].
+	OpKeys Op = 6
+	// OpHello introduces a new life of a member, which asks for what it must
+	// know before it may keep anything; the one reply has an Ack.
+	OpHello Op = 7
+	// OpGoodbye says that the sender leaves. The receiver goes on without it,
+	// and replies with an Ack when it has fetched what it inherits.
+	OpGoodbye Op = 8
+	// OpSync compares what the two know of removals (Request.Known); the one
+	// reply has an Ack with the removals that the sender lacks.
+	OpSync Op = 9
 )
 
 // String names the operation.
@@ -72,6 +94,18 @@ func (o Op) String() string {
 		return "remove"
 	case OpFinish:
 		return "finish"
+	case OpSet:
+		return "set"
+	case OpPeek:
+		return "peek"
+	case OpKeys:
+		return "keys"
+	case OpHello:
+		return "hello"
+	case OpGoodbye:
+		return "goodbye"
+	case OpSync:
+		return "sync"
 	default:
 		return "unknown operation"
 	}
@@ -96,6 +130,16 @@ type Request struct {
 	// its keys.
 	Removals []Removal
 	Finished []RemovalID
+	// Value, Keep and Stamp are what OpSet stores: Keep is the remaining life.
+	Value Value
+	Keep  Lifetime
+	Stamp Stamp
+	// Digests, with OpFetch, has one for each key, or none at all: that of the
+	// copy which the sender has, or zero. If it is that of the value, the reply
+	// is NotModified instead.
+	Digests []Digest
+	// Known is what the sender knows of the removals of all members.
+	Known []Known
 	// Timeout is how much longer the sender waits, counted from sending; 0:
 	// no limit is known. A duration and not a time, so that clocks need not
 	// agree.
@@ -121,6 +165,10 @@ type Reply struct {
 	// other fields are empty.
 	Pending bool
 	Value   Value
+	// NotModified stands for the value whose digest was in the request.
+	NotModified bool
+	// Keys are a part of the answer to OpKeys.
+	Keys []string
 	// Keep is the remaining life of the value, or with a not-found error of
 	// the negative entry.
 	Keep Lifetime
@@ -173,23 +221,41 @@ type RemovalID struct {
 }
 
 // Stamp orders writes: a hybrid logical clock (Kulkarni et al., "Logical
-// Physical Clocks", 2014) taken by the caller of the write, with the node and
-// its incarnation to break ties.
+// Physical Clocks", 2014) taken by the caller of the write, with the
+// incarnation of the caller's node to break ties.
 type Stamp struct {
 	// Time is in nanoseconds since 1970, and ahead of the wall clock where
 	// causality demands it.
 	Time        int64
-	Node        string
 	Incarnation uint64
 }
 
-// Removal takes keys out of a group.
+// Compare is negative if s is before o, and 0 if they are the same.
+func (s Stamp) Compare(o Stamp) int {
+	return cmp.Or(cmp.Compare(s.Time, o.Time), cmp.Compare(s.Incarnation, o.Incarnation))
+}
+
+// Removal takes keys out of a group: what a Remove, a Clear or a Set does
+// everywhere. It leaves what was written with a later stamp.
 type Removal struct {
 	ID    RemovalID
 	Stamp Stamp
 	Group string
 	Keys  []string
+	// All stands for every key of the group; Keys is empty then.
+	All bool
 }
+
+// Known says that its sender has applied all removals of one life of a member
+// up to a number.
+type Known struct {
+	Sender
+	Seq uint64
+}
+
+// Digest identifies the bytes of a value: the first half of their SHA-256. It
+// is zero for no value.
+type Digest [16]byte
 
 // Ack confirms removals.
 type Ack struct {
@@ -198,4 +264,11 @@ type Ack struct {
 	// Members are those it knows, and those it knew until recently: copies
 	// may live there, so they must be reached too.
 	Members []Peer
+	// Time is the member's hybrid logical clock, with OpHello and OpSync.
+	Time int64
+	// Known, with OpHello and OpSync, is what the member knows of the removals
+	// of all members. Removals are those that the sender of the request lacks,
+	// and with OpHello those under way.
+	Known    []Known
+	Removals []Removal
 }

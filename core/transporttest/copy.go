@@ -11,12 +11,19 @@ import (
 func copyRequest(req *gcnode.Request) *gcnode.Request {
 	c := *req
 	c.Keys = slices.Clone(req.Keys)
-	c.Removals = slices.Clone(req.Removals)
-	for i := range c.Removals {
-		c.Removals[i].Keys = slices.Clone(c.Removals[i].Keys)
-	}
+	c.Removals = copyRemovals(req.Removals)
 	c.Finished = slices.Clone(req.Finished)
+	c.Digests = slices.Clone(req.Digests)
+	c.Known = slices.Clone(req.Known)
 	return &c
+}
+
+func copyRemovals(rs []gcnode.Removal) []gcnode.Removal {
+	rs = slices.Clone(rs)
+	for i := range rs {
+		rs[i].Keys = slices.Clone(rs[i].Keys)
+	}
+	return rs
 }
 
 // copyReply is what the receiver of a reply gets.
@@ -24,8 +31,11 @@ func copyReply(r gcnode.Reply) gcnode.Reply {
 	if r.Err != nil {
 		r.Err = copyError(r.Err)
 	}
+	r.Keys = slices.Clone(r.Keys)
 	if r.Ack != nil {
-		r.Ack = &gcnode.Ack{Incarnation: r.Ack.Incarnation, Members: slices.Clone(r.Ack.Members)}
+		ack := *r.Ack
+		ack.Members, ack.Known, ack.Removals = slices.Clone(ack.Members), slices.Clone(ack.Known), copyRemovals(ack.Removals)
+		r.Ack = &ack
 	}
 	return r
 }

@@ -68,10 +68,10 @@ func requests() []*gcnode.Request {
 	removals := []gcnode.Removal{
 		{
 			ID:    ids[0],
-			Stamp: gcnode.Stamp{Time: math.MaxInt64, Node: "node a/\xff", Incarnation: math.MaxUint64},
+			Stamp: gcnode.Stamp{Time: math.MaxInt64, Incarnation: math.MaxUint64},
 			Group: "g/\x00", Keys: nasty(),
 		},
-		{ID: ids[1], Stamp: gcnode.Stamp{Time: -1, Node: "b", Incarnation: 1}, Group: "h", Keys: []string{"x"}},
+		{ID: ids[1], Stamp: gcnode.Stamp{Time: -1, Incarnation: 1}, Group: "h", Keys: []string{"x"}},
 	}
 	return []*gcnode.Request{
 		{
