@@ -1,6 +1,7 @@
 package gcnode_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -83,7 +84,18 @@ func newCluster(t *testing.T, n int, opts gcnode.GroupOptions) *cluster {
 		c.setPeers(node, n)
 	}
 	t.Cleanup(c.close)
+	c.join()
 	return c
+}
+
+// join waits until all nodes have joined.
+func (c *cluster) join() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		if err := node.Joined(c.t.Context()); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 func id(i int) string { return "n" + strconv.Itoa(i) }
@@ -107,6 +119,7 @@ func (c *cluster) start(id string, opts gcnode.GroupOptions) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	opts.HotAfter = cmp.Or(opts.HotAfter, 1)
 	g, err := node.Group(groupName, c.origin, opts)
 	if err != nil {
 		c.t.Fatal(err)
@@ -152,10 +165,11 @@ func (c *cluster) keyOf(line ...int) string {
 func (c *cluster) heir(key string, owner int) string {
 	rest := list(len(c.nodes))
 	rest = append(rest[:owner], rest[owner+1:]...)
-	probe, err := gcnode.NewNode(gcnode.Config{Self: rest[0], Transport: c.net.Transport("probe")})
+	probe, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "probe"}, Transport: c.net.Transport("probe")})
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	defer probe.Close(context.Background()) //nolint:errcheck // it has done nothing
 	if err := probe.SetPeers(rest); err != nil {
 		c.t.Fatal(err)
 	}
@@ -554,7 +568,8 @@ func TestEntriesWhoseOwnerChangedBecomeHotCopies(t *testing.T) {
 		c.want(0, moves, 0, gcnode.SourceHot)
 		time.Sleep(gcnode.DefaultHotTTL)
 		c.want(0, mine, 0, gcnode.SourceHit)
-		c.want(0, moves, 0, gcnode.SourceLoaded)
+		c.want(0, moves, 0, gcnode.SourceOwner) // which has asked this node before it loads
+		c.wantLoads(moves, 1)
 	})
 }
 

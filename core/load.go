@@ -403,6 +403,7 @@ func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (ans
 	a, e := g.answerOfReply(got, sent)
 	if e != nil {
 		g.counts.fetchErrors.Add(1)
+		e.Key = key
 		if e.Peer == "" {
 			e.Peer = p.ID
 		}

@@ -152,8 +152,12 @@ func (g *Group) disown() {
 	}
 }
 
-// owns reports whether this node is the owner of the key.
-func (g *Group) owns(key string) bool { return g.node.view.Load().owner(key) == g.node.cfg.Self.ID }
+// owns reports whether this node is the owner of the key. On an empty list it
+// owns everything.
+func (g *Group) owns(key string) bool {
+	owner := g.node.view.Load().owner(key)
+	return owner == g.node.cfg.Self.ID || owner == ""
+}
 
 // owner is the ID of the key's owner; "" on an empty list.
 func (v *view) owner(key string) string {
