@@ -87,6 +87,7 @@ type Group struct {
 	node      *Node
 	name      string
 	getter    Getter[Value]
+	batch     BatchGetter[Value] // the getter, if it is one
 	freshness freshness
 	attentive bool          // answers may be due for reloading, or of use beyond their life
 	timeout   time.Duration // of a load
@@ -126,10 +127,12 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	loading := opts.loading()
 	fresh := loading.freshness()
 	fresh.random = n.cfg.Random
+	batch, _ := getter.(BatchGetter[Value])
 	return &Group{
 		node:      n,
 		name:      name,
 		getter:    getter,
+		batch:     batch,
 		freshness: fresh,
 		attentive: fresh.ahead > 0 || fresh.grace() > 0,
 		timeout:   loading.timeout(),
@@ -142,8 +145,8 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		}),
 		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
 		popularity: newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL)),
-		flights: flight.New[answer](),
-		lookups: count.New(),
+		flights:    flight.New[answer](),
+		lookups:    count.New(),
 	}, nil
 }
 
@@ -154,7 +157,8 @@ type answer struct {
 	// expires is the end of its life on the node's clock: past for one that
 	// must not be kept, store.Never for one without end.
 	expires int64
-	life    int64 // how long its life is, roughly
+	born    int64  // when it was loaded, on the same clock; 0 if not here
+	life    int64  // how long its life is, roughly
 	epoch   uint64 // of the view under which it was found; 0 for what was in memory
 	source  Source
 	stale   bool // it is served beyond its life
@@ -268,20 +272,26 @@ func (g *Group) findFrom(ctx context.Context, key string, owned look) (answer, e
 	a, ok := g.cachedFrom(ctx, key, owned)
 	if ok {
 		g.lookups.Add(lookupOf(a))
-	} else {
-		g.lookups.Add(lookupMiss)
-		var err error
-		if a, err = g.fill(ctx, key); err != nil {
-			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-				return answer{}, fmt.Errorf("%v %q in group %q: %w", OpGet, clip(key), g.name, err)
-			}
-			return answer{}, g.failure(OpGet, key, err)
-		}
+		return g.conclude(ctx, key, a, nil)
 	}
-	if a.notFound {
+	g.lookups.Add(lookupMiss)
+	a, err := g.fill(ctx, key)
+	return g.conclude(ctx, key, a, err)
+}
+
+// conclude is what a caller gets: the answer, together with its error if it
+// says not found, or what has gone wrong.
+func (g *Group) conclude(ctx context.Context, key string, a answer, err error) (answer, error) {
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return answer{}, fmt.Errorf("%v %q in group %q: %w", OpGet, clip(key), g.name, err)
+	case err != nil:
+		return answer{}, g.failure(OpGet, key, err)
+	case a.notFound:
 		return a, g.notFound(key, a.value)
+	default:
+		return a, nil
 	}
-	return a, nil
 }
 
 // cached is the answer that this node has. A value whose time has come is

@@ -151,9 +151,13 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 // peek asks a previous owner for what it has of the keys, and calls take for
 // each answer about one of them.
 func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i int, a answer, listHash uint64)) error {
+	removals, ok := g.node.removals.active(g.name, keys...)
+	if !ok {
+		return errors.New("too many removals are under way")
+	}
 	sent := g.node.now()
 	g.counts.peeks.Add(1)
-	req := &Request{Op: OpPeek, Group: g.name, Keys: keys, Removals: g.node.removals.active(g.name, keys...)}
+	req := &Request{Op: OpPeek, Group: g.name, Keys: keys, Removals: removals}
 	seen := make([]bool, len(keys))
 	return g.node.ask(ctx, from, req, func(r Reply) error {
 		if r.Key < 0 || r.Key >= len(keys) || seen[r.Key] || r.Value.Len() > MaxValueBytes {
@@ -173,7 +177,7 @@ func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i
 // there is one.
 func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, listHash uint64, ok bool) {
 	now := g.node.now()
-	if v.prev == nil || now >= v.prevUntil || g.node.removals.crowded(g.name, key) {
+	if v.prev == nil || now >= v.prevUntil {
 		return a, 0, false
 	}
 	from := v.known(v.prev.Owner(key), now)

@@ -124,6 +124,7 @@ func TestHooksAreToldOfPeers(t *testing.T) {
 			c.setPeers(c.nodes[i], 2)
 		}
 		defer c.close()
+		c.join()
 		key := c.keyOf(0)
 
 		c.want(1, key, 0, gcnode.SourceLoaded)

@@ -53,7 +53,9 @@ func (n *Node) enter(v *view) {
 	switch {
 	case !member:
 		n.become(client)
-	case was == joined, was == joining && !alone:
+	case was == joined:
+	case was == joining && !alone:
+		signal(n.roll.news) // the list is another
 	case alone:
 		n.become(solo)
 	default:
@@ -100,6 +102,7 @@ func (n *Node) join() {
 		}
 		select {
 		case <-time.After(wait):
+		case <-n.roll.news:
 		case <-n.done.Done():
 			return
 		}
@@ -219,6 +222,9 @@ func (n *Node) learnFrom(a *Ack) {
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
+	if n.is(joining) { // so it is there
+		signal(n.roll.news)
+	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	return n.writeAcks(w, known, n.removals.underWay())
 }

@@ -75,13 +75,20 @@ func (g *Group) loadOnce(ctx context.Context, key string) (answer, error) {
 		}))
 	}
 	a, err := g.wait(ctx, seat, key, g.timeout)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, errNotHeld) {
-		if old, ok := g.spare(key); ok {
-			g.counts.staleOnError.Add(1)
-			return old, nil
-		}
+	if err != nil && !errors.Is(err, errNotHeld) {
+		return g.instead(ctx, key, err)
 	}
 	return a, err
+}
+
+// instead is the older value that stands in for one that could not be loaded,
+// if there is one.
+func (g *Group) instead(ctx context.Context, key string, err error) (answer, error) {
+	if old, ok := g.spare(key); ok && ctx.Err() == nil {
+		g.counts.staleOnError.Add(1)
+		return old, nil
+	}
+	return answer{}, err
 }
 
 // join takes a place in the flight under way, if there is one.
@@ -117,6 +124,9 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 	}
 	if errors.Is(err, flight.ErrExited) {
 		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: errors.New("the getter ended its goroutine")}
+	}
+	if errors.Is(err, flight.ErrUnanswered) {
+		err = &Error{Kind: KindTransient, Group: g.name, Key: key, Err: errors.New("the getter passed the key over")}
 	}
 	if errors.Is(err, flight.ErrDeadline) {
 		err = &Error{Kind: KindTimeout, Group: g.name, Key: key, Err: fmt.Errorf("the load took longer than %v", timeout)}
@@ -179,8 +189,19 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 	}
 	g.counts.loads.Add(1)
 	item, err := g.getter.GetItem(ctx, key)
+	a, err := g.judge(v, key, item, err)
+	if err != nil {
+		return answer{}, err
+	}
+	call.Keep(func() { g.keepLoaded(v, key, a) })
+	return a, nil
+}
+
+// judge is what a getter's answer, which was asked for under the view v, comes
+// to.
+func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer, error) {
 	now := g.node.now()
-	a := answer{value: item.Value.s, source: SourceLoaded, expires: g.freshness.expires(now, item.Keep), epoch: v.epoch}
+	a := answer{value: item.Value.s, source: SourceLoaded, born: now, expires: g.freshness.expires(now, item.Keep), epoch: v.epoch}
 	switch {
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
@@ -200,16 +221,19 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 		}
 	}
 	a.life = a.expires - now
-	call.Keep(func() {
-		switch {
-		case !g.keepable(v):
-		case owned:
-			g.keepOwned(key, a)
-		default:
-			g.keepHot(key, a, now)
-		}
-	})
 	return a, nil
+}
+
+// keepLoaded keeps what was loaded: as an owned entry by the owner, as a hot
+// copy by a stand-in. It must be called in a flight's Keep.
+func (g *Group) keepLoaded(v *view, key string, a answer) {
+	switch {
+	case !g.keepable(v):
+	case g.owns(key):
+		g.keepOwned(key, a)
+	default:
+		g.keepHot(key, a, a.born)
+	}
 }
 
 // maxMessageBytes bounds the messages that are kept or sent.
@@ -365,7 +389,8 @@ func goesOn(k Kind) bool {
 // time before the request left: the peer counted it from some time after.
 func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
 	g.counts.fetches.Add(1)
-	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: g.node.removals.active(g.name, key)}
+	removals, _ := g.node.removals.active(g.name, key) // too many: the flight is alone
+	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: removals}
 	old, digest := g.aged(key)
 	if digest != (Digest{}) {
 		req.Digests = []Digest{digest}

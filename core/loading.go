@@ -92,7 +92,7 @@ func (o loading) limit() *limit.Limit {
 // freshness is how long answers live.
 func (o loading) freshness() freshness {
 	f := freshness{
-		random: rand.Uint64,
+		random:     rand.Uint64,
 		ttl:        o.ttl.or(Forever),
 		negative:   For(DefaultNegativeTTL),
 		jitter:     o.jitter,

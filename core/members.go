@@ -31,6 +31,8 @@ type roll struct {
 	// ready is closed but while the node joins, which it has done since joining.
 	ready   chan struct{}
 	joining int64 // on the node's clock
+	// news holds one element when there is a reason to say hello at once.
+	news chan struct{}
 }
 
 // SetPeers replaces the member list, which includes this node. One that is not

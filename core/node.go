@@ -178,7 +178,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)
-	n.roll = roll{left: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{})}
+	n.roll = roll{left: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{}), news: make(chan struct{}, 1)}
 	close(n.roll.ready)
 	n.done, n.stop = context.WithCancel(context.Background())
 	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))

@@ -63,11 +63,11 @@ type removals struct {
 	// key, and of the Clears.
 	floors     [floors]Stamp
 	clearFloor Stamp
-	order    []*activeRemoval // under way, by the time they were learned, oldest first
-	finished []*activeRemoval // by the time of their end, oldest first
-	live     load             // of those under way
-	done     load             // of those finished
-	overflow atomic.Int64     // until when there are removals that are not here, on the node's clock
+	order      []*activeRemoval // under way, by the time they were learned, oldest first
+	finished   []*activeRemoval // by the time of their end, oldest first
+	live       load             // of those under way
+	done       load             // of those finished
+	overflow   atomic.Int64     // until when there are removals that are not here, on the node's clock
 }
 
 type groupKey struct{ group, key string }
@@ -220,8 +220,8 @@ func (rs *removals) written(group string, after Stamp) []string {
 func floorOf(group, key string) int { return int(ring.Hash(group+"\x00"+key) % floors) }
 
 // active returns the removals under way that concern the keys, reduced to
-// them and ordered by id; nil if they are too many to be carried.
-func (rs *removals) active(group string, keys ...string) []Removal {
+// them and ordered by id. It is not ok if they are too many to be carried.
+func (rs *removals) active(group string, keys ...string) (list []Removal, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
@@ -254,9 +254,9 @@ func (rs *removals) active(group string, keys ...string) []Removal {
 		}
 	}
 	if carried.keys > maxCarried || carried.bytes > maxCarriedBytes {
-		return nil
+		return nil, false
 	}
-	return ordered(byID)
+	return ordered(byID), true
 }
 
 // ordered are the removals in the order of their ids.

@@ -103,34 +103,31 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 	}
 	v := n.view.Load()
 	replies := make(chan Reply)
-	waiting := 0
+	answerTo := func(i int, a answer, err error) Reply {
+		r := g.reply(v, i, req.Keys[i], a, err)
+		if i < len(req.Digests) {
+			r.compare(req.Digests[i])
+		}
+		return r
+	}
+	misses := pick{keys: req.Keys}
 	for i, key := range req.Keys {
-		if a, ok := g.cached(ctx, key); ok {
-			r := g.reply(v, i, key, a, nil)
-			if i < len(req.Digests) {
-				r.compare(req.Digests[i])
-			}
-			if err := w.WriteReply(r); err != nil {
-				return err
-			}
+		a, ok := g.cached(ctx, key)
+		if !ok {
+			misses.indices = append(misses.indices, i)
 			continue
 		}
-		waiting++
-		n.beginMore()
-		go func() {
-			defer n.end()
-			a, err := g.load(ctx, key)
-			r := g.reply(v, i, key, a, err)
-			if i < len(req.Digests) {
-				r.compare(req.Digests[i])
-			}
-			select {
-			case replies <- r:
-			case <-ctx.Done():
-			}
-		}()
+		if err := w.WriteReply(answerTo(i, a, nil)); err != nil {
+			return err
+		}
 	}
-	return n.relay(ctx, req, w, replies, waiting)
+	g.loadMany(ctx, v, &misses, func(i int, a answer, err error) {
+		select {
+		case replies <- answerTo(i, a, err):
+		case <-ctx.Done():
+		}
+	})
+	return n.relay(ctx, req, w, replies, len(misses.indices))
 }
 
 // relay writes the replies as they come, and Pending ones between them.

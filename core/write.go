@@ -94,9 +94,10 @@ func (g *Group) set(ctx context.Context, begun time.Time, r Removal, it Item[Val
 func (g *Group) setAt(ctx context.Context, owner Peer, r Removal, it Item[Value]) *Ack {
 	var ack *Ack
 	var refusal *Error
+	removals, _ := g.node.removals.active(g.name, r.Keys...) // if they are too many, the owner hears of them from their senders
 	req := &Request{
 		Op: OpSet, Group: g.name, Keys: r.Keys, Value: it.Value, Keep: it.Keep, Stamp: r.Stamp,
-		Removals: append(g.node.removals.active(g.name, r.Keys...), r),
+		Removals: append(removals, r),
 	}
 	err := g.node.roundTrip(ctx, owner, req, func(r Reply) error {
 		ack, refusal = r.Ack, r.Err
