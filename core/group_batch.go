@@ -307,7 +307,7 @@ func (g *Group) askOthers(ctx context.Context, v *view, owner *peer, key string)
 // loadMany loads keys here: together if the getter can do that and no previous
 // owner is to be asked first, and otherwise each on its own.
 func (g *Group) loadMany(ctx context.Context, v *view, of *pick, take func(i int, a answer, err error)) {
-	if g.batch == nil || v.prev != nil && g.node.now() < v.prevUntil {
+	if g.batch == nil || v.estate.open(g.node.now()) {
 		g.each(of, func(key string) (answer, error) { return g.load(ctx, key) }, take)
 		return
 	}

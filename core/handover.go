@@ -62,7 +62,9 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 		if from := v.known(req.From.ID, n.now()); from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
-			n.inheritOf(ctx, v, from)
+			if n.inheritOf(ctx, v, from) && v.estate != nil {
+				v.estate.settled.Store(true)
+			}
 		}
 		done <- Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ack()}
 	}()
@@ -73,23 +75,28 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 func (n *Node) inheritFrom(v *view) {
 	ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 	defer cancel()
+	whole := true
 	for _, p := range v.others(n.cfg.Self.ID) {
-		if !n.silent.has(p.ID) {
-			n.inheritOf(ctx, v, p)
-		}
+		whole = !n.silent.has(p.ID) && n.inheritOf(ctx, v, p) && whole
+	}
+	if whole {
+		v.estate.settled.Store(true)
 	}
 }
 
 // inheritOf fetches from one member what this node owns by the view, for as
-// long as it is the view.
-func (n *Node) inheritOf(ctx context.Context, v *view, from *peer) {
+// long as it is the view, and reports whether that was all.
+func (n *Node) inheritOf(ctx context.Context, v *view, from *peer) (whole bool) {
+	whole = true
 	for _, g := range n.allGroups() {
 		err := g.inheritOf(ctx, v, from)
 		if err != nil {
+			whole = false
 			n.log.LogAttrs(ctx, levelInfo, "peer did not hand over everything",
 				slog.String("group", g.name), peerAttr(from.Peer), errAttr(err))
 		}
 	}
+	return whole
 }
 
 func (g *Group) inheritOf(ctx context.Context, v *view, from *peer) error {
@@ -120,12 +127,12 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
 			Alone: func() bool { return g.alone(flight.Load, key) },
-			Look:  func() (answer, bool) { return g.fresh(key) },
+			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
 	wanted := batch.Keys()
 	done := make(chan error, 1)
-	batch.Run(func(ctx context.Context) error {
+	batch.Run(func(context.Context) error { // whose context ends with the last answer, before the peer has ended
 		err := g.peek(ctx, from, wanted, func(i int, a answer, listHash uint64) {
 			batch.Answer(i, a, nil, func() {
 				if listHash == v.ring.Hash() && g.keepable(v) {
@@ -177,10 +184,10 @@ func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i
 // there is one.
 func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, listHash uint64, ok bool) {
 	now := g.node.now()
-	if v.prev == nil || now >= v.prevUntil {
+	if !v.estate.open(now) {
 		return a, 0, false
 	}
-	from := v.known(v.prev.Owner(key), now)
+	from := v.known(v.estate.ring.Owner(key), now)
 	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.silent.has(from.ID) {
 		return a, 0, false
 	}
@@ -253,8 +260,10 @@ func (n *Node) heir(req *Request) (*Group, *Error) {
 		return nil, &Error{Kind: KindNoSuchGroup, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
 	case n.is(joining) || n.silent.has(req.From.ID):
 		return nil, n.stranger(req)
-	default:
+	case req.Op == OpPeek:
 		return g, n.refusal(req)
+	default:
+		return g, nil
 	}
 }
 

@@ -148,7 +148,7 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 		n.goBackground(n.listen)
 	}
 	next := *n.view.Load()
-	next.prev, next.prevUntil = v.without(n.cfg.Self.ID), now+int64(inheritance)
+	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
 	n.become(joined)
 	n.goBackground(n.syncForEver)

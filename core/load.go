@@ -38,13 +38,16 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	return g.wait(ctx, seat, key, timeout)
 }
 
-// settleIn waits while this node joins, for as long as a peer may be silent:
-// what it finds afterwards it may keep.
+// settleIn waits while this node joins, until members had time to answer: what
+// it finds afterwards it may keep.
 func (g *Group) settleIn(ctx context.Context) {
 	if !g.node.is(joining) {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout)
+	g.node.roll.mu.Lock()
+	since := g.node.now() - g.node.roll.joining
+	g.node.roll.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout-time.Duration(since))
 	defer cancel()
 	_ = g.node.awaitJoined(ctx)
 }
@@ -176,7 +179,7 @@ func (g *Group) reportDefect(key string, err error) {
 func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key string) (answer, error) {
 	v := g.node.view.Load()
 	owned := v.ring.Len() == 0 || v.owner(key) == g.node.cfg.Self.ID
-	if owned && v.prev != nil {
+	if owned && v.estate != nil {
 		if a, listHash, ok := g.peekOne(ctx, v, key); ok {
 			a.epoch = v.epoch
 			call.Keep(func() {

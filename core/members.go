@@ -97,9 +97,9 @@ func (n *Node) relist() {
 		n.view.Store(next)
 		return
 	}
-	next.prev, next.prevUntil = nil, 0
+	next.estate = nil
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
-		next.prev, next.prevUntil = old.ring, now+int64(inheritance)
+		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
 	n.inherit(next)
 	n.enter(next)

@@ -23,11 +23,20 @@ type view struct {
 	// former are members that were on the list until recently; copies may
 	// live there until the node's clock shows the time.
 	former map[string]formerPeer
-	// prev is the ring before the last change: until the node's clock shows
-	// prevUntil its owners may have what this node inherited.
-	prev      *ring.Ring
-	prevUntil int64
+	// estate is what the last change of the ring has left to this node.
+	estate *estate
 }
+
+// estate is what a node has inherited by a change of the ring: the owners of
+// the ring before may have it.
+type estate struct {
+	ring    *ring.Ring
+	until   int64       // on the node's clock
+	settled atomic.Bool // it is here
+}
+
+// open reports whether previous owners are to be asked.
+func (e *estate) open(now int64) bool { return e != nil && now < e.until && !e.settled.Load() }
 
 type formerPeer struct {
 	*peer
@@ -51,14 +60,16 @@ type peer struct {
 func newView(list []Peer, old view, former map[string]formerPeer) *view {
 	v := &view{
 		epoch: old.epoch, ring: old.ring, peers: map[string]*peer{}, former: former,
-		prev: old.prev, prevUntil: old.prevUntil,
+		estate: old.estate,
 	}
 	members := make([]ring.Member, len(list))
 	for i, p := range list {
 		members[i] = ring.Member{ID: p.ID, Weight: p.Weight}
 		known := old.peers[p.ID]
 		if known == nil {
-			known = old.former[p.ID].peer
+			if f := old.former[p.ID].peer; f != nil && !f.down.Load() { // nobody tries one that is down and not on the list
+				known = f
+			}
 		}
 		if known == nil || known.Peer != p {
 			known = &peer{Peer: p}
