@@ -558,6 +558,7 @@ func TestAnswersFoundUnderAnotherListAreNotKept(t *testing.T) {
 func TestEntriesWhoseOwnerChangedBecomeHotCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)
+		time.Sleep(2 * time.Minute) // until nobody asks a previous owner any more
 		mine, moves := c.keyOf(0), c.keyOf(1)
 		if err := c.nodes[0].SetPeers(list(1)); err != nil {
 			t.Fatal(err)

@@ -18,6 +18,9 @@ var (
 const (
 	retryFirst = 100 * time.Millisecond
 	retryMax   = 5 * time.Second
+	// maxFlying bounds the requests under way to one member: one that hangs
+	// does not hold up what comes after it.
+	maxFlying = 4
 	// finishDelay is how long the ends of removals are collected before they
 	// are announced on their own; they go along with removals before that.
 	finishDelay = 100 * time.Millisecond
@@ -31,13 +34,14 @@ const (
 	strangerMemory = time.Minute
 )
 
-// outboxes hold what members have to be told. Each member has one: while a
-// request is under way to it, what comes meanwhile is collected for the next.
+// outboxes hold what members have to be told. Each member has one: while
+// requests are under way to it, what comes meanwhile is collected for the next.
 type outboxes struct {
 	node *Node
 
 	mu     sync.Mutex
 	byPeer map[string]*outbox // by peer ID
+	open   map[*telling]bool  // those that nobody waits for and some have not confirmed
 }
 
 // outbox is what one peer is to be told, oldest first. A goroutine works on it
@@ -48,7 +52,11 @@ type outbox struct {
 	waiting []*telling
 	bytes   int           // of the keys in waiting
 	ended   []RemovalID   // removals whose end is to be announced
-	news    chan struct{} // holds one element when something has come
+	rested  bool          // the ends have waited for something to go along with
+	flying  int           // requests under way
+	fails   int           // in a row
+	retryAt int64         // when those that failed are sent again, unless something comes before, on the node's clock
+	news    chan struct{} // holds one element when something has changed
 }
 
 // telling is a removal on its way to the members.
@@ -57,7 +65,7 @@ type telling struct {
 	// What follows is guarded by outboxes.mu. Peers are by their IDs.
 	told    map[string]Peer
 	pending map[string]bool   // have not confirmed
-	failed  map[string]*Error // the first failure of those that have not confirmed
+	failed  map[string]*Error // the first failure of those that have not confirmed, or were given up
 	left    bool              // nobody waits for it
 	settled chan struct{}     // holds one element when that may have become so of every pending one
 }
@@ -76,9 +84,19 @@ func (t *telling) bytes() (n int) {
 	return n
 }
 
-// settle reports it if nobody is to be waited for.
+// isSettled reports whether nobody is to be waited for. outboxes.mu is held.
+func (t *telling) isSettled() bool {
+	for id := range t.pending {
+		if t.failed[id] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// settle wakes whoever waits if nobody is to be waited for. outboxes.mu is held.
 func (t *telling) settle() {
-	if len(t.failed) == len(t.pending) {
+	if t.isSettled() {
 		signal(t.settled)
 	}
 }
@@ -92,7 +110,7 @@ func signal(c chan struct{}) {
 }
 
 func newOutboxes(n *Node) *outboxes {
-	return &outboxes{node: n, byPeer: map[string]*outbox{}}
+	return &outboxes{node: n, byPeer: map[string]*outbox{}, open: map[*telling]bool{}}
 }
 
 // tell sends the removal to the peers, and returns when each has confirmed it
@@ -116,7 +134,7 @@ func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
 func (o *outboxes) isSettled(t *telling) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return len(t.failed) == len(t.pending)
+	return t.isSettled()
 }
 
 // enqueue puts the removal into the outbox of the peer. outboxes.mu is held.
@@ -136,9 +154,10 @@ func (o *outboxes) enqueue(t *telling, p Peer) {
 	over := 0
 	for ; len(b.waiting)-over > maxBacklog || b.bytes > maxBacklogBytes && over < len(b.waiting)-1; over++ {
 		b.bytes -= b.waiting[over].bytes()
-		b.waiting[over].fail(p, &Error{Kind: KindOverloaded, Op: OpRemove, Group: t.Group, Peer: p.ID, Err: errBacklog})
+		o.giveUp(b.waiting[over], p)
 	}
 	b.waiting = slices.Delete(b.waiting, 0, over)
+	b.retryAt = 0
 	signal(b.news)
 }
 
@@ -167,6 +186,16 @@ func (o *outboxes) of(p Peer) *outbox {
 	return b
 }
 
+// giveUp takes note that the peer is not told of the removal any more.
+// outboxes.mu is held.
+func (o *outboxes) giveUp(t *telling, p Peer) {
+	t.fail(p, o.failure(t, p, &Error{Kind: KindOverloaded, Err: errBacklog}))
+	delete(t.pending, p.ID)
+	if len(t.pending) == 0 {
+		delete(o.open, t)
+	}
+}
+
 func (o *outboxes) failure(t *telling, p Peer, e *Error) *Error {
 	e.Op, e.Group, e.Peer = OpRemove, t.Group, p.ID
 	return e
@@ -184,48 +213,42 @@ func (t *telling) fail(p Peer, e *Error) {
 func (o *outboxes) work(b *outbox) {
 	n := o.node
 	defer n.background.Done()
-	for wait, rested := time.Duration(0), false; o.sleep(b, wait); {
-		batch, peer, ok := o.next(b)
-		if !ok {
+	for {
+		m, wait, gone := o.next(b)
+		switch {
+		case gone:
 			return
-		}
-		if len(batch) == 0 && !rested { // perhaps something comes that the ends can go along with
-			wait, rested = finishDelay, true
+		case m != nil:
+			n.background.Add(1)
+			go func() {
+				defer n.background.Done()
+				o.landed(b, m, o.send(m))
+			}()
 			continue
 		}
-		rested = false
-		if err := o.send(b, peer, batch, o.takeEnds(b)); err != nil {
-			wait = min(max(2*wait, retryFirst), retryMax)
-		} else {
-			wait = 0
-		}
-	}
-}
-
-// sleep waits for a while, or until something has come, and is false on a
-// closed node.
-func (o *outboxes) sleep(b *outbox, wait time.Duration) bool {
-	if wait == 0 {
+		timer := time.NewTimer(wait)
 		select {
+		case <-timer.C:
 		case <-b.news:
-		default:
+		case <-n.done.Done():
+			timer.Stop()
+			return
 		}
-		return o.node.done.Err() == nil
+		timer.Stop()
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-b.news:
-	case <-o.node.done.Done():
-		return false
-	}
-	return true
 }
 
-// next is what to send to the peer, as much as fits into a request. When
-// nothing is left, or the peer is not a member any more, its outbox goes.
-func (o *outboxes) next(b *outbox) (batch []*telling, to Peer, ok bool) {
+// mail is a request to a peer.
+type mail struct {
+	to    Peer
+	batch []*telling
+	ended []RemovalID
+}
+
+// next is what to send to the peer now, as much as fits into a request, or how
+// long to wait for that. When nothing is left, or the peer is not a member any
+// more, its outbox goes.
+func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 	now := o.node.now()
 	members := o.node.view.Load().members(now)
 	o.mu.Lock()
@@ -236,80 +259,103 @@ func (o *outboxes) next(b *outbox) (batch []*telling, to Peer, ok bool) {
 		for _, t := range b.waiting {
 			o.confirmed(t, b.peer.ID)
 		}
-		b.waiting, b.ended = nil, nil
+		b.waiting, b.ended, b.bytes = nil, nil, 0
 	}
-	if len(b.waiting) == 0 && len(b.ended) == 0 {
+	switch {
+	case len(b.waiting) == 0 && len(b.ended) == 0 && b.flying == 0:
 		delete(o.byPeer, b.peer.ID)
-		return nil, Peer{}, false
+		return nil, 0, true
+	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
+		return nil, removeTimeout, false
+	case len(b.waiting) == 0 && !b.rested:
+		b.rested = true
+		return nil, finishDelay, false
+	case now < b.retryAt:
+		return nil, time.Duration(b.retryAt - now), false
 	}
+	b.rested = false
+	b.flying++
+	return b.take(), 0, false
+}
+
+// take takes out what fits into a request. outboxes.mu is held.
+func (b *outbox) take() *mail {
 	keys, size, end := 0, 0, 0
 	for ; end < min(len(b.waiting), MaxBatchKeys); end++ {
 		keys += len(b.waiting[end].Keys)
 		size += b.waiting[end].bytes()
 		if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
+			size -= b.waiting[end].bytes()
 			break
 		}
 	}
-	return slices.Clone(b.waiting[:end]), b.peer, true
+	ends := min(len(b.ended), MaxBatchKeys)
+	m := &mail{to: b.peer, batch: slices.Clone(b.waiting[:end]), ended: b.ended[:ends]}
+	b.waiting, b.ended = slices.Delete(b.waiting, 0, end), b.ended[ends:]
+	b.bytes -= size
+	return m
 }
 
-// takeEnds takes out what is to be announced.
-func (o *outboxes) takeEnds(b *outbox) []RemovalID {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	ended := b.ended[:min(len(b.ended), MaxBatchKeys)]
-	b.ended = b.ended[len(ended):]
-	return ended
-}
-
-// send tells the peer of the removals, and of the ends of others. It does not
+// send tells the peer of removals, and of the ends of others. It does not
 // matter much if it does not hear of the ends: then it remembers the removals
 // for removalMemory.
-func (o *outboxes) send(b *outbox, peer Peer, batch []*telling, ended []RemovalID) error {
+func (o *outboxes) send(m *mail) error {
 	n := o.node
 	ctx, cancel := context.WithTimeout(n.done, removeTimeout)
 	defer cancel()
-	if len(batch) == 0 {
-		err := n.roundTrip(ctx, peer, &Request{Op: OpFinish, Finished: ended}, func(Reply) error { return nil })
+	if len(m.batch) == 0 {
+		err := n.roundTrip(ctx, m.to, &Request{Op: OpFinish, Finished: m.ended}, func(Reply) error { return nil })
 		if err != nil {
-			n.log.LogAttrs(n.done, levelInfo, "peer did not hear that removals are finished", peerAttr(peer), countAttr(len(ended)), errAttr(err))
+			n.log.LogAttrs(n.done, levelInfo, "peer did not hear that removals are finished", peerAttr(m.to), countAttr(len(m.ended)), errAttr(err))
 		}
 		return nil
 	}
-	rs := make([]Removal, len(batch))
-	for i, t := range batch {
+	rs := make([]Removal, len(m.batch))
+	for i, t := range m.batch {
 		rs[i] = t.Removal
 	}
-	ack, err := n.sendRemovals(ctx, peer, rs, ended)
+	ack, err := n.sendRemovals(ctx, m.to, rs, m.ended)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if err != nil {
-		for _, t := range batch {
-			t.fail(peer, o.failure(t, peer, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
+		for _, t := range m.batch {
+			t.fail(m.to, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
 		}
 		return err
 	}
-	sent := map[*telling]bool{}
 	late := 0
-	for _, t := range batch {
-		sent[t] = true
+	for _, t := range m.batch {
 		if t.left {
 			late++
 		}
 		for _, p := range ack.Members {
 			o.enqueue(t, p)
 		}
-		o.confirmed(t, peer.ID)
-	}
-	b.waiting = slices.DeleteFunc(b.waiting, func(t *telling) bool { return sent[t] })
-	b.bytes = 0
-	for _, t := range b.waiting {
-		b.bytes += t.bytes()
+		o.confirmed(t, m.to.ID)
 	}
 	if late > 0 {
-		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(peer), countAttr(late))
+		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
 	}
 	return nil
+}
+
+// landed takes note of the end of a request. What failed is sent again.
+func (o *outboxes) landed(b *outbox, m *mail, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.flying--
+	if err == nil {
+		b.fails = 0
+	} else {
+		pause := min(retryFirst<<min(b.fails, 10), retryMax)
+		b.fails++
+		b.retryAt = o.node.now() + int64(pause)
+		b.waiting = append(m.batch, b.waiting...)
+		for _, t := range m.batch {
+			b.bytes += t.bytes()
+		}
+	}
+	signal(b.news)
 }
 
 // confirmed takes note that the peer need not be told of the removal any more,
@@ -319,7 +365,10 @@ func (o *outboxes) confirmed(t *telling, id string) {
 	delete(t.failed, id)
 	t.settle()
 	if len(t.pending) == 0 && t.left {
-		o.announce(t)
+		delete(o.open, t)
+		if len(t.failed) == 0 {
+			o.announce(t)
+		}
 	}
 }
 
@@ -334,7 +383,10 @@ func (o *outboxes) leave(t *telling) []*Error {
 			t.failed[id] = o.failure(t, t.told[id], &Error{Kind: KindTimeout, Err: errNoConfirmation})
 		}
 	}
-	if len(t.pending) == 0 {
+	switch {
+	case len(t.pending) > 0:
+		o.open[t] = true
+	case len(t.failed) == 0:
 		o.announce(t)
 	}
 	return slices.SortedFunc(maps.Values(t.failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })
@@ -356,12 +408,8 @@ func (o *outboxes) len() int {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	total := 0
-	for _, b := range o.byPeer {
-		for _, t := range b.waiting {
-			if t.left {
-				total++
-			}
-		}
+	for t := range o.open {
+		total += len(t.pending)
 	}
 	return total
 }

@@ -68,8 +68,9 @@ func (n *Node) sign(r *Removal) {
 
 // spread tells all members of a removal that was applied here.
 func (n *Node) spread(ctx context.Context, begun time.Time, t *telling) error {
-	for peers := n.untold(t); len(peers) > 0 && ctx.Err() == nil; peers = n.untold(t) {
+	for peers, more := n.untold(t), true; more; more = len(peers) > 0 && ctx.Err() == nil {
 		n.outboxes.tell(ctx, t, peers)
+		peers = n.untold(t)
 	}
 	failed := n.outboxes.leave(t)
 	switch {
