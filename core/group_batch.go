@@ -297,7 +297,7 @@ func (g *Group) askOthers(ctx context.Context, v *view, owner *peer, key string)
 		if p == owner {
 			continue
 		}
-		if a, err, ok := g.askOne(ctx, nil, v, p, key); ok {
+		if a, err := g.askOne(ctx, nil, v, p, key); !errors.Is(err, errGoOn) {
 			return a, err
 		}
 	}

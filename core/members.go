@@ -169,18 +169,17 @@ func (v *view) owner(key string) string {
 	return ""
 }
 
-// depart takes a life of a member off the list, and reports whether that
-// changed anything. A life that another has followed has left long ago.
-func (n *Node) depart(who Sender) bool {
+// depart takes a life of a member off the list. One that another has followed
+// has left long ago.
+func (n *Node) depart(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	if who.ID == n.cfg.Self.ID || n.roll.left[who.ID] == who.Incarnation || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) ||
 		!slices.ContainsFunc(n.roll.list, func(p Peer) bool { return p.ID == who.ID }) {
-		return false
+		return
 	}
 	n.roll.left[who.ID] = who.Incarnation
 	n.relist()
-	return true
 }
 
 // leave takes this node off its own list.

@@ -219,11 +219,7 @@ func (o *outboxes) work(b *outbox) {
 		case gone:
 			return
 		case m != nil:
-			n.background.Add(1)
-			go func() {
-				defer n.background.Done()
-				o.landed(b, m, o.send(m))
-			}()
+			n.background.Go(func() { o.landed(b, m, o.send(m)) })
 			continue
 		}
 		timer := time.NewTimer(wait)

@@ -120,7 +120,7 @@ func TestAStampTakesSixteenBytes(t *testing.T) {
 	var bytes [2]int
 	for i, stamp := range []store.Stamp{{}, {Time: 1}} {
 		s := store.NewSharded(store.Options{MaxBytes: 1 << 20, Now: new(clock).now}, 1)
-		for n := 0; n < 1000; n++ {
+		for n := range 1000 {
 			s.Set(fmt.Sprintf("%04d", n), store.Entry{Value: "value", Expires: store.Never, Stamp: stamp})
 		}
 		bytes[i] = store.Filled(s)
