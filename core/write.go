@@ -145,8 +145,9 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 	n.stamps.merge(r.Stamp)
 	now := n.now()
 	a := g.itemAnswer(it, now)
+	unknown := false
 	g.flights.Apply(key, func() bool {
-		if n.removals.learn(r, key) {
+		if unknown = n.removals.learn(r, key); unknown {
 			g.dropOlder(key, r.Stamp)
 		}
 		if !n.removals.store(r, key) {
@@ -166,6 +167,9 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 	})
 	n.removals.complete(r.ID)
 	n.knowledge.applied(r.ID)
+	if unknown && n.cfg.Hooks.Removed != nil {
+		n.cfg.Hooks.Removed(RemovalEvent{Group: g.name, Keys: []string{key}, From: r.ID.Sender})
+	}
 }
 
 // serveSet stores what a member sends that takes this node for the owner.
