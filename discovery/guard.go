@@ -28,6 +28,7 @@ type guard struct {
 	holdBack HoldBack
 
 	current []gcnode.Peer
+	given   bool // the current list came through this guard
 	waiting *candidate
 }
 
@@ -42,7 +43,7 @@ type candidate struct {
 // answer takes what the source gave, and reports whether the list is to
 // replace the current one.
 func (g *guard) answer(list []gcnode.Peer, now time.Time) bool {
-	if slices.Equal(list, g.current) {
+	if g.given && slices.Equal(list, g.current) {
 		g.waiting = nil
 		return false
 	}
@@ -63,11 +64,11 @@ func (g *guard) confirmed(now time.Time) bool {
 	switch {
 	case c == nil:
 		return false
-	case len(g.current) == 0:
-		return true // any list is better than none
 	case c.loss && !g.holdBack.off():
 		enough := g.holdBack.Answers > 0 && c.answers >= max(g.holdBack.Answers, g.confirm)
 		return enough || g.holdBack.For > 0 && now.Sub(c.since) >= g.holdBack.For
+	case !g.given:
+		return true // any list is better than none, or than another source's
 	default:
 		return c.answers >= g.confirm
 	}
@@ -86,7 +87,7 @@ func (g *guard) due() time.Time {
 
 // take makes the candidate the current list.
 func (g *guard) take() {
-	g.current, g.waiting = g.waiting.list, nil
+	g.current, g.given, g.waiting = g.waiting.list, true, nil
 }
 
 // lossy reports whether more than half of the members are lost from one list

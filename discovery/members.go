@@ -29,8 +29,8 @@ type Options struct {
 	Client bool
 	// Confirm is how many answers in a row every change needs, so that a
 	// source that goes back and forth between two lists does not move keys
-	// back and forth. 0 is 1: each answer counts at once. The first list of a
-	// node needs no confirmation.
+	// back and forth. 0 is 1: each answer counts at once. The first list of
+	// the source needs no confirmation.
 	Confirm int
 	// HoldBack holds back a list that loses more than half of the members at
 	// once until it is confirmed. A member is lost when its ID is not on the
@@ -122,7 +122,9 @@ func (m *Members) Run(ctx context.Context) error {
 		return errors.New("discovery: Run was called before")
 	}
 	m.running = true
-	m.guard.current = tidy(m.node.Peers())
+	if list := tidy(m.node.Peers()); len(list) > 1 {
+		m.guard.current = list // else it is the node alone, as it was made
+	}
 	m.mu.Unlock()
 
 	m.source.Watch(ctx, m.answer)
@@ -180,8 +182,6 @@ func (m *Members) answer(peers []gcnode.Peer, err error) {
 	defer m.mu.Unlock()
 	if m.guard.confirmed(time.Now()) {
 		m.take()
-	} else if err == nil && m.guard.waiting == nil {
-		m.settle()
 	}
 	m.schedule()
 }
@@ -230,17 +230,12 @@ func (m *Members) take() bool {
 	m.log.LogAttrs(context.Background(), slog.LevelInfo, "list of members",
 		slog.Int("members", len(list)), slog.String("joined", names(joined, plain)), slog.String("left", names(left, plain)))
 	m.schedule()
-	m.settle()
-	return true
-}
-
-// settle notes that the node has a list that the source has given.
-func (m *Members) settle() {
 	select {
 	case <-m.first:
 	default:
 		close(m.first)
 	}
+	return true
 }
 
 // schedule sets the timer for the list that is held back, if there is one.

@@ -384,7 +384,17 @@ func TestTheListThatTheNodeHasIsComparedWith(t *testing.T) {
 		require.ErrorIs(t, m.Await(ctx), context.DeadlineExceeded)
 		s.says("a b c d e")
 		require.NoError(t, m.Await(t.Context()))
-		assert.Empty(t, n.lists())
+		s.says("a b c d e")
+		assert.Equal(t, []string{"a b c d e"}, n.lists(), "given once, since the node may have dropped who said goodbye")
+	})
+}
+
+func TestTheListThatANodeIsMadeWithIsNoList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, s := &node{list: peers("c")}, &script{}
+		follow(t, n, s, discovery.Options{Client: true, Confirm: 2, HoldBack: discovery.HoldBack{Answers: 2}})
+		s.says("a b")
+		assert.Equal(t, []string{"a b"}, n.lists())
 	})
 }
 
