@@ -31,13 +31,15 @@ type server struct {
 	apiHandler, peerHandler, statsHandler *switcher
 
 	node    *gcnode.Node
+	members *members
 	client  *httptransport.Client // nil without a peer listener
 	plugins map[string]*wasm.Plugin
 }
 
 // Run serves until ctx ends and then drains. It returns nil when everything
-// that was running could finish. Errors at the start name the setting.
-func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+// that was running could finish. Errors at the start name the setting. What
+// comes through configs replaces what cfg says of the members.
+func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config, log *slog.Logger) error {
 	metrics, err := admin.NewMetrics()
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -57,17 +59,28 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	failed := s.fronts.serve()
-	err = s.start(ctx)
+	err = s.start(ctx, failed, configs)
 	if err == nil {
 		s.announce(ctx)
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		}
+		err = s.serve(ctx, failed, configs)
 	} else if ctx.Err() != nil {
 		err = nil // told to stop while it was starting
 	}
 	return errors.Join(err, s.drain(context.WithoutCancel(ctx)))
+}
+
+// serve takes over new configurations until ctx ends or a listener breaks.
+func (s *server) serve(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case cfg := <-configs:
+			s.reload(ctx, cfg)
+		}
+	}
 }
 
 // openFronts binds the listeners, so that an address in use is known before
@@ -99,17 +112,23 @@ func (s *server) apiWriteTimeout() time.Duration {
 	return longest + silentPeers*s.cfg.PeerTimeout + apiTransferTime
 }
 
-// start loads the plugins, makes the node and shows it to the listeners.
-func (s *server) start(ctx context.Context) error {
+// start loads the plugins, makes the node, waits until it knows the members
+// and shows it to the listeners.
+func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
 	if err := s.loadPlugins(ctx); err != nil {
 		return err
 	}
 	if err := s.makeNode(); err != nil {
 		return err
 	}
-	source := &status.Source{Node: s.node, Plugins: s.plugins, Build: build.Current(), Started: s.started}
+	s.members = &members{node: s.node, log: s.log}
+	source := &status.Source{Node: s.node, Members: s.members.status, Plugins: s.plugins, Build: build.Current(), Started: s.started}
 	if err := s.metrics.Observe(source); err != nil {
 		return fmt.Errorf("metrics: %w", err)
+	}
+	s.statsHandler.show(source.Handler())
+	if err := s.join(ctx, failed, configs); err != nil {
+		return err
 	}
 	contentTypes := make(map[string]string, len(s.cfg.Groups))
 	for _, g := range s.cfg.Groups {
@@ -128,7 +147,6 @@ func (s *server) start(ctx context.Context) error {
 		}
 		s.peerHandler.show(peerHandler)
 	}
-	s.statsHandler.show(source.Handler())
 	s.apiHandler.show(apiHandler)
 	s.readiness.Ready()
 	return nil
@@ -165,16 +183,13 @@ func (s *server) makeNode() error {
 		_, err := node.Group(g.Name, s.plugins[g.Name], g.Options())
 		errs = append(errs, err)
 	}
-	if len(s.cfg.Peers) > 0 {
-		errs = append(errs, node.SetPeers(s.cfg.Peers))
-	}
 	return errors.Join(errs...)
 }
 
 // announce logs where the node serves, and what whoever runs it should know.
 func (s *server) announce(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
-		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.cfg.Peers)-1, 0)),
+		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.node.Peers())-1, 0)),
 		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
 	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
@@ -192,6 +207,9 @@ func (s *server) drain(ctx context.Context) error {
 	s.readiness.NotReady("draining")
 	s.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("timeout", s.cfg.DrainTimeout))
 	errs := []error{s.fronts.shutdown(ctx, frontAPI)}
+	if s.members != nil {
+		s.members.stop() // or it might put the node back on a list that it leaves
+	}
 	if s.node != nil {
 		errs = append(errs, s.node.Close(ctx))
 	}
