@@ -116,7 +116,7 @@ func (s *server) start(ctx context.Context) error {
 		contentTypes[g.Name] = g.ContentType
 	}
 	apiHandler, err := api.NewHandler(api.Options{
-		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), Logger: s.log,
+		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), MaxBodyBytes: s.cfg.MaxBodyBytes, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -130,8 +130,22 @@ func (s *server) start(ctx context.Context) error {
 	}
 	s.statsHandler.show(source.Handler())
 	s.apiHandler.show(apiHandler)
-	s.readiness.Ready()
+	s.readiness.ReadyUnless(s.joining(time.Now()))
 	return nil
+}
+
+// joining says for the time that joining may take since begun that the node has
+// not joined its cluster. It serves meanwhile, but keeps nothing, and what the
+// one before it has left is not fetched yet: whoever replaces the nodes of a
+// cluster one by one should wait. A node whose list is not that of the others
+// may never join, and they could wait for each other.
+func (s *server) joining(begun time.Time) func() string {
+	return func() string {
+		if time.Since(begun) < s.cfg.JoinTimeout && !s.node.Stats().Joined {
+			return "joining"
+		}
+		return ""
+	}
 }
 
 // makeNode makes the node with its groups.
@@ -141,6 +155,8 @@ func (s *server) makeNode() error {
 		Logger:          s.log,
 		PeerTimeout:     s.cfg.PeerTimeout,
 		HotTTL:          s.cfg.HotTTL,
+		JoinTimeout:     s.cfg.JoinTimeout,
+		HedgeAfter:      s.cfg.HedgeAfter,
 		ClockResolution: s.cfg.ClockResolution,
 	}
 	for _, p := range s.cfg.Peers {
