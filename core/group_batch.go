@@ -74,20 +74,7 @@ func (g *Group) result(keys []string, r groupReply) (Result[Value], error) {
 // those of the keys that could not be loaded; the map has the others
 // nevertheless. It waits for all: [Group.Stream] does not.
 func (g *Group) GetMany(ctx context.Context, keys []string) (map[string]Value, error) {
-	values := make(map[string]Value, len(keys))
-	var errs []error
-	for r, err := range g.Stream(ctx, keys) {
-		switch {
-		case err == nil:
-			values[r.Key] = r.Value
-		case errors.Is(err, ErrNotFound):
-		case ctx.Err() != nil:
-			return values, err // the others have it as well
-		default:
-			errs = append(errs, err)
-		}
-	}
-	return values, errors.Join(errs...)
+	return collect(ctx, len(keys), g.Stream(ctx, keys))
 }
 
 // GetItems implements [BatchGetter]: it yields what [Group.Stream] yields.

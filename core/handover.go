@@ -26,7 +26,8 @@ const (
 var errNotHeld = errors.New("the previous owner does not have it")
 
 // goodbye takes this node off its list and tells the other members, which
-// take it off theirs and fetch what they inherit.
+// take it off theirs and fetch what they inherit. Then they need not tell it of
+// removals any more, since it answers nobody.
 func (n *Node) goodbye(ctx context.Context) {
 	if !n.is(joined) {
 		return
@@ -46,6 +47,12 @@ func (n *Node) goodbye(ctx context.Context) {
 			n.log.LogAttrs(ctx, levelInfo, "peer did not inherit everything", peerAttr(p.Peer), errAttr(err))
 		}
 	})
+	n.gone.Store(true)
+	broadcast(others, func(p *peer) {
+		if err := n.roundTrip(n.done, p.Peer, &Request{Op: OpGone}, func(Reply) error { return nil }); err != nil {
+			n.log.LogAttrs(ctx, levelInfo, "peer does not know that this node is gone", peerAttr(p.Peer), errAttr(err))
+		}
+	})
 }
 
 // serveGoodbye goes on without the sender, and answers when this node has what
@@ -59,7 +66,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 	go func() {
 		defer n.background.Done()
 		v := n.view.Load()
-		if from := v.known(req.From.ID, n.now()); from != nil && n.is(joined) {
+		if from := v.heard(req.From.ID, n.now()); from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
 			if n.inheritOf(ctx, v, from) && v.estate != nil {
@@ -187,7 +194,7 @@ func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, lis
 	if !v.estate.open(now) {
 		return a, 0, false
 	}
-	from := v.known(v.estate.ring.Owner(key), now)
+	from := v.heard(v.estate.ring.Owner(key), now)
 	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.silent.has(from.ID) {
 		return a, 0, false
 	}
@@ -260,6 +267,8 @@ func (n *Node) heir(req *Request) (*Group, *Error) {
 		return nil, &Error{Kind: KindNoSuchGroup, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
 	case n.is(joining) || n.silent.has(req.From.ID):
 		return nil, n.stranger(req)
+	case n.gone.Load():
+		return nil, &Error{Kind: KindDraining, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
 	case req.Op == OpPeek:
 		return g, n.refusal(req)
 	default:

@@ -196,6 +196,7 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, err error) 
 	case last == nil || last.Ack == nil:
 		return 0, errNoAck(last)
 	default:
+		n.arrive(Sender{to.ID, last.Ack.Incarnation})
 		return last.ListHash, nil
 	}
 }

@@ -306,3 +306,50 @@ func TestAGoodbyeIsToldByOthers(t *testing.T) {
 		}
 	})
 }
+
+// A member that has left by saying so is not waited for.
+func TestRemovalsDoNotWaitForAMemberThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		if err := c.nodes[1].Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.net.Crash("n1")
+		c.mustRemove(0, "k")
+		c.mustSet(2, "k", "v")
+		c.mustClear(0)
+	})
+}
+
+// While it hands over it can still give away what was removed.
+func TestAMemberThatHandsOverIsToldOfRemovals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpKeys && m.Reply == nil {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		closed := make(chan error, 1)
+		go func() { closed <- c.nodes[1].Close(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+		c.origin.write(key, 1)
+		c.mustRemove(0, key)
+		if n := c.net.Sent("n0", "n1", gcnode.OpRemove); n != 1 {
+			t.Errorf("it was told %d times", n)
+		}
+		close(hold)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		for _, i := range []int{0, 2} {
+			if v, err := c.groups[i].Get(t.Context(), key); err != nil || v.String() != "1" {
+				t.Errorf("get at n%d: %v, %v", i, v, err)
+			}
+		}
+	})
+}

@@ -105,6 +105,8 @@ type Node struct {
 	roll    roll
 	phase   atomic.Uint32 // of the membership
 	silent  silent
+	syncing atomic.Bool   // there is a goroutine that compares what is known
+	gone    atomic.Bool   // it serves nothing any more
 	mode    atomic.Uint32 // what a hit has to think about
 	demoted atomic.Int64  // until when others' values are served from the owned share, on the node's clock
 
@@ -178,7 +180,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)
-	n.roll = roll{left: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{}), news: make(chan struct{}, 1)}
+	n.roll = roll{left: map[string]uint64{}, lives: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{}), news: make(chan struct{}, 1)}
 	close(n.roll.ready)
 	n.done, n.stop = context.WithCancel(context.Background())
 	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))

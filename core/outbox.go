@@ -398,6 +398,22 @@ func (o *outboxes) announce(t *telling) {
 	}
 }
 
+// dismiss takes note that a peer need not be told of anything any more.
+func (o *outboxes) dismiss(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.byPeer[id]
+	if b == nil {
+		return
+	}
+	waiting := b.waiting
+	b.waiting, b.ended, b.bytes = nil, nil, 0
+	for _, t := range waiting {
+		o.confirmed(t, id)
+	}
+	signal(b.news)
+}
+
 // len is how many removals wait for peers that nobody waits for, counted once
 // for each peer.
 func (o *outboxes) len() int {

@@ -48,6 +48,9 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 		return n.serveGoodbye(ctx, req, w)
 	case OpSync:
 		return n.serveSync(req, w)
+	case OpGone:
+		n.dismiss(req.From)
+		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})
 	case OpGet:
 	}
 	return refuse(w, req, &Error{

@@ -317,3 +317,42 @@ func TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow(t *testing.T) {
 		c.wantFresh(key, "1")
 	})
 }
+
+func TestANodeAloneSetsRemovesAndClears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrigin()
+		g, err := loneNode(t).Group(groupName, o, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(value string) {
+			t.Helper()
+			if v, err := g.Get(t.Context(), "k"); err != nil || v.String() != value {
+				t.Errorf("%v, %v; want %s", v, err, value)
+			}
+		}
+		hold := make(chan struct{})
+		o.hold = hold
+		go g.Get(t.Context(), "k")
+		synctest.Wait()
+		for _, step := range []struct {
+			do   func() error
+			want string
+		}{
+			{func() error { return g.Set(t.Context(), "k", text("a")) }, "a"},
+			{func() error { close(hold); synctest.Wait(); return nil }, "a"},
+			{func() error { return g.Set(t.Context(), "k", text("b")) }, "b"},
+			{func() error { return g.Remove(t.Context(), "k") }, "0"},
+			{func() error { return g.Set(t.Context(), "k", text("c")) }, "c"},
+			{func() error { return g.Clear(t.Context()) }, "0"},
+		} {
+			if err := step.do(); err != nil {
+				t.Error(err)
+			}
+			want(step.want)
+		}
+		if st := g.Stats(); st.Sets != 3 || st.Clears != 1 || st.Removals != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}

@@ -46,6 +46,12 @@ type stats struct {
 	Node struct {
 		RetryingRemovals int `json:"retrying_removals"`
 	}
+	Discovery struct {
+		Members, Waiting int
+		Changes          uint64
+		Error            string
+		HeldBack         bool `json:"held_back"`
+	}
 	Peers  []peerStats
 	Groups []groupStats
 }

@@ -14,10 +14,12 @@ type Config struct {
 	// ID is the node's name in the cluster; it decides which keys it owns.
 	ID     string
 	Listen Listen
-	// Peers is the full member list, this node included; empty: a node alone.
-	Peers  []gcnode.Peer
-	Groups []Group // ordered as in the file
-	Log    Log
+	// Peers is the full member list, this node included; empty: it comes from
+	// Discovery, or the node is alone.
+	Peers     []gcnode.Peer
+	Discovery Discovery
+	Groups    []Group // ordered as in the file
+	Log       Log
 	// PeerTimeout is the silence after which a peer counts as dead.
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another node's value.

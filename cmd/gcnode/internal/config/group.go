@@ -6,7 +6,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"math"
 	"mime"
 	"net/url"
 	"os"
@@ -162,7 +161,7 @@ func checkOrigin(text string) error {
 		return fmt.Errorf("%q: there are no wildcards; list every host", text)
 	}
 	if port := u.Port(); port != "" {
-		return checkPort(port, 1, math.MaxUint16)
+		return checkPort(port, 1)
 	}
 	return nil
 }

@@ -156,6 +156,8 @@ type reader struct {
 	problems *problems
 	listen   *section
 	peers    []string // the path of each peer in the file
+
+	discovered setting // where the file says where the members come from
 }
 
 // read takes every setting of the file.
@@ -171,6 +173,7 @@ func (r *reader) read(file *section, cfg *Config) {
 	for _, peer := range file.sections("peers", "peers, each with id and url") {
 		r.peer(peer, cfg)
 	}
+	r.discovery(file, cfg)
 	r.groups(file, cfg)
 
 	logging := file.section("log")
@@ -308,6 +311,15 @@ func (r *reader) logFormat(in *section, dst *bool) {
 
 // checkMembers checks that id, peers and the peer listener fit together.
 func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
+	if r.discovered.in != nil {
+		r.checkDiscovered(file, cfg, flags)
+		if len(flags.Peers) > 0 {
+			cfg.Discovery = Discovery{}
+		}
+	}
+	if cfg.Discovery.On() {
+		return
+	}
 	if len(cfg.Peers) == 0 {
 		if cfg.ID == "" && file.find("id") == nil && flags.ID == "" {
 			cfg.ID = DefaultID
@@ -320,8 +332,13 @@ func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
 	case file.find("id") == nil && flags.ID == "":
 		file.missing("id", "a node with peers needs to know which of them it is (id in the file, or --id)")
 	}
+	r.needListener(cfg, flags)
+}
+
+// needListener reports that the node does not listen for others.
+func (r *reader) needListener(cfg *Config, flags Flags) {
 	if cfg.Listen.Peers == "" && r.listen.find("peers") == nil && flags.ListenPeers == "" {
-		r.problems.add(file.file, 0, "listen.peers",
+		r.problems.add(r.listen.file, 0, "listen.peers",
 			"is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001")
 	}
 }

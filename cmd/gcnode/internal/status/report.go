@@ -4,9 +4,11 @@ import gcnode "github.com/gcnode/gcnode/core"
 
 // Report is the JSON of the statistics.
 type Report struct {
-	Node   Node    `json:"node"`
-	Peers  []Peer  `json:"peers"`  // the other nodes, by id
-	Groups []Group `json:"groups"` // by name
+	Node Node `json:"node"`
+	// Discovery is nil for a node that is alone.
+	Discovery *Discovery `json:"discovery,omitempty"`
+	Peers     []Peer     `json:"peers"`  // the other nodes, by id
+	Groups    []Group    `json:"groups"` // by name
 }
 
 // Node is this node.

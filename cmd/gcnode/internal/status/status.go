@@ -8,12 +8,16 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/discovery"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
 
 // Source is where the figures come from. It is not changed after it was made.
 type Source struct {
-	Node    *gcnode.Node
+	Node *gcnode.Node
+	// Members is the state of where the members come from; nil, or false: the
+	// node is alone.
+	Members func() (discovery.Status, bool)
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
 	Started time.Time
@@ -46,6 +50,11 @@ func (s *Source) Report() Report {
 		},
 		Peers:  make([]Peer, 0, len(stats.Peers)),
 		Groups: make([]Group, 0, len(stats.Groups)),
+	}
+	if s.Members != nil {
+		if st, ok := s.Members(); ok {
+			report.Discovery = discoveryOf(st)
+		}
 	}
 	for _, p := range stats.Peers {
 		report.Peers = append(report.Peers, Peer{

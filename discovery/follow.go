@@ -1,0 +1,123 @@
+package discovery
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/fsnotify/fsnotify"
+)
+
+// maxLinks is how many symbolic links may be on the way to a file.
+const maxLinks = 40
+
+// follower watches the directories on the way to a file whose entries decide
+// what the path leads to: the one that the file is in, and those of all
+// symbolic links on the way. Directories are watched instead of files, because
+// a file that is replaced takes its watch with it.
+type follower struct {
+	watcher *fsnotify.Watcher
+	working bool
+	path    string // absolute
+
+	watched map[string]fs.FileInfo // directories, as they were
+	names   map[string]bool        // whose events matter
+	failed  string                 // what could not be watched, as it was last told
+}
+
+// follow sets the watches anew. Its error says which directory cannot be
+// watched, once as long as that stays the same.
+func (w *follower) follow() error {
+	if !w.working {
+		return nil
+	}
+	dirs, names := route(w.path)
+	w.names = names
+	for dir := range w.watched {
+		if now, wanted := dirs[dir]; !wanted || !os.SameFile(w.watched[dir], now) {
+			_ = w.watcher.Remove(dir) // it may be gone
+			delete(w.watched, dir)
+		}
+	}
+	if w.watched == nil {
+		w.watched = map[string]fs.FileInfo{}
+	}
+	var errs []error
+	for dir, info := range dirs {
+		// Also for those that seem to be watched: a watch may have ended with
+		// a directory that came back since.
+		if err := w.watcher.Add(dir); err != nil {
+			errs = append(errs, &fs.PathError{Op: "watch", Path: dir, Err: err})
+			continue
+		}
+		w.watched[dir] = info
+	}
+	err := errors.Join(errs...)
+	switch {
+	case err == nil:
+		w.failed = ""
+	case err.Error() == w.failed:
+		return nil
+	default:
+		w.failed = err.Error()
+	}
+	return err
+}
+
+// concerns reports whether the path may lead to something else now.
+func (w *follower) concerns(event fsnotify.Event) bool {
+	return w.names[filepath.Clean(event.Name)] && event.Op != fsnotify.Chmod
+}
+
+// route walks to an absolute path. What decides where it leads are the entries
+// in names, and these are in the directories dirs.
+func route(path string) (dirs map[string]fs.FileInfo, names map[string]bool) {
+	dirs, names = map[string]fs.FileInfo{}, map[string]bool{}
+	volume := filepath.VolumeName(path)
+	root := volume + string(filepath.Separator)
+	at, rest := root, strings.TrimPrefix(path[len(volume):], string(filepath.Separator))
+	decides := func(name string) {
+		names[name] = true
+		// The directory itself may be renamed or removed.
+		names[at] = true
+		if info, err := os.Stat(at); err == nil {
+			dirs[at] = info
+		}
+	}
+	for links := 0; rest != ""; {
+		part, after, _ := strings.Cut(rest, string(filepath.Separator))
+		rest = after
+		switch part {
+		case "", ".":
+			continue
+		case "..":
+			at = filepath.Dir(at)
+			continue
+		}
+		name := filepath.Join(at, part)
+		info, err := os.Lstat(name)
+		if err != nil {
+			decides(name)
+			return dirs, names
+		}
+		if info.Mode()&fs.ModeSymlink == 0 {
+			if rest == "" {
+				decides(name)
+			}
+			at = name
+			continue
+		}
+		decides(name)
+		target, err := os.Readlink(name)
+		if links++; err != nil || links > maxLinks {
+			return dirs, names
+		}
+		if filepath.IsAbs(target) {
+			at, target = root, strings.TrimPrefix(target[len(filepath.VolumeName(target)):], string(filepath.Separator))
+		}
+		rest = filepath.Join(target, rest)
+	}
+	return dirs, names
+}
