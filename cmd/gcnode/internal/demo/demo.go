@@ -157,7 +157,7 @@ func (d *demo) keep(ctx context.Context) error {
 		}
 		err := d.cluster.launch(m)
 		if err == nil {
-			err = m.waitReady(ctx)
+			err = m.await(ctx, stateReady)
 		}
 		if err != nil && ctx.Err() == nil {
 			return d.failed(ctx, "start "+m.ID+" again", err)
