@@ -158,6 +158,7 @@ func TestAFileThatIsWrittenInStepsIsReadWhole(t *testing.T) {
 	for id := range strings.FieldsSeq("a b c d e") {
 		_, err := file.WriteString(linesOf(id))
 		require.NoError(t, err)
+		time.Sleep(20 * time.Millisecond) // a reader that does not wait for the rest comes now
 	}
 	require.NoError(t, file.Close())
 	w.has(t, "a b c d e")
