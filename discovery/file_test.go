@@ -237,6 +237,16 @@ func TestLinksAnywhereOnTheWayAreFollowed(t *testing.T) {
 	w.has(t, "a b")
 	relink(t, filepath.Join(root, "current"), "two")
 	w.has(t, "a c")
+	// What .. leads to depends on where the link before it leads to.
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "deep", "er"), 0o700))
+	write(t, filepath.Join(root, "deep", "peers"), linesOf("a f"))
+	relink(t, filepath.Join(root, "etc", "er"), filepath.Join("..", "deep", "er"))
+	relink(t, filepath.Join(root, "etc", "peers"), "er/../peers")
+	w.has(t, "a f")
+	replace(t, filepath.Join(root, "deep", "peers"), linesOf("a g"))
+	w.has(t, "a g")
+	relink(t, filepath.Join(root, "etc", "peers"), filepath.Join("..", "current", "peers"))
+	w.has(t, "a c")
 	replace(t, filepath.Join(root, "two", "peers"), linesOf("a d"))
 	w.has(t, "a d")
 	replace(t, filepath.Join(root, "etc", "peers"), linesOf("a e")) // no link any more

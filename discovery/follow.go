@@ -98,7 +98,7 @@ func route(path string) (dirs, names map[string]bool) {
 	}
 	for links := 0; rest != ""; {
 		part, after, _ := strings.Cut(rest, string(filepath.Separator))
-		rest = after
+		rest = strings.TrimLeft(after, string(filepath.Separator))
 		switch part {
 		case "", ".":
 			continue
@@ -127,7 +127,8 @@ func route(path string) (dirs, names map[string]bool) {
 		if filepath.IsAbs(target) {
 			at, target = root, strings.TrimPrefix(target[len(filepath.VolumeName(target)):], string(filepath.Separator))
 		}
-		rest = filepath.Join(target, rest)
+		// Not cleaned: what a .. leads to depends on the links before it.
+		rest = target + string(filepath.Separator) + rest
 	}
 	return dirs, names
 }
