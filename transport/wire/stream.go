@@ -42,7 +42,12 @@ func NewWriter(w io.Writer) *Writer { return &Writer{w: w} }
 // WriteRequest writes a request. Nothing is written of one that is over a
 // limit; the error is of [gcnode.KindTooLarge] then.
 func (w *Writer) WriteRequest(req *gcnode.Request) error {
-	msg, err := AppendRequest(nil, req)
+	if err := checkRequest(req); err != nil {
+		return err
+	}
+	value := req.Value.String()
+	first := value[:min(len(value), PieceBytes)]
+	msg, err := appendRequest(nil, req, first)
 	if err != nil {
 		return err
 	}
@@ -50,7 +55,22 @@ func (w *Writer) WriteRequest(req *gcnode.Request) error {
 	if err := w.write(protowire.AppendVarint(length[:0], uint64(len(msg)))); err != nil {
 		return err
 	}
-	return w.write(msg)
+	if err := w.write(msg); err != nil {
+		return err
+	}
+	return w.pieces(value[len(first):])
+}
+
+// pieces writes the rest of a value.
+func (w *Writer) pieces(rest string) error {
+	for len(rest) > 0 {
+		n := min(len(rest), PieceBytes)
+		if err := w.frame(framePiece, nil, pieceData, rest[:n]); err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	return nil
 }
 
 // WriteReply writes a reply, in pieces if its value is large. Nothing is
@@ -69,14 +89,7 @@ func (w *Writer) WriteReply(r gcnode.Reply) error {
 	if err := w.frame(frameReply, fields, replyValue, first); err != nil {
 		return err
 	}
-	for rest := value[len(first):]; len(rest) > 0; {
-		n := min(len(rest), PieceBytes)
-		if err := w.frame(framePiece, nil, pieceData, rest[:n]); err != nil {
-			return err
-		}
-		rest = rest[n:]
-	}
-	return nil
+	return w.pieces(value[len(first):])
 }
 
 // WriteRefusal says that the request was not begun, and ends the exchange.
@@ -154,7 +167,14 @@ func (r *Reader) ReadRequest() (*gcnode.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", unexpected(err))
 	}
-	return DecodeRequest(b)
+	req, value, total, err := decodeRequest(b)
+	if err != nil {
+		return nil, err
+	}
+	if req.Value, err = r.value(value, total); err != nil {
+		return nil, err
+	}
+	return req, nil
 }
 
 // ReadEOF fails with [ErrMalformed] unless the stream has come to its end.

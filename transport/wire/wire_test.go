@@ -83,6 +83,25 @@ func TestValuesInPieces(t *testing.T) {
 	}
 }
 
+func TestASetsValueTravelsInPieces(t *testing.T) {
+	for _, size := range []int{0, wire.PieceBytes, wire.PieceBytes + 1, 3*wire.PieceBytes + 7} {
+		want := &gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: gcnode.StringValue(strings.Repeat("v", size))}
+		var b bytes.Buffer
+		require.NoError(t, wire.NewWriter(&b).WriteRequest(want))
+		r := wire.NewReader(iotest.HalfReader(bytes.NewReader(b.Bytes())))
+		got, err := r.ReadRequest()
+		require.NoError(t, err)
+		require.True(t, got.Value == want.Value)
+		require.NoError(t, r.ReadEOF())
+		if size > wire.PieceBytes {
+			_, err := wire.NewReader(bytes.NewReader(b.Bytes()[:b.Len()-1])).ReadRequest()
+			require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+			_, err = wire.AppendRequest(nil, want)
+			require.ErrorIs(t, err, gcnode.ErrTooLarge)
+		}
+	}
+}
+
 // TestTruncated cuts streams at every place.
 func TestTruncated(t *testing.T) {
 	for name, req := range sampleRequests() {
@@ -120,7 +139,7 @@ func TestUnknownFieldsAreTolerated(t *testing.T) {
 }
 
 func TestUnknownNumbers(t *testing.T) {
-	for _, op := range []peerpb.Op{0, 4, 99, 256 + 1, -1} {
+	for _, op := range []peerpb.Op{0, 11, 99, 256 + 1, -1} {
 		_, err := wire.NewReader(bytes.NewReader(delimited(t, &peerpb.Request{Op: op}))).ReadRequest()
 		require.ErrorIs(t, err, gcnode.ErrUnsupported, "operation %d", op)
 	}
@@ -144,7 +163,9 @@ func TestRequestLimits(t *testing.T) {
 		"more than 10000 keys":            {Keys: many(gcnode.MaxBatchKeys + 1)},
 		"more than 1048576 bytes":         {Keys: heavy},
 		"a removal's sender":              {Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: long}}}},
-		"a stamp's node":                  {Removals: []gcnode.Removal{{Stamp: gcnode.Stamp{Node: long}}}},
+		"the ID of a known life":          {Known: []gcnode.Known{{Sender: gcnode.Sender{ID: long}}}},
+		"more than 4096 known lives":      {Known: make([]gcnode.Known, wire.MaxKnown+1)},
+		"more than 10000 digests":         {Digests: make([]gcnode.Digest, gcnode.MaxBatchKeys+1)},
 		"the name of a removal's group":   {Removals: []gcnode.Removal{{Group: long}}},
 		"one of the keys to remove":       {Removals: []gcnode.Removal{{Keys: longKey}}},
 		"more than 10000 keys to remove":  {Removals: []gcnode.Removal{{Keys: many(gcnode.MaxBatchKeys)}, {Keys: many(1)}}},
@@ -162,10 +183,26 @@ func TestRequestLimits(t *testing.T) {
 			require.Zero(t, b.Len(), "something was written")
 			_, err = wire.NewReader(bytes.NewReader(delimited(t, requestToProto(&req)))).ReadRequest()
 			require.ErrorIs(t, err, gcnode.ErrTooLarge)
-			if says != "a removal's sender" && says != "a finished removal's sender" {
+			if !strings.Contains(says, "'s sender") && !strings.Contains(says, "known life") {
 				require.ErrorContains(t, err, says)
 			}
 		})
+	}
+	huge := &gcnode.Request{Op: gcnode.OpSet, Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))}
+	var b bytes.Buffer
+	require.ErrorContains(t, wire.NewWriter(&b).WriteRequest(huge), "the value has 67108865 bytes")
+	require.Zero(t, b.Len(), "something was written")
+	announced := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_SET, ValueBytes: gcnode.MaxValueBytes + 1, Value: []byte("v")})
+	_, err := wire.NewReader(bytes.NewReader(announced)).ReadRequest()
+	require.ErrorContains(t, err, "67108865 bytes was announced")
+	for _, size := range []int{0, 15, 17} {
+		data := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_FETCH, Digests: [][]byte{make([]byte, size)}})
+		_, err := wire.NewReader(bytes.NewReader(data)).ReadRequest()
+		if size == 0 {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, "a digest of")
+		}
 	}
 	fits := &gcnode.Request{
 		Op: gcnode.OpFetch, Group: long[1:], Keys: heavy[:16],

@@ -5,3 +5,18 @@ package store
 func NewSharded(opts Options, shards int) *Store {
 	return newStore(opts, layoutOf(opts.MaxBytes, shards))
 }
+
+// Filled is how many bytes of records the slabs have.
+func Filled(s *Store) (bytes int) {
+	for i := range s.shards {
+		sh := &s.shards[i]
+		sh.mu.Lock()
+		for _, q := range []*queue{&sh.small, &sh.main} {
+			for _, sl := range q.slabs {
+				bytes += sl.filled
+			}
+		}
+		sh.mu.Unlock()
+	}
+	return bytes
+}

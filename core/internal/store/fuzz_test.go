@@ -72,8 +72,8 @@ func FuzzStore(f *testing.F) {
 			case 4, 5, 6, 7, 8:
 				e, ok := s.Get(key)
 				if want, known := model[key]; ok && (!known || e != want || over(want, int64(now), grace)) {
-					t.Fatalf("key %q at %d: got %d bytes until %d; want %v, %d bytes until %d",
-						key, now, len(e.Value), e.Expires, known, len(want.Value), want.Expires)
+					t.Fatalf("key %q at %d: got %d bytes until %d, %v; want %v, %d bytes until %d, %v",
+						key, now, len(e.Value), e.Expires, e.Stamp, known, len(want.Value), want.Expires, want.Stamp)
 				}
 			default:
 				e := store.Entry{Value: strings.Repeat(string(rune('a'+len(steps)%26)), size), Expires: store.Never}
@@ -82,6 +82,9 @@ func FuzzStore(f *testing.F) {
 					e.Expires = int64(now) + int64(steps[3])*10
 				case 2:
 					e.NotFound = true
+				}
+				if op&0x10 != 0 {
+					e.Stamp = store.Stamp{Time: int64(len(steps)), Incarnation: uint64(op)}
 				}
 				delete(model, key)
 				before := s.Stats()

@@ -46,7 +46,7 @@ func layoutOf(maxBytes int64, shards int) layout {
 	l := layout{shards: shards}
 	l.slab = min(max(powerOfTwo(maxBytes/int64(l.shards)/slabsPerShard), minSlabBytes), maxSlabBytes)
 	l.large = max(l.slab/largeShare, min(l.slab/2, wholeSpan))
-	l.maxRecord = int(min(maxBytes/maxShare, headBytes+expiresBytes+maxKey+maxValue))
+	l.maxRecord = int(min(maxBytes/maxShare, headBytes+expiresBytes+stampBytes+maxKey+maxValue))
 	// While a slab is taken apart there is one more for what stays.
 	l.limit = max(maxBytes-int64(l.slab+slabOverhead), maxBytes/2)
 	return l

@@ -7,10 +7,11 @@ import (
 )
 
 // A record is an entry in a slab: a head of eight bytes, the time at which it
-// expires unless it never does, the key and the value.
+// expires unless it never does, the stamp unless it is zero, the key and the
+// value.
 //
-//	 63  54     46        45       44         17           0
-//	| 0  | life | expires | absent | value bytes | key bytes |
+//	 63  55        54     46        45       44         17           0
+//	| 0  | stamped | life | expires | absent | value bytes | key bytes |
 const (
 	keyBits   = 17 // a key of 64 KiB has 2^16 bytes
 	valueBits = 27 // a value of 64 MiB has 2^26 bytes
@@ -19,9 +20,11 @@ const (
 	expiresBit = absentBit << 1
 	lifeShift  = keyBits + valueBits + 2
 	lifeMask   = 0xff
+	stampedBit = 1 << (lifeShift + 8)
 
 	headBytes    = 8
 	expiresBytes = 8
+	stampBytes   = 16
 
 	maxKey   = 1<<keyBits - 1
 	maxValue = 1<<valueBits - 1
@@ -34,10 +37,14 @@ func (r record) head() uint64 { return binary.LittleEndian.Uint64(r) }
 
 // start is where the key begins.
 func start(head uint64) int {
+	at := headBytes
 	if head&expiresBit != 0 {
-		return headBytes + expiresBytes
+		at += expiresBytes
 	}
-	return headBytes
+	if head&stampedBit != 0 {
+		at += stampBytes
+	}
+	return at
 }
 
 // key is the record's key, without copying.
@@ -73,6 +80,10 @@ func (r record) entry(key string) (e Entry, ok bool) {
 		e.Expires = int64(binary.LittleEndian.Uint64(r[headBytes:]))
 		e.Life = lifeOf(int16(head >> lifeShift & lifeMask))
 	}
+	if head&stampedBit != 0 {
+		e.Stamp.Time = int64(binary.LittleEndian.Uint64(r[at-stampBytes:]))
+		e.Stamp.Incarnation = binary.LittleEndian.Uint64(r[at-stampBytes/2:])
+	}
 	at += len(key)
 	e.Value = alias.String(r[at : at+int(head>>keyBits&maxValue)])
 	e.NotFound = head&absentBit != 0
@@ -84,6 +95,9 @@ func sizeOf(key string, e Entry) int {
 	size := headBytes + len(key) + len(e.Value)
 	if e.Expires != Never {
 		size += expiresBytes
+	}
+	if e.Stamp != (Stamp{}) {
+		size += stampBytes
 	}
 	return aligned(size)
 }
@@ -98,8 +112,15 @@ func (r record) put(key string, e Entry) {
 		head |= expiresBit | uint64(bucketOf(e.Life))<<lifeShift
 		binary.LittleEndian.PutUint64(r[headBytes:], uint64(e.Expires))
 	}
-	binary.LittleEndian.PutUint64(r, head)
+	if e.Stamp != (Stamp{}) {
+		head |= stampedBit
+	}
 	at := start(head)
+	if head&stampedBit != 0 {
+		binary.LittleEndian.PutUint64(r[at-stampBytes:], uint64(e.Stamp.Time))
+		binary.LittleEndian.PutUint64(r[at-stampBytes/2:], e.Stamp.Incarnation)
+	}
+	binary.LittleEndian.PutUint64(r, head)
 	at += copy(r[at:], key)
 	copy(r[at:], e.Value)
 }

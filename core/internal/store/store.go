@@ -24,6 +24,16 @@ type Entry struct {
 	// Life is how long that was from the beginning, in nanoseconds. It comes
 	// back up to a fifth shorter, and as 0 if the entry never expires.
 	Life int64
+	// Stamp is that of the write that put the value there. It is zero for a
+	// value that was loaded, and takes no memory then.
+	Stamp Stamp
+}
+
+// Stamp says when a value was written, and by whom. The store keeps it and
+// knows nothing of its order.
+type Stamp struct {
+	Time        int64
+	Incarnation uint64
 }
 
 // Options describe a store.

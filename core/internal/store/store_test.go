@@ -2,6 +2,7 @@ package store_test
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"runtime"
 	"slices"
@@ -67,6 +68,9 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 		{Value: strings.Repeat("v", 8<<20), Expires: store.Never},
 		{NotFound: true, Expires: 1 << 62},
 		{Value: "why", NotFound: true, Expires: store.Never},
+		{Value: "v", Expires: store.Never, Stamp: store.Stamp{Time: math.MaxInt64, Incarnation: math.MaxUint64}},
+		{Value: "v", Expires: 1 << 40, Stamp: store.Stamp{Time: math.MinInt64}},
+		{NotFound: true, Expires: 1 << 40, Stamp: store.Stamp{Incarnation: 1}},
 	}
 	for _, key := range keys {
 		for _, want := range entries {
@@ -74,10 +78,55 @@ func TestEntriesComeBackAsTheyWere(t *testing.T) {
 				t.Fatalf("a value of %d bytes was rejected", len(want.Value))
 			}
 			if got, ok := s.Get(key); !ok || got != want {
-				t.Fatalf("key of %d bytes: got %d bytes, %v, %d, %v; want %d bytes, %v, %d",
-					len(key), len(got.Value), got.NotFound, got.Expires, ok, len(want.Value), want.NotFound, want.Expires)
+				t.Fatalf("key of %d bytes: got %d bytes, %v, %d, %v, %v; want %d bytes, %v, %d, %v",
+					len(key), len(got.Value), got.NotFound, got.Expires, got.Stamp, ok,
+					len(want.Value), want.NotFound, want.Expires, want.Stamp)
 			}
 		}
+	}
+}
+
+// An entry keeps its stamp when it is moved: to the main queue, and from a slab
+// that others have left.
+func TestStampsAreMovedWithTheirEntries(t *testing.T) {
+	s := newStore(256<<10, new(clock))
+	stamped := func(i int) store.Entry {
+		e := store.Entry{Value: strings.Repeat("v", 60), Expires: store.Never}
+		if i%2 == 0 {
+			e.Stamp = store.Stamp{Time: int64(i + 1), Incarnation: uint64(i) << 40}
+		}
+		return e
+	}
+	const kept = 400
+	for i := range kept {
+		s.Set("kept "+strconv.Itoa(i), stamped(i))
+		s.Set("removed "+strconv.Itoa(i), stamped(i))
+		s.Remove("removed " + strconv.Itoa(i))
+	}
+	for i := range 20_000 {
+		s.Set("passing "+strconv.Itoa(i), stamped(i))
+		key := "kept " + strconv.Itoa(i%kept)
+		if e, ok := s.Get(key); !ok || e != stamped(i%kept) {
+			t.Fatalf("key %q: got %+v, %v; want %+v", key, e, ok, stamped(i%kept))
+		}
+	}
+	if s.Stats().Evicted == 0 {
+		t.Error("nothing was evicted: the test did not test it")
+	}
+}
+
+// Only what has a stamp pays for one.
+func TestAStampTakesSixteenBytes(t *testing.T) {
+	var bytes [2]int
+	for i, stamp := range []store.Stamp{{}, {Time: 1}} {
+		s := store.NewSharded(store.Options{MaxBytes: 1 << 20, Now: new(clock).now}, 1)
+		for n := range 1000 {
+			s.Set(fmt.Sprintf("%04d", n), store.Entry{Value: "value", Expires: store.Never, Stamp: stamp})
+		}
+		bytes[i] = store.Filled(s)
+	}
+	if bytes[0] != 1000*20 || bytes[1] != 1000*36 {
+		t.Errorf("1,000 records take %d bytes, and %d with a stamp", bytes[0], bytes[1])
 	}
 }
 

@@ -1,0 +1,87 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+var errSyncing = errors.New("it is being asked already")
+
+// syncForEver compares with all members what is known of removals, again and
+// again.
+func (n *Node) syncForEver() {
+	if n.syncing.Swap(true) {
+		return
+	}
+	defer n.syncing.Store(false)
+	tick := time.NewTicker(n.syncInterval())
+	defer tick.Stop()
+	for {
+		select {
+		case <-n.done.Done():
+			return
+		case <-tick.C:
+		}
+		if !n.is(joined) {
+			continue
+		}
+		var wg sync.WaitGroup
+		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
+			if !p.down.Load() && !n.silent.has(p.ID) {
+				wg.Go(func() { _ = n.syncWith(n.done, p) }) // it is tried again
+			}
+		}
+		wg.Wait()
+	}
+}
+
+// syncWith asks a member for the removals that this node lacks. If it cannot
+// tell them any more, everything goes that they could concern.
+func (n *Node) syncWith(ctx context.Context, p *peer) error {
+	var known []Known
+	if p.syncing.Swap(true) {
+		return errSyncing
+	}
+	defer p.syncing.Store(false)
+	err := n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: n.knowledge.known()}, func(r Reply) error {
+		if r.Ack == nil {
+			return errNoAck(&r)
+		}
+		n.stamps.merge(Stamp{Time: r.Ack.Time})
+		for _, who := range r.Ack.Left {
+			if who.ID == n.cfg.Self.ID { // an earlier life: it has missed this one's hello
+				n.goBackground(func() { _, _ = n.hello(n.done, p.Peer) })
+				continue
+			}
+			n.depart(who)
+		}
+		for _, r := range r.Ack.Removals {
+			n.applyWhole(r)
+		}
+		known = append(known, r.Ack.Known...)
+		return nil
+	})
+	if err != nil {
+		n.log.LogAttrs(ctx, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
+		return err
+	}
+	if n.knowledge.lacks(known) {
+		n.forgetAll("removals were missed that " + p.ID + " knows of")
+		n.knowledge.accept(known)
+	}
+	return nil
+}
+
+// serveSync answers a member that compares, and asks it in turn if it knows
+// more.
+func (n *Node) serveSync(req *Request, w ReplyWriter) error {
+	n.arrive(req.From)
+	n.knowledge.see(req.From)
+	if p := n.view.Load().peers[req.From.ID]; p != nil && n.is(joined) && n.knowledge.lacks(req.Known) {
+		n.goBackground(func() { _ = n.syncWith(n.done, p) }) // it is tried again
+	}
+	known := n.knowledge.known() // before the removals: what is counted as known must be among them
+	return n.writeAcks(w, known, n.removals.missing(req.Known))
+}
