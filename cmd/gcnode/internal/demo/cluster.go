@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
@@ -83,13 +84,14 @@ func (c *cluster) try(ctx context.Context) error {
 			return err
 		}
 	}
-	// The first one compiles the module; the others find it compiled.
+	// The first one compiles the module; the others find it compiled. Then all
+	// join at the same time.
 	for i, m := range c.members {
 		if err := c.launch(m); err != nil {
 			return err
 		}
 		if i == 0 {
-			if err := m.waitReady(ctx); err != nil {
+			if err := m.wait(ctx, "loading its plugin", loaded); err != nil {
 				return err
 			}
 		}
@@ -188,12 +190,23 @@ func (c *cluster) writeConfig(m *member) error {
 
 // waitReady waits until the node says that it is ready.
 func (m *member) waitReady(ctx context.Context) error {
+	return m.wait(ctx, "getting ready", func(status int, _ string) bool { return status == http.StatusOK })
+}
+
+// loaded reports whether a node that answers so about its readiness has loaded
+// its plugins.
+func loaded(status int, reason string) bool {
+	return status == http.StatusOK || status == http.StatusServiceUnavailable && !strings.Contains(reason, "starting")
+}
+
+// wait waits until the node's answer about its readiness shows something.
+func (m *member) wait(ctx context.Context, what string, holds func(status int, reason string) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		if m.ready(ctx) {
+		if holds(m.readiness(ctx)) {
 			return nil
 		}
 		select {
@@ -204,24 +217,29 @@ func (m *member) waitReady(ctx context.Context) error {
 			}
 			return fmt.Errorf("%s ended while it was starting", m.ID)
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not ready: %w", m.ID, ctx.Err())
+			return fmt.Errorf("%s is not done with %s: %w", m.ID, what, ctx.Err())
 		}
 	}
 }
 
-// ready asks the node whether it is ready.
-func (m *member) ready(ctx context.Context) bool {
+// readiness asks the node whether it is ready, and why not; status 0 is no
+// answer.
+func (m *member) readiness(ctx context.Context) (status int, reason string) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+"/readyz", http.NoBody)
 	if err != nil {
-		return false
+		return 0, err.Error()
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false
+		return 0, err.Error()
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	defer func() { _ = resp.Body.Close() }()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return 0, err.Error()
+	}
+	return resp.StatusCode, string(body)
 }

@@ -113,7 +113,7 @@ func (s *server) apiWriteTimeout() time.Duration {
 }
 
 // start loads the plugins, makes the node, waits until it knows the members
-// and shows it to the listeners.
+// and they know it, and shows it to the listeners.
 func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
 	if err := s.loadPlugins(ctx); err != nil {
 		return err
@@ -127,7 +127,11 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.statsHandler.show(source.Handler())
-	if err := s.join(ctx, failed, configs); err != nil {
+	if err := s.members.follow(ctx, s.cfg); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	s.readiness.NotReady("there is no list of members yet")
+	if err := s.waitFor(ctx, failed, configs, s.members.await); err != nil {
 		return err
 	}
 	contentTypes := make(map[string]string, len(s.cfg.Groups))
@@ -146,6 +150,10 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 			return fmt.Errorf("peer listener: %w", err)
 		}
 		s.peerHandler.show(peerHandler)
+	}
+	s.readiness.NotReady("joining the cluster")
+	if err := s.waitFor(ctx, failed, configs, s.node.Joined); err != nil {
+		return err
 	}
 	s.apiHandler.show(apiHandler)
 	s.readiness.Ready()
