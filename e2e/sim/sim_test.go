@@ -41,10 +41,6 @@ func runSeed(t *testing.T, opts Options, trace func(string, ...any)) (h *history
 	return h, met
 }
 
-func rulesOf(opts Options) history.Rules {
-	return history.Rules{TTL: opts.TTL, Unsteady: opts.Faults || opts.Crashes || opts.Lists}
-}
-
 func TestSimulation(t *testing.T) {
 	if *seedFlag != 0 {
 		h, met := runSeed(t, optionsOf(*seedFlag), func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
@@ -52,24 +48,34 @@ func TestSimulation(t *testing.T) {
 		require.NoError(t, h.Write(&b))
 		fmt.Print(b.String())
 		t.Logf("%+v", met)
-		require.Empty(t, history.Check(h, rulesOf(optionsOf(*seedFlag))))
+		report := history.Check(h)
+		t.Log(report)
+		require.Empty(t, report.Violations)
 		return
 	}
 	var total Met
+	judged, unjudged := map[string]int{}, map[string]int{}
 	seeds := 0
 	for begun := time.Now(); seeds < *seedsFlag && time.Since(begun) < *timeFlag; {
 		seeds++
 		opts := optionsOf(uint64(seeds))
 		h, met := runSeed(t, opts, nil)
 		total.Add(met)
-		for _, v := range history.Check(h, rulesOf(opts)) {
+		report := history.Check(h)
+		for _, v := range report.Violations {
 			t.Errorf("seed %d: %v", seeds, v)
+		}
+		for rule, n := range report.Judged {
+			judged[rule] += n
+		}
+		for why, n := range report.Unjudged {
+			unjudged[why] += n
 		}
 		if t.Failed() {
 			t.Fatalf("see it with: go test ./sim -run TestSimulation -sim.seed=%d", seeds)
 		}
 	}
-	t.Logf("%d seeds: %+v", seeds, total)
+	t.Logf("%d seeds met %+v; judged %v; not judged %v", seeds, total, judged, unjudged)
 }
 
 func TestASeedReplaysByteForByte(t *testing.T) {
