@@ -268,7 +268,7 @@ func (v *view) without(id string) *ring.Ring {
 	if len(members) == 0 {
 		return nil
 	}
-	return ring.New(members)
+	return ring.Of(members)
 }
 
 // Peers is the member list, ordered by ID, without those that have left the

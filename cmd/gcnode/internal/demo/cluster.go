@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -84,20 +85,20 @@ func (c *cluster) try(ctx context.Context) error {
 			return err
 		}
 	}
-	// The first one compiles the module; the others find it compiled. Then all
-	// join at the same time.
+	// The first one compiles the module, and waits for the others to join; they
+	// find it compiled.
 	for i, m := range c.members {
 		if err := c.launch(m); err != nil {
 			return err
 		}
 		if i == 0 {
-			if err := m.wait(ctx, "loading its plugin", loaded); err != nil {
+			if err := m.await(ctx, stateReady, stateJoining); err != nil {
 				return err
 			}
 		}
 	}
 	for _, m := range c.members {
-		if err := m.waitReady(ctx); err != nil {
+		if err := m.await(ctx, stateReady); err != nil {
 			return err
 		}
 	}
@@ -188,25 +189,20 @@ func (c *cluster) writeConfig(m *member) error {
 	return os.WriteFile(m.config, []byte(text.String()), 0o600)
 }
 
-// waitReady waits until the node says that it is ready.
-func (m *member) waitReady(ctx context.Context) error {
-	return m.wait(ctx, "getting ready", func(status int, _ string) bool { return status == http.StatusOK })
-}
+// What a node says of itself when it is asked whether it is ready.
+const (
+	stateReady   = "ready"
+	stateJoining = "not ready: joining"
+)
 
-// loaded reports whether a node that answers so about its readiness has loaded
-// its plugins.
-func loaded(status int, reason string) bool {
-	return status == http.StatusOK || status == http.StatusServiceUnavailable && !strings.Contains(reason, "starting")
-}
-
-// wait waits until the node's answer about its readiness shows something.
-func (m *member) wait(ctx context.Context, what string, holds func(status int, reason string) bool) error {
+// await waits until the node is in one of the states.
+func (m *member) await(ctx context.Context, states ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		if holds(m.readiness(ctx)) {
+		if slices.Contains(states, m.state(ctx)) {
 			return nil
 		}
 		select {
@@ -217,29 +213,28 @@ func (m *member) wait(ctx context.Context, what string, holds func(status int, r
 			}
 			return fmt.Errorf("%s ended while it was starting", m.ID)
 		case <-ctx.Done():
-			return fmt.Errorf("%s is not done with %s: %w", m.ID, what, ctx.Err())
+			return fmt.Errorf("%s is not ready: %w", m.ID, ctx.Err())
 		}
 	}
 }
 
-// readiness asks the node whether it is ready, and why not; status 0 is no
-// answer.
-func (m *member) readiness(ctx context.Context) (status int, reason string) {
+// state asks the node whether it is ready; empty: it does not answer.
+func (m *member) state(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+"/readyz", http.NoBody)
 	if err != nil {
-		return 0, err.Error()
+		return ""
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return 0, err.Error()
+		return ""
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
 	if err != nil {
-		return 0, err.Error()
+		return ""
 	}
-	return resp.StatusCode, string(body)
+	return strings.TrimSpace(string(text))
 }
