@@ -131,7 +131,7 @@ func (c *checker) checkGet(g *Op) {
 		case w.returned() && w.Ended < g.Begun && o.before(w, set):
 			c.violated("removal", "get %d of %s at %s, called at %d, got %s; %s %d was called at %d and had returned nil at %d",
 				g.ID, key, g.Node, g.Begun, o.what, w.Kind, w.ID, w.Begun, w.Ended)
-		case g.Late && w.Failed != "" && w.Ended != 0 && o.before(w, set):
+		case g.Late && !w.Lost && w.Failed != "" && w.Ended != 0 && o.before(w, set):
 			c.violated("bounded staleness", "get %d of %s at %s, after everything was mended, got %s; %s %d was called at %d (%s)",
 				g.ID, key, g.Node, o.what, w.Kind, w.ID, w.Begun, w.Failed)
 		}
@@ -167,11 +167,18 @@ func (c *checker) checkConvergence() {
 			}
 		}
 		for _, g := range byNode {
-			if g.Value != first.Value && c.rules.TTL == 0 {
+			if !c.same(g.Value, first.Value) && c.rules.TTL == 0 {
 				c.violated("convergence", "in the end %s has %q at %s and %q at %s", key, first.Value, first.Node, g.Value, g.Node)
 			}
 		}
 	}
+}
+
+// same reports whether two values say the same of a key: one set, or the same
+// version of the origin.
+func (c *checker) same(a, b string) bool {
+	x, y := c.loads[a], c.loads[b]
+	return a == b || x != nil && y != nil && x.Version == y.Version
 }
 
 // checkLoads looks for loads of one key that ran at the same time on one node,

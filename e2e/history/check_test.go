@@ -29,10 +29,12 @@ func op(id int, kind history.Kind, node string, begun, ended int64, value string
 }
 
 func failed(o history.Op) history.Op { o.Failed = "n2 did not confirm"; return o }
+func lost(o history.Op) history.Op   { o.Lost = true; return o }
 func late(o history.Op) history.Op   { o.Late = true; return o }
 
 func TestCheck(t *testing.T) {
 	old, fresh := load("n1", "old", 1, 2), load("n1", "new", 12, 13)
+	fresh.Version = 1
 	remove := op(1, history.Remove, "n2", 10, 11, "")
 	set := op(2, history.Set, "n2", 10, 11, history.SetValue(2))
 	tests := map[string]struct {
@@ -55,6 +57,9 @@ func TestCheck(t *testing.T) {
 		},
 		"a get long after a failed removal gets the older value": {
 			loads: []history.Load{old}, ops: []history.Op{failed(remove), late(op(3, history.Get, "n1", 12, 14, "old"))}, want: "bounded staleness",
+		},
+		"a get long after a removal that nobody knows of gets the older value": {
+			loads: []history.Load{old}, ops: []history.Op{lost(failed(remove)), late(op(3, history.Get, "n1", 12, 14, "old"))},
 		},
 		"a get after a clear gets the older value": {
 			loads: []history.Load{old}, ops: []history.Op{op(1, history.Clear, "n2", 10, 11, ""), op(3, history.Get, "n1", 12, 14, "old")}, want: "removal",
@@ -94,6 +99,10 @@ func TestCheck(t *testing.T) {
 		"members disagree in the end": {
 			loads: []history.Load{old, fresh}, want: "convergence",
 			ops: []history.Op{late(op(3, history.Get, "n1", 20, 21, "old")), late(op(4, history.Get, "n2", 20, 21, "new"))},
+		},
+		"members have the same version from two loads in the end": {
+			loads: []history.Load{{Key: key, Value: "a", Version: 1, Begun: 1, Ended: 2}, {Key: key, Value: "b", Version: 1, Begun: 3, Ended: 4}},
+			ops:   []history.Op{late(op(3, history.Get, "n1", 20, 21, "a")), late(op(4, history.Get, "n2", 20, 21, "b"))},
 		},
 		"a key is loaded twice at a time": {
 			loads: []history.Load{load("n1", "a", 1, 5), load("n1", "b", 3, 6)}, want: "one load",

@@ -42,6 +42,9 @@ type Op struct {
 	Source string `json:"source,omitempty"`
 	// Failed is why there is no answer, or who did not confirm.
 	Failed string `json:"failed,omitempty"`
+	// Lost says that a write was confirmed by nobody, and that whoever called it
+	// is gone: nobody knows of it.
+	Lost bool `json:"lost,omitempty"`
 	// Late says that the operation was begun when all faults had been mended
 	// for long enough.
 	Late bool `json:"late,omitempty"`
@@ -53,8 +56,10 @@ type Load struct {
 	Life  int    `json:"life"` // of the node
 	Key   string `json:"key"`
 	Value string `json:"value"`
-	Begun int64  `json:"begun"`
-	Ended int64  `json:"ended"` // 0: never
+	// Version is what the origin had when the load began.
+	Version int   `json:"version"`
+	Begun   int64 `json:"begun"`
+	Ended   int64 `json:"ended"` // 0: never
 	// EndedAt is a time as in Op.
 	EndedAt time.Duration `json:"ended_at"`
 	// Alone says that the node was joining, so that nobody could wait for it.

@@ -307,6 +307,7 @@ func (w *world) finish() {
 		w.Met.Gaps += int(l.node.Stats().Gaps)
 	}
 	w.Met.Steps = int(w.step.Load())
+	w.markLost()
 	w.Met.Crossings = w.history.Crossings()
 	for i := range w.history.Ops {
 		if op := &w.history.Ops[i]; op.Kind != history.Get && op.Failed != "" {

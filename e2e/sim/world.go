@@ -69,6 +69,7 @@ type world struct {
 	loads    map[string]int // of a life and key
 	history  history.History
 	running  int // operations of clients
+	failed   []failedWrite
 	Met      Met
 	trace    func(format string, args ...any)
 }
@@ -233,7 +234,7 @@ func (g *getter) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Va
 	value := history.LoadedValue(g.l.id, g.l.number, key, n, w.versions[key])
 	at := len(w.history.Loads)
 	w.history.Loads = append(w.history.Loads, history.Load{
-		Node: g.l.id, Life: g.l.number, Key: key, Value: value, Begun: w.step.Load(), Alone: !g.l.node.Stats().Joined,
+		Node: g.l.id, Life: g.l.number, Key: key, Value: value, Version: w.versions[key], Begun: w.step.Load(), Alone: !g.l.node.Stats().Joined,
 	})
 	w.mu.Unlock()
 	takes := time.Duration(1+(w.opts.Seed^digest(name, n))%uint64(80*time.Millisecond)) * 1
@@ -406,9 +407,28 @@ func (w *world) op(o history.Op, run func(ctx context.Context, l *life) (value, 
 		}
 		if err != nil {
 			op.Failed = failure(err)
+			w.failed = append(w.failed, failedWrite{op.ID, l, err})
 		}
 	}()
 	synctest.Wait()
+}
+
+// failedWrite is an operation that has failed on a life of a node.
+type failedWrite struct {
+	id  int
+	l   *life
+	err error
+}
+
+// markLost marks the writes that nobody can know of: confirmed by none of the
+// others, by a node that is gone.
+func (w *world) markLost() {
+	for _, f := range w.failed {
+		failed, ok := errors.AsType[*gcnode.PeerErrors](f.err)
+		if !ok || f.l.dead.Load() && len(failed.Peers) >= len(w.list)-1 {
+			w.history.Ops[f.id-1].Lost = true
+		}
+	}
 }
 
 // failure is an error without what is random.
