@@ -245,16 +245,7 @@ func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error
 	}
 	rest := removals
 	for {
-		keys, size, end := 0, 0, 0
-		for ; end < len(rest); end++ {
-			keys += len(rest[end].Keys) + 1
-			for _, key := range rest[end].Keys {
-				size += len(key)
-			}
-			if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
-				break
-			}
-		}
+		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
 		part := ack
 		part.Removals, rest = rest[:end], rest[end:]
 		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {

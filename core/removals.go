@@ -106,6 +106,30 @@ func (r *Removal) weight() []string {
 	return r.Keys
 }
 
+// bytes is what the removal takes in a message: its keys and names.
+func (r *Removal) bytes() int {
+	n := len(r.ID.Sender) + len(r.Group)
+	for _, key := range r.Keys {
+		n += len(key)
+	}
+	return n
+}
+
+// fitting is how many of the n removals go into one message, see
+// [Request.Removals]. A removal is never divided.
+func fitting(n int, at func(i int) *Removal) int {
+	keys, size := 0, 0
+	for i := range n {
+		r := at(i)
+		keys += len(r.Keys)
+		size += r.bytes()
+		if i > 0 && (i == MaxBatchKeys || keys > MaxBatchKeys || size > MaxBatchBytes) {
+			return i
+		}
+	}
+	return n
+}
+
 func newRemovals(now func() int64) *removals {
 	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}, ofAll: map[string]*keyRemovals{}}
 }
