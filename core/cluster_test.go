@@ -1,6 +1,7 @@
 package gcnode_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -67,6 +68,7 @@ type cluster struct {
 	nodes  []*gcnode.Node
 	groups []*gcnode.Group
 	config func(*gcnode.Config) // of the nodes that are started; may be nil
+	past   []*gcnode.Node       // earlier lives of nodes
 }
 
 const groupName = "g"
@@ -83,7 +85,18 @@ func newCluster(t *testing.T, n int, opts gcnode.GroupOptions) *cluster {
 		c.setPeers(node, n)
 	}
 	t.Cleanup(c.close)
+	c.join()
 	return c
+}
+
+// join waits until all nodes have joined.
+func (c *cluster) join() {
+	c.t.Helper()
+	for _, node := range c.nodes {
+		if err := node.Joined(c.t.Context()); err != nil {
+			c.t.Fatal(err)
+		}
+	}
 }
 
 func id(i int) string { return "n" + strconv.Itoa(i) }
@@ -107,6 +120,7 @@ func (c *cluster) start(id string, opts gcnode.GroupOptions) {
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	opts.HotAfter = cmp.Or(opts.HotAfter, 1)
 	g, err := node.Group(groupName, c.origin, opts)
 	if err != nil {
 		c.t.Fatal(err)
@@ -124,7 +138,7 @@ func (c *cluster) setPeers(node *gcnode.Node, n int) {
 
 func (c *cluster) close() {
 	c.net.Heal()
-	for _, node := range c.nodes {
+	for _, node := range append(c.past, c.nodes...) {
 		if err := node.Close(context.Background()); err != nil {
 			c.t.Error(err)
 		}
@@ -152,10 +166,11 @@ func (c *cluster) keyOf(line ...int) string {
 func (c *cluster) heir(key string, owner int) string {
 	rest := list(len(c.nodes))
 	rest = append(rest[:owner], rest[owner+1:]...)
-	probe, err := gcnode.NewNode(gcnode.Config{Self: rest[0], Transport: c.net.Transport("probe")})
+	probe, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "probe"}, Transport: c.net.Transport("probe")})
 	if err != nil {
 		c.t.Fatal(err)
 	}
+	defer probe.Close(context.Background()) //nolint:errcheck // it has done nothing
 	if err := probe.SetPeers(rest); err != nil {
 		c.t.Fatal(err)
 	}
@@ -543,6 +558,7 @@ func TestAnswersFoundUnderAnotherListAreNotKept(t *testing.T) {
 func TestEntriesWhoseOwnerChangedBecomeHotCopies(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)
+		time.Sleep(2 * time.Minute) // until nobody asks a previous owner any more
 		mine, moves := c.keyOf(0), c.keyOf(1)
 		if err := c.nodes[0].SetPeers(list(1)); err != nil {
 			t.Fatal(err)

@@ -2,7 +2,6 @@ package gcnode
 
 import (
 	"math"
-	"math/rand/v2"
 	"time"
 )
 
@@ -25,6 +24,7 @@ type freshness struct {
 	ahead      time.Duration
 	revalidate time.Duration
 	onError    time.Duration
+	random     func() uint64 // for the jitter
 }
 
 // expires is the end of a value's life that begins at born: born itself for
@@ -38,10 +38,13 @@ func (f *freshness) negativeExpires(born int64, keep Lifetime) int64 {
 
 func (f *freshness) end(born int64, keep Lifetime) int64 {
 	if keep > 0 && keep != Forever && f.jitter > 0 {
-		keep = max(keep-Lifetime(f.jitter*rand.Float64()*float64(keep)), 1)
+		keep = max(keep-Lifetime(f.jitter*unit(f.random())*float64(keep)), 1)
 	}
 	return expiry(born, keep)
 }
+
+// unit makes a random number of one that is not less than 0 and less than 1.
+func unit(random uint64) float64 { return float64(random>>11) / (1 << 53) }
 
 // expiry is the end of a life that begins at born.
 func expiry(born int64, keep Lifetime) int64 {

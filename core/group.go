@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,6 +19,9 @@ const (
 	MinBytes = 64 << 10
 	// hotShare is the part of a group's bytes that hot copies may take.
 	hotShare = 8
+	// agedFor is for how many times its life a hot copy is kept after it, to be
+	// vouched for anew.
+	agedFor = 4
 )
 
 // GroupOptions describe a group. MaxBytes is required.
@@ -63,6 +67,10 @@ type GroupOptions struct {
 	// that a Get gets [ErrOverloaded] at once. Reloading in the background
 	// does not wait: it is put off.
 	MaxQueuedLoads int
+	// HotAfter is the how-manieth fetch of another member's value within
+	// [Config.HotTTL] makes a copy of it: 0 is [DefaultHotAfter], with 1 every
+	// value is copied.
+	HotAfter int
 }
 
 func (o *GroupOptions) loading() loading {
@@ -79,11 +87,15 @@ type Group struct {
 	node      *Node
 	name      string
 	getter    Getter[Value]
+	batch     BatchGetter[Value] // the getter, if it is one
 	freshness freshness
 	attentive bool          // answers may be due for reloading, or of use beyond their life
 	timeout   time.Duration // of a load
 	limit     *limit.Limit  // of loads
 	pauses    pauses
+	hotAfter  int
+
+	popularity *popularity // of others' keys
 
 	owned   *store.Store // this node's share
 	hot     *store.Store // copies of others' values
@@ -105,16 +117,22 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	if opts.MaxBytes < MinBytes {
 		errs = append(errs, fmt.Errorf("MaxBytes %d is too small; at least %d are needed", opts.MaxBytes, MinBytes))
 	}
+	if opts.HotAfter < 0 {
+		errs = append(errs, fmt.Errorf("HotAfter %d is negative; 1 copies every value, and 0 is the default of %d", opts.HotAfter, DefaultHotAfter))
+	}
 	errs = append(errs, opts.loading().check())
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	loading := opts.loading()
 	fresh := loading.freshness()
+	fresh.random = n.cfg.Random
+	batch, _ := getter.(BatchGetter[Value])
 	return &Group{
 		node:      n,
 		name:      name,
 		getter:    getter,
+		batch:     batch,
 		freshness: fresh,
 		attentive: fresh.ahead > 0 || fresh.grace() > 0,
 		timeout:   loading.timeout(),
@@ -122,9 +140,13 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		owned: store.New(store.Options{
 			MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.clock.Now, Grace: int64(fresh.grace()),
 		}),
-		hot:     store.New(store.Options{MaxBytes: opts.MaxBytes / hotShare, Now: n.clock.Now}),
-		flights: flight.New[answer](),
-		lookups: count.New(),
+		hot: store.New(store.Options{
+			MaxBytes: opts.MaxBytes / hotShare, Now: n.clock.Now, Grace: agedFor * int64(n.cfg.HotTTL),
+		}),
+		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
+		popularity: newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL)),
+		flights:    flight.New[answer](),
+		lookups:    count.New(),
 	}, nil
 }
 
@@ -135,7 +157,9 @@ type answer struct {
 	// expires is the end of its life on the node's clock: past for one that
 	// must not be kept, store.Never for one without end.
 	expires int64
-	life    int64 // how long its life is, roughly
+	born    int64  // when it was loaded, on the same clock; 0 if not here
+	life    int64  // how long its life is, roughly
+	epoch   uint64 // of the view under which it was found; 0 for what was in memory
 	source  Source
 	stale   bool // it is served beyond its life
 }
@@ -193,7 +217,7 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 	// The short way to what this node owns, if there is nothing to think about:
 	// handing an answer from function to function costs as much as finding it.
 	e, ok := g.owned.Get(key)
-	if ok && !e.NotFound && (!g.attentive || e.Expires == store.Never) && !g.node.closed.Load() {
+	if ok && !e.NotFound && (!g.attentive || e.Expires == store.Never) && g.node.mode.Load() == 0 {
 		g.lookups.Add(lookupHit)
 		return StringValue(e.Value), nil
 	}
@@ -215,7 +239,7 @@ func (g *Group) GetItem(ctx context.Context, key string) (Item[Value], error) {
 // Lookup is GetItem with where the answer came from. Everything but the value
 // is also set beside [ErrNotFound].
 func (g *Group) Lookup(ctx context.Context, key string) (Answer[Value], error) {
-	owner := g.node.view.Load().ring.Owner(key)
+	owner := g.node.view.Load().owner(key)
 	a, err := g.find(ctx, key)
 	if err != nil && !a.notFound {
 		return Answer[Value]{}, err
@@ -242,26 +266,32 @@ func (g *Group) findFrom(ctx context.Context, key string, owned look) (answer, e
 	if err := checkKey(key); err != nil {
 		return answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: key, Err: err}
 	}
-	if g.node.closed.Load() {
+	if g.node.isClosed() {
 		return answer{}, &Error{Kind: KindDraining, Group: g.name, Key: key}
 	}
 	a, ok := g.cachedFrom(ctx, key, owned)
 	if ok {
 		g.lookups.Add(lookupOf(a))
-	} else {
-		g.lookups.Add(lookupMiss)
-		var err error
-		if a, err = g.fill(ctx, key); err != nil {
-			if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-				return answer{}, fmt.Errorf("%v %q in group %q: %w", OpGet, clip(key), g.name, err)
-			}
-			return answer{}, g.failure(OpGet, key, err)
-		}
+		return g.conclude(ctx, key, a, nil)
 	}
-	if a.notFound {
+	g.lookups.Add(lookupMiss)
+	a, err := g.fill(ctx, key)
+	return g.conclude(ctx, key, a, err)
+}
+
+// conclude is what a caller gets: the answer, together with its error if it
+// says not found, or what has gone wrong.
+func (g *Group) conclude(ctx context.Context, key string, a answer, err error) (answer, error) {
+	switch {
+	case err != nil && ctx.Err() != nil && errors.Is(err, context.Canceled):
+		return answer{}, fmt.Errorf("%v %q in group %q: %w", OpGet, clip(key), g.name, err)
+	case err != nil:
+		return answer{}, g.failure(OpGet, key, err)
+	case a.notFound:
 		return a, g.notFound(key, a.value)
+	default:
+		return a, nil
 	}
-	return a, nil
 }
 
 // cached is the answer that this node has. A value whose time has come is
@@ -273,6 +303,13 @@ func (g *Group) cached(ctx context.Context, key string) (answer, bool) {
 
 // cachedFrom is cached once the owned share has been looked at.
 func (g *Group) cachedFrom(ctx context.Context, key string, owned look) (answer, bool) {
+	if owned.ok && g.node.mode.Load()&modeMoving != 0 && !g.owns(key) {
+		// What this node owned before is like a hot copy.
+		if g.node.clock.Now() < min(g.node.demoted.Load(), owned.entry.Expires) {
+			return answerOf(owned.entry, SourceHot), true
+		}
+		owned.ok = false
+	}
 	if owned.ok {
 		a := answerOf(owned.entry, SourceHit)
 		if !g.attentive || a.expires == store.Never {
@@ -280,8 +317,13 @@ func (g *Group) cachedFrom(ctx context.Context, key string, owned look) (answer,
 		}
 		return g.late(ctx, key, a)
 	}
+	return g.hotAnswer(key)
+}
+
+// hotAnswer is the hot copy of the key whose life has not ended.
+func (g *Group) hotAnswer(key string) (answer, bool) {
 	e, ok := g.hot.Get(key)
-	return answerOf(e, SourceHot), ok
+	return answerOf(e, SourceHot), ok && e.Expires > g.node.clock.Now()
 }
 
 // ownedAnswer is what this node keeps as the key's owner. It may be beyond its
@@ -293,11 +335,10 @@ func (g *Group) ownedAnswer(key string) (answer, bool) {
 
 // fresh is the answer that this node has and whose life has not ended.
 func (g *Group) fresh(key string) (answer, bool) {
-	if a, ok := g.ownedAnswer(key); ok {
+	if a, ok := g.ownedAnswer(key); ok && (g.node.mode.Load()&modeMoving == 0 || g.owns(key)) {
 		return a, !g.attentive || a.expires == store.Never || a.expires > g.node.clock.Now()
 	}
-	e, ok := g.hot.Get(key)
-	return answerOf(e, SourceHot), ok
+	return g.hotAnswer(key)
 }
 
 // keepOwned stores the answer of this node as the key's owner. One that must
@@ -317,7 +358,9 @@ func (g *Group) keepOwned(key string, a answer) {
 // in Apply.
 func (g *Group) keepHot(key string, a answer, born int64) {
 	a.expires = min(a.expires, expiry(born, For(g.node.cfg.HotTTL)))
+	a.life = a.expires - born
 	if a.expires > g.node.now() {
+		g.owned.Remove(key) // from before a change of the list
 		g.hot.Set(key, a.entry())
 	}
 }
@@ -325,28 +368,7 @@ func (g *Group) keepHot(key string, a answer, born int64) {
 // keepable reports whether an answer that was begun under v may be kept: if
 // the list is the same, and this node hears of all removals.
 func (g *Group) keepable(v *view) bool {
-	return g.node.view.Load().ring == v.ring && v.has(g.node.cfg.Self.ID) && !g.node.removals.full()
-}
-
-// demote makes hot copies of the entries that this node does not own any
-// more. It is called after the member list has changed: answers that were
-// found under the old list are not kept from then on, and Settle waits for
-// those that were just being kept.
-func (g *Group) demote() {
-	g.flights.Settle()
-	ring := g.node.view.Load().ring
-	for key := range g.owned.Keys() {
-		if ring.Owner(key) == g.node.cfg.Self.ID {
-			continue
-		}
-		g.flights.Apply(key, func() bool {
-			if e, ok := g.owned.Get(key); ok {
-				g.owned.Remove(key)
-				g.keepHot(key, answerOf(e, SourceHot), g.node.now())
-			}
-			return false
-		})
-	}
+	return g.node.view.Load().epoch == v.epoch && v.has(g.node.cfg.Self.ID) && g.node.keeps() && !g.node.removals.full()
 }
 
 func (g *Group) notFound(key, message string) *Error {

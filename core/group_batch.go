@@ -2,26 +2,72 @@ package gcnode
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"iter"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
 )
+
+// groupReply is the answer to one key of a batch.
+type groupReply struct {
+	index int
+	a     answer
+	err   error
+}
 
 // Stream gets the values of all keys and yields each as soon as it is there:
 // first what is in memory, in the order of the keys, and then the others in
 // the order of their readiness. It yields once for each key, with an error as
 // that of [Group.GetItem], or with the result. Owners are asked for many keys
-// at once, and what is missing here is loaded with one call if the getter is a
+// at once, and what they load is loaded with one call if the getter is a
 // [BatchGetter].
 //
 // The loads that nobody else waits for end when the iteration does.
 func (g *Group) Stream(ctx context.Context, keys []string) iter.Seq2[Result[Value], error] {
 	return func(yield func(Result[Value], error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		var hits []groupReply
+		var misses []int
 		for i, key := range keys {
-			it, err := g.GetItem(ctx, key)
-			if !yield(Result[Value]{Index: i, Key: key, Item: it}, err) {
+			if a, ok := g.cached(ctx, key); ok && !g.node.isClosed() {
+				g.lookups.Add(lookupOf(a))
+				r := groupReply{index: i}
+				r.a, r.err = g.conclude(ctx, key, a, nil)
+				hits = append(hits, r)
+			} else {
+				misses = append(misses, i)
+			}
+		}
+		replies := make(chan groupReply, len(misses))
+		g.fillAll(ctx, keys, misses, func(i int, a answer, err error) {
+			r := groupReply{index: i}
+			r.a, r.err = g.conclude(ctx, keys[i], a, err)
+			replies <- r
+		})
+		for _, r := range hits {
+			if !yield(g.result(keys, r)) {
+				return
+			}
+		}
+		for range misses {
+			if !yield(g.result(keys, <-replies)) {
 				return
 			}
 		}
 	}
+}
+
+func (g *Group) result(keys []string, r groupReply) (Result[Value], error) {
+	res := Result[Value]{Index: r.index, Key: keys[r.index]}
+	if r.err == nil || r.a.notFound {
+		res.Value, res.Keep = r.a.item(), g.node.remaining(r.a.expires)
+	}
+	return res, r.err
 }
 
 // GetMany returns the values of those keys that have one. The error joins
@@ -29,10 +75,291 @@ func (g *Group) Stream(ctx context.Context, keys []string) iter.Seq2[Result[Valu
 // nevertheless. It waits for all: [Group.Stream] does not.
 func (g *Group) GetMany(ctx context.Context, keys []string) (map[string]Value, error) {
 	values := make(map[string]Value, len(keys))
+	var errs []error
 	for r, err := range g.Stream(ctx, keys) {
-		if err == nil {
+		switch {
+		case err == nil:
 			values[r.Key] = r.Value
+		case errors.Is(err, ErrNotFound):
+		case ctx.Err() != nil:
+			return values, err // the others have it as well
+		default:
+			errs = append(errs, err)
 		}
 	}
-	return values, nil
+	return values, errors.Join(errs...)
+}
+
+// GetItems implements [BatchGetter]: it yields what [Group.Stream] yields.
+func (g *Group) GetItems(ctx context.Context, keys []string, yield func(i int, it Item[Value], err error)) error {
+	for r, err := range g.Stream(ctx, keys) {
+		yield(r.Index, r.Item, err)
+	}
+	return nil
+}
+
+// fillAll begins to get the keys with the given indices, which this node does
+// not have, and calls take once for each, from any goroutine.
+func (g *Group) fillAll(ctx context.Context, keys []string, indices []int, take func(i int, a answer, err error)) {
+	if len(indices) == 0 {
+		return
+	}
+	g.settleIn(ctx)
+	indices = g.admit(keys, indices, take)
+	if len(indices) == 0 {
+		return
+	}
+	defer g.node.end()
+	if g.node.is(joining) {
+		g.each(&pick{keys: keys, indices: indices}, func(key string) (answer, error) { return g.fill(ctx, key) }, take)
+		return
+	}
+	v := g.node.view.Load()
+	mine := pick{keys: keys}
+	owners := map[*peer]*pick{}
+	var order []*peer
+	for _, i := range indices {
+		key := keys[i]
+		owner := v.peers[v.owner(key)]
+		if owner == nil || owner.ID == g.node.cfg.Self.ID {
+			mine.indices = append(mine.indices, i)
+			continue
+		}
+		g.popularity.add(key, g.node.clock.Now())
+		if owners[owner] == nil {
+			owners[owner] = &pick{keys: keys}
+			order = append(order, owner)
+		}
+		owners[owner].indices = append(owners[owner].indices, i)
+	}
+	for _, p := range order {
+		g.askMany(ctx, v, p, owners[p], take)
+	}
+	g.loadMany(ctx, v, &mine, take)
+}
+
+// admit begins a piece of work, and refuses keys that are too large, or all of
+// them on a closed node. If none is left there is no work.
+func (g *Group) admit(keys []string, indices []int, take func(i int, a answer, err error)) (good []int) {
+	begun := g.node.begin()
+	for _, i := range indices {
+		g.lookups.Add(lookupMiss)
+		err := checkKey(keys[i])
+		switch {
+		case err != nil:
+			take(i, answer{}, &Error{Kind: KindTooLarge, Group: g.name, Key: clip(keys[i]), Err: err})
+		case !begun:
+			take(i, answer{}, ErrDraining)
+		default:
+			good = append(good, i)
+		}
+	}
+	if begun && len(good) == 0 {
+		g.node.end()
+	}
+	return good
+}
+
+// pick is some keys of a batch, by their indices.
+type pick struct {
+	keys    []string
+	indices []int
+}
+
+// pieces cuts it into what fits into a request.
+func (p *pick) pieces(piece func(indices []int)) {
+	picked := make([]string, len(p.indices))
+	for n, i := range p.indices {
+		picked[n] = p.keys[i]
+	}
+	batches(picked, func(from, to int) { piece(p.indices[from:to]) })
+}
+
+// askMany asks the owner of the keys for all of them.
+func (g *Group) askMany(ctx context.Context, v *view, owner *peer, of *pick, take func(i int, a answer, err error)) {
+	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
+	of.pieces(func(indices []int) {
+		g.boardMany(ctx, flight.Ask, timeout, of.keys, indices, take, func(ctx context.Context, b *flight.Batch[answer]) error {
+			g.fetchMany(ctx, b, v, owner)
+			return nil
+		})
+	})
+}
+
+// boardMany joins or starts a flight for each of the keys. Those that are
+// started are answered together by run.
+func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Duration, keys []string, indices []int,
+	take func(i int, a answer, err error), run func(context.Context, *flight.Batch[answer]) error,
+) {
+	b := flight.NewBatch[answer](ctx, timeout)
+	for _, i := range indices {
+		key := keys[i]
+		seat := g.flights.Board(ctx, flight.Plan[answer]{
+			Role: role, Key: key, Batch: b,
+			Alone: func() bool { return g.alone(role, key) },
+			Look:  func() (answer, bool) { return g.fresh(key) },
+		})
+		g.node.beginMore()
+		go func() {
+			defer g.node.end()
+			a, err := g.wait(ctx, seat, key, timeout)
+			switch {
+			case errors.Is(err, errNotHeld):
+				a, err = g.load(ctx, key)
+			case err != nil && role == flight.Load:
+				a, err = g.instead(ctx, key, err)
+			}
+			take(i, a, err)
+		}()
+	}
+	if len(b.Keys()) > 0 {
+		g.node.beginMore()
+	}
+	b.Run(func(ctx context.Context) error {
+		defer g.node.end()
+		return run(ctx, b)
+	}, func(err error) { g.reportDefect(keys[indices[0]], err) })
+}
+
+// fetchMany is the piece of work that asks the owner for many keys. Keys that
+// it cannot answer are asked for in the rest of their lines, each on its own.
+func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer) {
+	keys := b.Keys()
+	answered := make([]bool, len(keys))
+	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.silent.has(owner.ID) {
+		g.fetchFrom(ctx, b, v, owner, &Request{Op: OpFetch, Group: g.name, Keys: keys, Removals: removals}, answered)
+	}
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		if answered[i] {
+			continue
+		}
+		g.counts.failovers.Add(1)
+		wg.Go(func() {
+			a, err := g.askOthers(ctx, v, owner, key)
+			b.Answer(i, a, err, nil)
+		})
+	}
+	wg.Wait()
+}
+
+// fetchFrom asks the owner, and marks what it has answered.
+func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer, req *Request, answered []bool) {
+	sent := g.node.now()
+	old := make([]answer, len(req.Keys))
+	for i, key := range req.Keys {
+		if a, digest := g.aged(key); digest != (Digest{}) {
+			if req.Digests == nil {
+				req.Digests = make([]Digest, len(req.Keys))
+			}
+			old[i], req.Digests[i] = a, digest
+		}
+	}
+	g.counts.fetches.Add(1)
+	err := g.node.ask(ctx, owner, req, func(r Reply) error {
+		if r.Key < 0 || r.Key >= len(req.Keys) || answered[r.Key] || r.Value.Len() > MaxValueBytes {
+			return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
+		}
+		if r.NotModified {
+			if req.Digests == nil || req.Digests[r.Key] == (Digest{}) {
+				return errors.New("not modified, but it was not asked that")
+			}
+			g.counts.revalidated.Add(1)
+			r.Value = StringValue(old[r.Key].value)
+		}
+		key := req.Keys[r.Key]
+		a, e := g.answerOfReply(&r, sent)
+		switch {
+		case e == nil:
+			answered[r.Key] = true
+			b.Answer(r.Key, a, nil, func() {
+				if r.ListHash == v.ring.Hash() {
+					g.keepFetched(v, key, a, sent)
+				}
+			})
+		case !goesOn(e.Kind):
+			answered[r.Key] = true
+			g.counts.fetchErrors.Add(1)
+			e.Key, e.Peer = key, owner.ID
+			b.Answer(r.Key, answer{}, e, nil)
+		}
+		return nil
+	})
+	if err != nil && ctx.Err() == nil {
+		g.counts.fetchErrors.Add(1)
+		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer a batch, asking the next in line", peerAttr(owner.Peer), errAttr(err))
+	}
+}
+
+// askOthers asks the line of a key but for its owner, and loads in the end.
+func (g *Group) askOthers(ctx context.Context, v *view, owner *peer, key string) (answer, error) {
+	for _, p := range g.line(v, key) {
+		if p == owner {
+			continue
+		}
+		if a, err, ok := g.askOne(ctx, nil, v, p, key); ok {
+			return a, err
+		}
+	}
+	return g.load(ctx, key)
+}
+
+// loadMany loads keys here: together if the getter can do that and no previous
+// owner is to be asked first, and otherwise each on its own.
+func (g *Group) loadMany(ctx context.Context, v *view, of *pick, take func(i int, a answer, err error)) {
+	if g.batch == nil || v.estate.open(g.node.now()) {
+		g.each(of, func(key string) (answer, error) { return g.load(ctx, key) }, take)
+		return
+	}
+	of.pieces(func(indices []int) {
+		g.boardMany(ctx, flight.Load, g.timeout, of.keys, indices, take, g.loadBatch)
+	})
+}
+
+// each gets the keys one by one, some at a time.
+func (g *Group) each(of *pick, get func(key string) (answer, error), take func(i int, a answer, err error)) {
+	var next atomic.Int64
+	for range min(len(of.indices), maxBatchLoads) {
+		g.node.beginMore()
+		go func() {
+			defer g.node.end()
+			for n := next.Add(1); n <= int64(len(of.indices)); n = next.Add(1) {
+				i := of.indices[n-1]
+				a, err := get(of.keys[i])
+				take(i, a, err)
+			}
+		}()
+	}
+}
+
+// loadBatch calls the getter for a batch, and keeps what it says.
+func (g *Group) loadBatch(ctx context.Context, b *flight.Batch[answer]) error {
+	keys := b.Keys()
+	if err := g.acquire(ctx, keys[0]); err != nil {
+		return err
+	}
+	defer g.limit.Release()
+	v := g.node.view.Load()
+	g.counts.loads.Add(uint64(len(keys)))
+	answered := make([]atomic.Bool, len(keys))
+	defer func() {
+		for i := range answered {
+			if !answered[i].Load() {
+				g.counts.loadErrors.Add(1)
+			}
+		}
+	}()
+	begun := g.node.now()
+	return g.batch.GetItems(ctx, keys, func(i int, it Item[Value], err error) {
+		if i < 0 || i >= len(keys) || answered[i].Swap(true) {
+			return
+		}
+		a, err := g.judge(v, keys[i], it, err)
+		g.loadTime.Record(time.Duration(g.node.now() - begun))
+		b.Answer(i, a, err, func() {
+			if err == nil {
+				g.keepLoaded(v, keys[i], a)
+			}
+		})
+	})
 }

@@ -56,6 +56,8 @@ type RemovalEvent struct {
 	Group string
 	// Keys are not to be changed.
 	Keys []string
+	// All stands for every key of the group.
+	All bool
 	// From is the ID of the member whose Remove was called.
 	From string
 }

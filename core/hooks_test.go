@@ -124,6 +124,7 @@ func TestHooksAreToldOfPeers(t *testing.T) {
 			c.setPeers(c.nodes[i], 2)
 		}
 		defer c.close()
+		c.join()
 		key := c.keyOf(0)
 
 		c.want(1, key, 0, gcnode.SourceLoaded)
@@ -172,6 +173,7 @@ func TestAKeyThatWasRemovedEarlierIsReportedOnce(t *testing.T) {
 			c.setPeers(c.nodes[i], 2)
 		}
 		defer c.close()
+		c.join()
 		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
 			if m.Request.Op == gcnode.OpRemove {
 				return transporttest.Fault{Delay: time.Second / 2}

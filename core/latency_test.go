@@ -79,6 +79,7 @@ func TestLoadsAreTimedHoweverTheyEnd(t *testing.T) {
 func TestFetchesAreTimedIfThePeerAnswers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)
+		time.Sleep(2 * time.Minute)      // until nobody asks a previous owner any more
 		c.origin.takes = 5 * time.Second // the peer gives signs of life
 		c.net.SetFault("n1", "n0", transporttest.Fault{Delay: time.Second})
 		fetchTime := func() gcnode.Latency { return c.nodes[1].Stats().Peers[0].FetchTime }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
+	"github.com/gcnode/gcnode/core/internal/store"
 )
 
 // fill gets the answer that this node does not have: from the getter if the
@@ -18,11 +19,13 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 		return answer{}, ErrDraining
 	}
 	defer g.node.end()
+	g.settleIn(ctx)
 	v := g.node.view.Load()
-	owner := v.ring.Owner(key)
-	if owner == g.node.cfg.Self.ID || owner == "" {
+	owner := v.owner(key)
+	if owner == "" || owner == g.node.cfg.Self.ID && !g.node.is(joining) {
 		return g.load(ctx, key)
 	}
+	g.popularity.add(key, g.node.clock.Now())
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
@@ -35,9 +38,35 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	return g.wait(ctx, seat, key, timeout)
 }
 
+// settleIn waits while this node joins, until members had time to answer: what
+// it finds afterwards it may keep.
+func (g *Group) settleIn(ctx context.Context) {
+	if !g.node.is(joining) {
+		return
+	}
+	g.node.roll.mu.Lock()
+	since := g.node.now() - g.node.roll.joining
+	g.node.roll.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout-time.Duration(since))
+	defer cancel()
+	_ = g.node.awaitJoined(ctx)
+}
+
 // load gets the answer from the getter, once for all who ask this node. Where
 // the group allows it, an older value stands in for one that cannot be loaded.
+//
+// What this node is just inheriting it waits for, and loads what is not there
+// any more.
 func (g *Group) load(ctx context.Context, key string) (answer, error) {
+	for {
+		a, err := g.loadOnce(ctx, key)
+		if !errors.Is(err, errNotHeld) {
+			return a, err
+		}
+	}
+}
+
+func (g *Group) loadOnce(ctx context.Context, key string) (answer, error) {
 	seat, ok := g.join(flight.Load, key)
 	if !ok {
 		seat = g.board(ctx, g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
@@ -49,13 +78,20 @@ func (g *Group) load(ctx context.Context, key string) (answer, error) {
 		}))
 	}
 	a, err := g.wait(ctx, seat, key, g.timeout)
-	if err != nil && ctx.Err() == nil {
-		if old, ok := g.spare(key); ok {
-			g.counts.staleOnError.Add(1)
-			return old, nil
-		}
+	if err != nil && !errors.Is(err, errNotHeld) {
+		return g.instead(ctx, key, err)
 	}
 	return a, err
+}
+
+// instead is the older value that stands in for one that could not be loaded,
+// if there is one.
+func (g *Group) instead(ctx context.Context, key string, err error) (answer, error) {
+	if old, ok := g.spare(key); ok && ctx.Err() == nil {
+		g.counts.staleOnError.Add(1)
+		return old, nil
+	}
+	return answer{}, err
 }
 
 // join takes a place in the flight under way, if there is one.
@@ -92,6 +128,9 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 	if errors.Is(err, flight.ErrExited) {
 		err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: errors.New("the getter ended its goroutine")}
 	}
+	if errors.Is(err, flight.ErrUnanswered) {
+		err = &Error{Kind: KindTransient, Group: g.name, Key: key, Err: errors.New("the getter passed the key over")}
+	}
 	if errors.Is(err, flight.ErrDeadline) {
 		err = &Error{Kind: KindTimeout, Group: g.name, Key: key, Err: fmt.Errorf("the load took longer than %v", timeout)}
 	}
@@ -121,7 +160,7 @@ func (g *Group) plan(role flight.Role, key string, timeout time.Duration,
 // there may be removals that it cannot carry, or this node is not told of
 // removals.
 func (g *Group) alone(role flight.Role, key string) bool {
-	return g.node.removals.full() ||
+	return g.node.removals.full() || g.node.is(joining) ||
 		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().has(g.node.cfg.Self.ID))
 }
 
@@ -139,11 +178,33 @@ func (g *Group) reportDefect(key string, err error) {
 // as an owned entry by the owner, as a hot copy by a stand-in.
 func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key string) (answer, error) {
 	v := g.node.view.Load()
-	owned := v.ring.Len() == 0 || v.ring.Owner(key) == g.node.cfg.Self.ID
+	owned := v.ring.Len() == 0 || v.owner(key) == g.node.cfg.Self.ID
+	if owned && v.estate != nil {
+		if a, listHash, ok := g.peekOne(ctx, v, key); ok {
+			a.epoch = v.epoch
+			call.Keep(func() {
+				if listHash == v.ring.Hash() && g.keepable(v) {
+					g.keepOwned(key, a)
+				}
+			})
+			return a, nil
+		}
+	}
 	g.counts.loads.Add(1)
 	item, err := g.getter.GetItem(ctx, key)
+	a, err := g.judge(v, key, item, err)
+	if err != nil {
+		return answer{}, err
+	}
+	call.Keep(func() { g.keepLoaded(v, key, a) })
+	return a, nil
+}
+
+// judge is what a getter's answer, which was asked for under the view v, comes
+// to.
+func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer, error) {
 	now := g.node.now()
-	a := answer{value: item.Value.s, source: SourceLoaded, expires: g.freshness.expires(now, item.Keep)}
+	a := answer{value: item.Value.s, source: SourceLoaded, born: now, expires: g.freshness.expires(now, item.Keep), epoch: v.epoch}
 	switch {
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
@@ -163,16 +224,19 @@ func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key s
 		}
 	}
 	a.life = a.expires - now
-	call.Keep(func() {
-		switch {
-		case !g.keepable(v):
-		case owned:
-			g.keepOwned(key, a)
-		default:
-			g.keepHot(key, a, now)
-		}
-	})
 	return a, nil
+}
+
+// keepLoaded keeps what was loaded: as an owned entry by the owner, as a hot
+// copy by a stand-in. It must be called in a flight's Keep.
+func (g *Group) keepLoaded(v *view, key string, a answer) {
+	switch {
+	case !g.keepable(v):
+	case g.owns(key):
+		g.keepOwned(key, a)
+	default:
+		g.keepHot(key, a, a.born)
+	}
 }
 
 // maxMessageBytes bounds the messages that are kept or sent.
@@ -198,37 +262,124 @@ func messageOf(err error) string {
 // whatever it says. What a stand-in said, or a member with another list, is
 // not kept here.
 func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
-	for i, id := range v.ring.Line(key) {
-		if i == maxLine || id == g.node.cfg.Self.ID {
-			break
+	line := g.line(v, key)
+	if g.node.cfg.HedgeAfter > 0 && len(line) > 1 {
+		a, err, ok := g.askHedged(ctx, call, v, line[0], line[1], key)
+		if ok {
+			return a, err
 		}
-		p := v.peers[id]
-		if p.down.Load() {
-			g.counts.failovers.Add(1)
-			continue
+		line = line[2:]
+	}
+	for _, p := range line {
+		a, err, ok := g.askOne(ctx, call, v, p, key)
+		if ok {
+			return a, err
 		}
-		sent := g.node.now()
-		a, listHash, err := g.observedFetch(ctx, p, key, sent)
-		if err == nil {
-			if i == 0 && listHash == v.ring.Hash() { // the owner for both: it may be kept
-				call.Keep(func() {
-					if g.keepable(v) {
-						g.keepHot(key, a, sent)
-					}
-				})
-			}
-			return a, nil
-		}
-		if ctx.Err() != nil {
-			return answer{}, ctx.Err()
-		}
-		if !goesOn(err.Kind) {
-			return answer{}, err
-		}
-		g.counts.failovers.Add(1)
-		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer, asking the next in line", slog.String("group", g.name), peerAttr(p.Peer), errAttr(err))
 	}
 	return g.load(ctx, key)
+}
+
+// line are the members that are asked for a key in turn before this node loads
+// it, as far as they are up.
+func (g *Group) line(v *view, key string) []*peer {
+	line := make([]*peer, 0, maxLine)
+	for i, id := range v.ring.Line(key) {
+		if i == maxLine || id == g.node.cfg.Self.ID && !g.node.is(joining) {
+			break
+		}
+		if id == g.node.cfg.Self.ID {
+			continue // it is joining: those who come after it had the key before
+		}
+		if p := v.peers[id]; p.down.Load() || g.node.silent.has(id) {
+			g.counts.failovers.Add(1)
+		} else {
+			line = append(line, p)
+		}
+	}
+	return line
+}
+
+// askOne asks one member of the line. It is not ok if the next one is to be
+// asked.
+func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (a answer, err error, ok bool) { //nolint:revive,staticcheck // ok says whether the two count
+	sent := g.node.now()
+	a, listHash, e := g.observedFetch(ctx, p, key, sent)
+	switch {
+	case e == nil:
+		if p.ID == v.owner(key) && listHash == v.ring.Hash() { // the owner for both: it may be kept
+			call.Keep(func() { g.keepFetched(v, key, a, sent) })
+		}
+		return a, nil, true
+	case ctx.Err() != nil:
+		return answer{}, ctx.Err(), true
+	case !goesOn(e.Kind):
+		return answer{}, e, true
+	}
+	g.counts.failovers.Add(1)
+	g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer, asking the next in line", slog.String("group", g.name), peerAttr(p.Peer), errAttr(e))
+	return answer{}, nil, false
+}
+
+// keepFetched keeps what the owner has answered as a hot copy, if it is asked
+// for often enough. It must be called in a flight's Keep.
+func (g *Group) keepFetched(v *view, key string, a answer, sent int64) {
+	switch {
+	case !g.keepable(v):
+	case g.popularity.count(key, g.node.clock.Now()) < g.hotAfter:
+		g.counts.hotRefused.Add(1)
+	default:
+		g.counts.hotAdmitted.Add(1)
+		g.keepHot(key, a, sent)
+	}
+}
+
+// askHedged asks the first member, and the second one as well when the first
+// has not answered for a while. It is not ok if neither can answer.
+func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *view, first, second *peer, key string) (a answer, err error, ok bool) { //nolint:revive,staticcheck // ok says whether the two count
+	type outcome struct {
+		a   answer
+		err error
+		ok  bool
+		of  *peer
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	outcomes := make(chan outcome, 2)
+	ask := func(p *peer) {
+		g.node.beginMore()
+		go func() {
+			defer g.node.end()
+			o := outcome{of: p}
+			o.a, o.err, o.ok = g.askOne(ctx, call, v, p, key)
+			outcomes <- o
+		}()
+	}
+	ask(first)
+	hedge := time.NewTimer(g.node.cfg.HedgeAfter)
+	defer hedge.Stop()
+	asked, done := 1, 0
+	for done < 2 {
+		select {
+		case <-hedge.C:
+			if asked == 1 {
+				g.counts.hedges.Add(1)
+				asked++
+				ask(second)
+			}
+		case o := <-outcomes:
+			if done++; o.ok {
+				if o.of == second && asked == 2 && done == 1 {
+					g.counts.hedgesWon.Add(1)
+				}
+				return o.a, o.err, true
+			}
+			if asked == 1 {
+				asked++
+				ask(second)
+			}
+		}
+	}
+	return answer{}, nil, false
 }
 
 // goesOn reports whether an error says nothing about the key, so that the
@@ -241,7 +392,12 @@ func goesOn(k Kind) bool {
 // time before the request left: the peer counted it from some time after.
 func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
 	g.counts.fetches.Add(1)
-	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: g.node.removals.active(g.name, key)}
+	removals, _ := g.node.removals.active(g.name, key) // too many: the flight is alone
+	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: removals}
+	old, digest := g.aged(key)
+	if digest != (Digest{}) {
+		req.Digests = []Digest{digest}
+	}
 	var got *Reply
 	err := g.node.ask(ctx, p, req, func(r Reply) error {
 		if r.Key != 0 || got != nil {
@@ -249,6 +405,9 @@ func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (ans
 		}
 		if r.Value.Len() > MaxValueBytes {
 			return fmt.Errorf("a value of %d bytes; at most %d are allowed", r.Value.Len(), MaxValueBytes)
+		}
+		if r.NotModified && digest == (Digest{}) {
+			return errors.New("not modified, but it was not asked that")
 		}
 		got = &r
 		return nil
@@ -265,22 +424,50 @@ func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (ans
 	case got == nil:
 		return fail(KindUnreachable, errors.New("it finished without an answer"))
 	}
-	a := answer{value: got.Value.s, source: SourceOwner, expires: expiry(sent, got.Keep.or(NoStore))}
-	if got.Source == SourceLoaded {
+	if got.NotModified {
+		g.counts.revalidated.Add(1)
+		got.Value = StringValue(old.value)
+	}
+	a, e := g.answerOfReply(got, sent)
+	if e != nil {
+		g.counts.fetchErrors.Add(1)
+		e.Key = key
+		if e.Peer == "" {
+			e.Peer = p.ID
+		}
+		return answer{}, 0, e
+	}
+	return a, got.ListHash, nil
+}
+
+// aged is a hot copy that has to be vouched for anew, and the digest to ask
+// with; zero if there is none, or it is too small to be worth it.
+func (g *Group) aged(key string) (answer, Digest) {
+	e, ok := g.hot.Get(key)
+	if !ok || e.NotFound || len(e.Value) < minDigest {
+		return answer{}, Digest{}
+	}
+	return answerOf(e, SourceHot), digestOf(StringValue(e.Value))
+}
+
+// answerOfReply is what a peer has said about a key, or its error. The life of
+// the answer counts from sent.
+func (g *Group) answerOfReply(r *Reply, sent int64) (answer, *Error) {
+	a := answer{value: r.Value.s, source: SourceOwner, expires: expiry(sent, r.Keep.or(NoStore))}
+	if a.life = a.expires - sent; a.expires == store.Never {
+		a.life = 0
+	}
+	if r.Source == SourceLoaded {
 		a.source = SourceLoaded
 	}
-	if got.Err == nil {
-		return a, got.ListHash, nil
+	switch {
+	case r.Err == nil:
+		return a, nil
+	case r.Err.Kind == KindNotFound:
+		a.value, a.notFound = messageOf(r.Err), true
+		return a, nil
 	}
-	if got.Err.Kind == KindNotFound {
-		a.value, a.notFound = messageOf(got.Err), true
-		return a, got.ListHash, nil
-	}
-	g.counts.fetchErrors.Add(1)
-	remote := *got.Err
-	remote.Op, remote.Group, remote.Key = OpFetch, g.name, key
-	if remote.Peer == "" {
-		remote.Peer = p.ID
-	}
-	return answer{}, 0, &remote
+	remote := *r.Err
+	remote.Op, remote.Group = OpFetch, g.name
+	return answer{}, &remote
 }

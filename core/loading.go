@@ -3,6 +3,7 @@ package gcnode
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/clock"
@@ -91,6 +92,7 @@ func (o loading) limit() *limit.Limit {
 // freshness is how long answers live.
 func (o loading) freshness() freshness {
 	f := freshness{
+		random:     rand.Uint64,
 		ttl:        o.ttl.or(Forever),
 		negative:   For(DefaultNegativeTTL),
 		jitter:     o.jitter,

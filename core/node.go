@@ -1,11 +1,14 @@
 package gcnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +21,8 @@ const (
 	DefaultPeerTimeout = 2 * time.Second
 	// DefaultHotTTL is the default of [Config.HotTTL].
 	DefaultHotTTL = 10 * time.Second
+	// DefaultJoinTimeout is the default of [Config.JoinTimeout].
+	DefaultJoinTimeout = 5 * time.Second
 	// DefaultID is the default of the ID of a node without a transport.
 	DefaultID = "local"
 )
@@ -53,8 +58,21 @@ type Config struct {
 	// dead and the next in line is asked. Loads may take longer: a member at
 	// work is not silent.
 	PeerTimeout time.Duration
-	// HotTTL is the longest life of a copy of another member's value.
+	// HotTTL is the longest life of a copy of another member's value, from when
+	// its owner vouched for it. Twice in this time members compare which
+	// removals they know of.
 	HotTTL time.Duration
+	// JoinTimeout is how long a node that starts waits for the members on its
+	// list, which tell it of the removals under way. It keeps nothing before
+	// all have answered. After this time it goes on without those that cannot
+	// be reached: it does not ask them nor answers their fetches, and when one
+	// of them is heard of after all, it drops everything that it has kept
+	// meanwhile. 0 is [DefaultJoinTimeout].
+	JoinTimeout time.Duration
+	// HedgeAfter, if it is not 0, is how long a fetch waits for a member before
+	// the next in line is asked as well. The first answer counts; the getter
+	// may be called twice for it.
+	HedgeAfter time.Duration
 	// ClockResolution is how much longer than its life a value may be served,
 	// since reading the clock takes as long as a hit; the time that the
 	// runtime takes to run a timer comes on top. 0 is
@@ -78,23 +96,35 @@ type Node struct {
 	clock       *clock.Clock
 	stamps      stampClock
 	removals    *removals
-	retries     *retries
+	knowledge   *knowledge
+	outboxes    *outboxes
 	seq         atomic.Uint64 // of this node's removals
+	gaps        atomic.Uint64 // how often everything was dropped
 
-	view   atomic.Pointer[view]
-	listMu sync.Mutex // one change of the member list at a time
+	view    atomic.Pointer[view]
+	roll    roll
+	phase   atomic.Uint32 // of the membership
+	silent  silent
+	mode    atomic.Uint32 // what a hit has to think about
+	demoted atomic.Int64  // until when others' values are served from the owned share, on the node's clock
 
 	mu     sync.Mutex
 	groups map[string]*Group
 
 	// done ends what runs in the background. closing is taken for reading to
 	// begin work and for writing to close.
-	done    context.Context
-	stop    context.CancelFunc
-	closing sync.RWMutex
-	closed  atomic.Bool
-	running sync.WaitGroup
+	done       context.Context
+	stop       context.CancelFunc
+	closing    sync.RWMutex
+	running    sync.WaitGroup
+	background sync.WaitGroup
 }
+
+// What makes a hit think, as bits of [Node.mode].
+const (
+	modeClosed uint32 = 1 << iota
+	modeMoving        // the owned share may have what others own
+)
 
 // NewNode makes a node that is alone in its cluster until [Node.SetPeers].
 func NewNode(cfg Config) (*Node, error) {
@@ -113,6 +143,15 @@ func NewNode(cfg Config) (*Node, error) {
 	}
 	if cfg.HotTTL == 0 {
 		cfg.HotTTL = DefaultHotTTL
+	}
+	if cfg.JoinTimeout == 0 {
+		cfg.JoinTimeout = DefaultJoinTimeout
+	}
+	if cfg.JoinTimeout < 0 || cfg.JoinTimeout > maxDuration {
+		errs = append(errs, fmt.Errorf("config: join timeout %v is not between 0 and %v", cfg.JoinTimeout, maxDuration))
+	}
+	if cfg.HedgeAfter < 0 || cfg.HedgeAfter > maxDuration {
+		errs = append(errs, fmt.Errorf("config: hedge after %v is not between 0 and %v", cfg.HedgeAfter, maxDuration))
 	}
 	if cfg.PeerTimeout < minPeerTimeout || cfg.PeerTimeout > maxDuration {
 		errs = append(errs, fmt.Errorf("config: peer timeout %v is not between %v and %v", cfg.PeerTimeout, minPeerTimeout, maxDuration))
@@ -137,7 +176,10 @@ func NewNode(cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.removals = newRemovals(n.now)
-	n.retries = newRetries(n)
+	n.knowledge = newKnowledge(n.now)
+	n.outboxes = newOutboxes(n)
+	n.roll = roll{left: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{}), news: make(chan struct{}, 1)}
+	close(n.roll.ready)
 	n.done, n.stop = context.WithCancel(context.Background())
 	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))
 	return n, nil
@@ -174,37 +216,80 @@ func (n *Node) Lookup(name string) (*Group, bool) {
 	return g, ok
 }
 
+// allGroups are the groups, ordered by name.
+func (n *Node) allGroups() []*Group {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	groups := slices.Collect(maps.Values(n.groups))
+	slices.SortFunc(groups, func(a, b *Group) int { return cmp.Compare(a.name, b.name) })
+	return groups
+}
+
 // begin registers a piece of work that Close waits for; it is false on a
 // closed node, and otherwise [Node.end] must follow.
 func (n *Node) begin() bool {
 	n.closing.RLock()
 	defer n.closing.RUnlock()
-	if n.closed.Load() {
+	if n.isClosed() {
 		return false
 	}
 	n.running.Add(1)
 	return true
 }
 
+func (n *Node) isClosed() bool { return n.mode.Load()&modeClosed != 0 }
+
 // beginMore is begin for whoever has begun already, and not ended.
 func (n *Node) beginMore() { n.running.Add(1) }
 
 func (n *Node) end() { n.running.Done() }
 
+// beginBackground registers work that ends with [Node.done], after which
+// background.Done must follow. It is false when that has passed. A node that
+// is closing may begin such work for what is still running.
+func (n *Node) beginBackground() bool {
+	n.closing.RLock()
+	defer n.closing.RUnlock()
+	if n.done.Err() != nil {
+		return false
+	}
+	n.background.Add(1)
+	return true
+}
+
+// goBackground runs a function in the background, unless the node is closed.
+func (n *Node) goBackground(run func()) {
+	if n.beginBackground() {
+		go func() {
+			defer n.background.Done()
+			run()
+		}()
+	}
+}
+
 // Close takes the node out of service: peers and callers get [ErrDraining]
-// from now on, what is running may finish until ctx ends, and removals that
-// were not confirmed are no longer retried. It returns an error if something
-// was still running at the end. A second Close waits like the first.
+// from now on. It says goodbye to the other members, which inherit what it has
+// kept and fetch it, what is running may finish, both until ctx ends, and
+// removals that were not confirmed are no longer retried. It returns an error
+// if something was still running at the end. A second Close waits like the
+// first.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Lock()
-	n.closed.Store(true)
+	first := n.mode.Or(modeClosed)&modeClosed == 0
 	n.closing.Unlock()
-	n.stop()
+	if first {
+		n.goodbye(ctx)
+	}
 	idle := make(chan struct{})
 	go func() {
 		n.running.Wait()
+		n.closing.Lock()
+		n.stop()
+		n.closing.Unlock()
+		n.background.Wait()
 		close(idle)
 	}()
+	defer n.stop()
 	select {
 	case <-idle:
 		return nil

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/ring"
 )
 
 const (
@@ -28,6 +30,8 @@ const (
 	// ones.
 	maxActiveKeys  = 100_000
 	maxActiveBytes = 32 << 20
+	// floors is how many stamps are kept of what was forgotten.
+	floors = 1024
 )
 
 // removals are those under way in the cluster, as far as this node knows:
@@ -50,14 +54,20 @@ const (
 type removals struct {
 	now func() int64
 
-	mu       sync.Mutex
-	byID     map[RemovalID]*activeRemoval
-	byKey    map[groupKey]*keyRemovals
-	order    []*activeRemoval // under way, by the time they were learned, oldest first
-	finished []*activeRemoval // by the time of their end, oldest first
-	live     load             // of those under way
-	done     load             // of those finished
-	overflow atomic.Int64     // until when there are removals that are not here, on the node's clock
+	mu    sync.Mutex
+	byID  map[RemovalID]*activeRemoval
+	byKey map[groupKey]*keyRemovals
+	// ofAll are the Clears by group.
+	ofAll map[string]*keyRemovals
+	// floors are the latest stamps of what was forgotten, by the hash of the
+	// key, and of the Clears.
+	floors     [floors]Stamp
+	clearFloor Stamp
+	order      []*activeRemoval // under way, by the time they were learned, oldest first
+	finished   []*activeRemoval // by the time of their end, oldest first
+	live       load             // of those under way
+	done       load             // of those finished
+	overflow   atomic.Int64     // until when there are removals that are not here, on the node's clock
 }
 
 type groupKey struct{ group, key string }
@@ -84,22 +94,32 @@ type activeRemoval struct {
 	Removal       // with those of its keys that were learned
 	forget  int64 // on the node's clock
 	done    bool  // all have confirmed
+	whole   bool  // all of its keys were learned
+	stored  bool  // the value that came with it was dealt with
+}
+
+// weight are its keys; a Clear weighs as much as an empty one.
+func (r *Removal) weight() []string {
+	if r.All {
+		return []string{""}
+	}
+	return r.Keys
 }
 
 func newRemovals(now func() int64) *removals {
-	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}}
+	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}, ofAll: map[string]*keyRemovals{}}
 }
 
 // learn remembers that the removal r, whose Keys do not matter, was applied
 // to the key, and reports whether that was unknown. It is called under the
-// lock of the key's stripe, so that a flight that begins later carries it.
+// lock of the key's stripe, so that a flight that begins later carries it. For
+// a Clear the key is not looked at, and the locks of all stripes are held.
 func (rs *removals) learn(r Removal, key string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	now := rs.now()
 	rs.sweep(now)
-	gk := groupKey{r.Group, key}
-	of := rs.byKey[gk]
+	of := rs.of(&r, key)
 	if of != nil && of.byID[r.ID] != nil {
 		return false
 	}
@@ -108,7 +128,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 		rs.overflow.Store(now + int64(removalMemory))
 		return true
 	}
-	if a != nil && a.Group != r.Group {
+	if a != nil && (a.Group != r.Group || a.All != r.All) {
 		return true // an id stands for one removal of one group; its sender breaks the protocol
 	}
 	if a == nil {
@@ -119,10 +139,18 @@ func (rs *removals) learn(r Removal, key string) bool {
 	}
 	if of == nil {
 		of = &keyRemovals{byID: map[RemovalID]*activeRemoval{}}
-		rs.byKey[gk] = of
+		if r.All {
+			rs.ofAll[r.Group] = of
+		} else {
+			rs.byKey[groupKey{r.Group, key}] = of
+		}
 	}
 	of.byID[r.ID] = a
-	a.Keys = append(a.Keys, key)
+	if r.All {
+		key = ""
+	} else {
+		a.Keys = append(a.Keys, key)
+	}
 	if a.done {
 		rs.done.add(1, key)
 	} else {
@@ -132,32 +160,143 @@ func (rs *removals) learn(r Removal, key string) bool {
 	return true
 }
 
-// active returns the removals under way that concern the key, reduced to it
-// and ordered by id; nil if they are too many to be carried.
-func (rs *removals) active(group, key string) []Removal {
+// of are the removals of the key, or for a Clear those of its group.
+func (rs *removals) of(r *Removal, key string) *keyRemovals {
+	if r.All {
+		return rs.ofAll[r.Group]
+	}
+	return rs.byKey[groupKey{r.Group, key}]
+}
+
+// complete takes note that all keys of the removal were learned.
+func (rs *removals) complete(id RemovalID) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if a := rs.byID[id]; a != nil {
+		a.whole = true
+	}
+}
+
+// store reports whether the value that the removal of the key came with is to
+// be stored: once, and only if no later write was applied to the key. For those
+// that were forgotten the latest of some keys counts.
+func (rs *removals) store(r Removal, key string) bool {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	a := rs.byID[r.ID]
+	if a != nil && a.stored {
+		return false
+	}
+	later := rs.floors[floorOf(r.Group, key)].Compare(r.Stamp) > 0 || rs.clearFloor.Compare(r.Stamp) > 0
+	for _, of := range []*keyRemovals{rs.byKey[groupKey{r.Group, key}], rs.ofAll[r.Group]} {
+		if of == nil {
+			continue
+		}
+		for _, b := range of.byID {
+			later = later || b.Stamp.Compare(r.Stamp) > 0
+		}
+	}
+	if a != nil {
+		a.stored = true
+	}
+	return !later
+}
+
+// written are the keys of the group that were written after the stamp, as far
+// as they are remembered.
+func (rs *removals) written(group string, after Stamp) []string {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	var keys []string
+	for _, a := range rs.byID {
+		if a.Group == group && a.stored && a.Stamp.Compare(after) > 0 {
+			keys = append(keys, a.Keys...)
+		}
+	}
+	slices.Sort(keys)
+	return slices.Compact(keys)
+}
+
+func floorOf(group, key string) int { return int(ring.Hash(group+"\x00"+key) % floors) }
+
+// active returns the removals under way that concern the keys, reduced to
+// them and ordered by id. It is not ok if they are too many to be carried.
+func (rs *removals) active(group string, keys ...string) (list []Removal, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
-	of := rs.byKey[groupKey{group, key}]
-	if of == nil || of.tooMany(key) {
-		return nil
-	}
-	var list []Removal
-	for _, a := range of.byID {
-		if !a.done {
-			r := a.Removal
-			r.Keys = []string{key}
-			list = append(list, r)
+	byID := map[RemovalID]*Removal{}
+	carried := load{}
+	for _, key := range keys {
+		of := rs.byKey[groupKey{group, key}]
+		if of == nil {
+			continue
+		}
+		for id, a := range of.byID {
+			if a.done {
+				continue
+			}
+			carried.add(1, key)
+			if byID[id] == nil {
+				r := a.Removal
+				r.Keys = nil
+				byID[id] = &r
+			}
+			byID[id].Keys = append(byID[id].Keys, key)
 		}
 	}
-	slices.SortFunc(list, func(a, b Removal) int {
-		return cmp.Or(cmp.Compare(a.ID.Sender, b.ID.Sender), cmp.Compare(a.ID.Incarnation, b.ID.Incarnation), cmp.Compare(a.ID.Seq, b.ID.Seq))
-	})
+	if of := rs.ofAll[group]; of != nil {
+		for id, a := range of.byID {
+			if !a.done {
+				carried.add(1, "")
+				byID[id] = &a.Removal
+			}
+		}
+	}
+	if carried.keys > maxCarried || carried.bytes > maxCarriedBytes {
+		return nil, false
+	}
+	return ordered(byID), true
+}
+
+// ordered are the removals in the order of their ids.
+func ordered(byID map[RemovalID]*Removal) []Removal {
+	list := make([]Removal, 0, len(byID))
+	for _, r := range byID {
+		list = append(list, *r)
+	}
+	slices.SortFunc(list, func(a, b Removal) int { return a.ID.compare(b.ID) })
 	return list
 }
 
-func (of *keyRemovals) tooMany(key string) bool {
-	return of.live > maxCarried || of.live*len(key) > maxCarriedBytes
+func (id RemovalID) compare(o RemovalID) int {
+	return cmp.Or(cmp.Compare(id.Sender, o.Sender), cmp.Compare(id.Incarnation, o.Incarnation), cmp.Compare(id.Seq, o.Seq))
+}
+
+// underWay are all removals under way, as far as their keys are known here.
+func (rs *removals) underWay() []Removal {
+	return rs.pick(func(a *activeRemoval) bool { return !a.done })
+}
+
+// missing are the remembered removals that somebody who knows this lacks.
+func (rs *removals) missing(known []Known) []Removal {
+	has := bySender(known)
+	return rs.pick(func(a *activeRemoval) bool { return a.whole && lacks(has, a.ID) })
+}
+
+func (rs *removals) pick(which func(*activeRemoval) bool) []Removal {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	rs.sweep(rs.now())
+	byID := map[RemovalID]*Removal{}
+	for id, a := range rs.byID {
+		if which(a) {
+			r := a.Removal
+			r.Keys = slices.Clone(a.Keys)
+			byID[id] = &r
+		}
+	}
+	return ordered(byID)
 }
 
 // crowded reports whether a request for the key could not carry all removals
@@ -166,8 +305,14 @@ func (rs *removals) crowded(group, key string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
-	of := rs.byKey[groupKey{group, key}]
-	return of != nil && of.tooMany(key)
+	var carried load
+	if of := rs.byKey[groupKey{group, key}]; of != nil {
+		carried = load{of.live, of.live * len(key)}
+	}
+	if of := rs.ofAll[group]; of != nil {
+		carried.keys += of.live
+	}
+	return carried.keys > maxCarried || carried.bytes > maxCarriedBytes
 }
 
 // full reports whether there may be removals that this node cannot remember.
@@ -195,10 +340,10 @@ func (rs *removals) finish(ids []RemovalID) {
 			continue
 		}
 		a.done, a.forget = true, now+int64(finishedMemory)
-		rs.live.add(-1, a.Keys...)
-		rs.done.add(1, a.Keys...)
-		for _, key := range a.Keys {
-			rs.byKey[groupKey{a.Group, key}].live--
+		rs.live.add(-1, a.weight()...)
+		rs.done.add(1, a.weight()...)
+		for _, key := range a.weight() {
+			rs.of(&a.Removal, key).live--
 		}
 		rs.finished = append(rs.finished, a)
 	}
@@ -230,19 +375,29 @@ func (rs *removals) sweep(now int64) {
 func (rs *removals) forget(a *activeRemoval) {
 	delete(rs.byID, a.ID)
 	if a.done {
-		rs.done.add(-1, a.Keys...)
+		rs.done.add(-1, a.weight()...)
 	} else {
-		rs.live.add(-1, a.Keys...)
+		rs.live.add(-1, a.weight()...)
 	}
-	for _, key := range a.Keys {
-		gk := groupKey{a.Group, key}
-		of := rs.byKey[gk]
+	for _, key := range a.weight() {
+		of := rs.of(&a.Removal, key)
 		delete(of.byID, a.ID)
 		if !a.done {
 			of.live--
 		}
-		if len(of.byID) == 0 {
-			delete(rs.byKey, gk)
+		floor := &rs.clearFloor
+		if !a.All {
+			floor = &rs.floors[floorOf(a.Group, key)]
+		}
+		if floor.Compare(a.Stamp) < 0 {
+			*floor = a.Stamp
+		}
+		switch {
+		case len(of.byID) > 0:
+		case a.All:
+			delete(rs.ofAll, a.Group)
+		default:
+			delete(rs.byKey, groupKey{a.Group, key})
 		}
 	}
 }

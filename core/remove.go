@@ -1,14 +1,14 @@
 package gcnode
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"log/slog"
 	"slices"
-	"sync"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/store"
 )
 
 // Remove takes the keys out of the cache on all members. It changes nothing
@@ -26,24 +26,14 @@ import (
 // promise anything, as when the process was stopped meanwhile. Remove takes
 // 30 s at most.
 func (g *Group) Remove(ctx context.Context, keys ...string) error {
-	refuse := func(kind Kind, err error) error {
-		return &Error{Kind: kind, Op: OpRemove, Group: g.name, Err: err}
-	}
 	if err := checkBatch(keys); err != nil {
-		return refuse(KindTooLarge, err)
+		return &Error{Kind: KindTooLarge, Op: OpRemove, Group: g.name, Err: err}
 	}
 	if len(keys) == 0 {
 		return nil
 	}
-	if !g.node.begin() {
-		return refuse(KindDraining, nil)
-	}
-	defer g.node.end()
-	if !g.node.removals.room(len(keys)) {
-		return refuse(KindOverloaded, errors.New("too many removals are under way"))
-	}
 	g.counts.removals.Add(1)
-	return g.node.remove(ctx, g.name, keys)
+	return g.write(ctx, OpRemove, Removal{Group: g.name, Keys: slices.Clone(keys)}, g.node.remove)
 }
 
 func checkBatch(keys []string) error {
@@ -65,98 +55,77 @@ func checkBatch(keys []string) error {
 
 // remove runs the removal protocol: apply here, tell all members in parallel,
 // and extend the targets by the members that those who confirm know.
-func (n *Node) remove(ctx context.Context, group string, keys []string) error {
-	begun := time.Now()
-	ctx, cancel := context.WithTimeout(ctx, removeTimeout)
-	defer cancel()
-	r := Removal{
-		ID:    RemovalID{Sender: n.cfg.Self.ID, Incarnation: n.incarnation, Seq: n.seq.Add(1)},
-		Stamp: n.stamps.take(n.incarnation),
-		Group: group,
-		Keys:  slices.Clone(keys),
+func (n *Node) remove(ctx context.Context, begun time.Time, r Removal) error {
+	n.applyWhole(r)
+	return n.spread(ctx, begun, newTelling(r))
+}
+
+// sign gives the removal its number and its stamp.
+func (n *Node) sign(r *Removal) {
+	r.ID = RemovalID{Sender: n.cfg.Self.ID, Incarnation: n.incarnation, Seq: n.seq.Add(1)}
+	r.Stamp = n.stamps.take(n.incarnation)
+}
+
+// spread tells all members of a removal that was applied here.
+func (n *Node) spread(ctx context.Context, begun time.Time, t *telling) error {
+	for peers, more := n.untold(t), true; more; more = len(peers) > 0 && ctx.Err() == nil {
+		n.outboxes.tell(ctx, t, peers)
+		peers = n.untold(t)
 	}
-	n.apply(r)
-	told := map[string]Peer{}
-	failed := map[string]*Error{}
-	for next := n.untold(nil, told); len(next) > 0; {
-		acks := n.tell(ctx, next, r, failed)
-		for _, p := range next {
-			told[p.ID] = p
-		}
-		next = n.untold(acks, told)
-	}
-	if len(failed) == 0 && time.Since(begun) < removeTimeout {
-		n.finishLater(r.ID, slices.Collect(maps.Values(told)))
+	failed := n.outboxes.leave(t)
+	switch {
+	case len(failed) > 0:
+		return &PeerErrors{Peers: failed}
+	case time.Since(begun) >= removeTimeout: // a process that was stopped and went on must not promise what others have forgotten
+		return &Error{Kind: KindTimeout, Op: OpRemove, Group: t.Group, Err: fmt.Errorf("the removal took longer than %v", removeTimeout)}
+	default:
 		return nil
 	}
-	if len(failed) == 0 { // a process that was stopped and went on must not promise what others have forgotten
-		return &Error{Kind: KindTimeout, Op: OpRemove, Group: group, Err: fmt.Errorf("the removal took longer than %v", removeTimeout)}
-	}
-	errs := slices.SortedFunc(maps.Values(failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })
-	n.retries.add(r, told, failed)
-	return &PeerErrors{Peers: errs}
 }
 
-// untold are the members of this node and of the acks that have not been told
-// yet.
-func (n *Node) untold(acks []*Ack, told map[string]Peer) []Peer {
-	var next []Peer
-	add := func(list []Peer) {
-		for _, p := range list {
-			_, done := told[p.ID]
-			if !done && p.ID != n.cfg.Self.ID && !slices.ContainsFunc(next, func(q Peer) bool { return q.ID == p.ID }) {
-				next = append(next, p)
-			}
-		}
-	}
-	add(n.view.Load().members(n.now())) // first: its addresses count
-	for _, a := range acks {
-		add(a.Members)
-	}
-	return next
-}
-
-// tell sends the removal to the peers in parallel. Those that did not confirm
-// are put into failed.
-func (n *Node) tell(ctx context.Context, peers []Peer, r Removal, failed map[string]*Error) []*Ack {
-	var mu sync.Mutex
-	var acks []*Ack
-	broadcast(peers, func(p Peer) {
-		ack, err := n.sendRemovals(ctx, p, []Removal{r})
-		mu.Lock()
-		defer mu.Unlock()
-		if err != nil {
-			failed[p.ID] = err
-			return
-		}
-		acks = append(acks, ack)
+// untold are the members that have not been told of the removal.
+func (n *Node) untold(t *telling) []Peer {
+	members := n.view.Load().members(n.now())
+	n.outboxes.mu.Lock()
+	defer n.outboxes.mu.Unlock()
+	return slices.DeleteFunc(members, func(p Peer) bool {
+		_, told := t.told[p.ID]
+		return told || p.ID == n.cfg.Self.ID
 	})
-	return acks
 }
 
-// sendRemovals has the peer apply the removals.
-func (n *Node) sendRemovals(ctx context.Context, to Peer, rs []Removal) (*Ack, *Error) {
+// sendRemovals tells one peer of removals, and of the ends of others.
+func (n *Node) sendRemovals(ctx context.Context, to Peer, rs []Removal, ended []RemovalID) (*Ack, *Error) {
 	var ack *Ack
 	var refusal *Error
-	err := n.roundTrip(ctx, to, &Request{Op: OpRemove, Removals: rs}, func(r Reply) error {
+	err := n.roundTrip(ctx, to, &Request{Op: OpRemove, Removals: rs, Finished: ended}, func(r Reply) error {
 		ack, refusal = r.Ack, r.Err
 		return nil
 	})
-	fail := func(kind Kind, err error) (*Ack, *Error) {
-		return nil, &Error{Kind: kind, Op: OpRemove, Group: rs[0].Group, Peer: to.ID, Err: err}
-	}
+	return confirmation(ctx, ack, refusal, err)
+}
+
+// confirmation is what became of a request to apply removals.
+func confirmation(ctx context.Context, ack *Ack, refusal *Error, err error) (*Ack, *Error) {
 	switch {
 	case err != nil && ctx.Err() != nil:
-		return fail(KindTimeout, err)
+		return nil, &Error{Kind: KindTimeout, Err: err}
 	case err != nil:
-		return fail(KindUnreachable, err)
+		return nil, &Error{Kind: KindUnreachable, Err: err}
 	case refusal != nil:
-		return fail(refusal.Kind, refusal.Err)
+		return nil, refusal
 	case ack == nil:
-		return fail(KindInternal, errors.New("it finished without a confirmation"))
+		return nil, &Error{Kind: KindInternal, Err: errors.New("it finished without a confirmation")}
 	default:
 		return ack, nil
 	}
+}
+
+// applyWhole is apply for a removal that has all its keys.
+func (n *Node) applyWhole(r Removal) {
+	n.apply(r)
+	n.removals.complete(r.ID)
+	n.knowledge.applied(r.ID)
 }
 
 // apply takes the removal's keys out of this node, unless that was done.
@@ -166,14 +135,17 @@ func (n *Node) apply(r Removal) {
 	if g == nil {
 		return
 	}
-	var dropped []string
+	event := RemovalEvent{Group: r.Group, From: r.ID.Sender}
+	if r.All {
+		event.All = g.dropAllOlder(r)
+	}
 	for _, key := range r.Keys {
 		if g.drop(r, key) && n.cfg.Hooks.Removed != nil {
-			dropped = append(dropped, key)
+			event.Keys = append(event.Keys, key)
 		}
 	}
-	if len(dropped) > 0 {
-		n.cfg.Hooks.Removed(RemovalEvent{Group: r.Group, Keys: dropped, From: r.ID.Sender})
+	if n.cfg.Hooks.Removed != nil && (event.All || len(event.Keys) > 0) {
+		n.cfg.Hooks.Removed(event)
 	}
 }
 
@@ -185,7 +157,7 @@ func (n *Node) groupOrLearn(r Removal) *Group {
 	defer n.mu.Unlock()
 	g := n.groups[r.Group]
 	if g == nil {
-		for _, key := range r.Keys {
+		for _, key := range r.weight() {
 			n.removals.learn(r, key)
 		}
 	}
@@ -195,31 +167,52 @@ func (n *Node) groupOrLearn(r Removal) *Group {
 // drop applies a removal of one key, and reports whether it was unknown.
 func (g *Group) drop(r Removal, key string) (unknown bool) {
 	g.flights.Apply(key, func() bool {
-		if unknown = g.node.removals.learn(r, key); !unknown {
-			return false
+		if unknown = g.node.removals.learn(r, key); unknown {
+			g.dropOlder(key, r.Stamp)
 		}
-		g.owned.Remove(key)
-		g.hot.Remove(key)
-		return true
+		return unknown
 	})
 	return unknown
 }
 
-// finishLater tells the peers that all have confirmed, so that they forget
-// the removal. It does not matter much if one does not hear of it: then it
-// remembers it for removalMemory.
-func (n *Node) finishLater(id RemovalID, peers []Peer) {
-	n.removals.finish([]RemovalID{id})
-	if len(peers) == 0 || !n.begin() {
-		return
+// dropOlder takes the key out unless it was written with a later stamp. The
+// lock of its stripe is held.
+func (g *Group) dropOlder(key string, stamp Stamp) {
+	g.hot.Remove(key)
+	if e, ok := g.owned.Get(key); !ok || Stamp(e.Stamp).Compare(stamp) <= 0 {
+		g.owned.Remove(key)
 	}
-	go func() {
-		defer n.end()
-		broadcast(peers, func(p Peer) {
-			err := n.roundTrip(n.done, p, &Request{Op: OpFinish, Finished: []RemovalID{id}}, func(Reply) error { return nil })
-			if err != nil {
-				n.log.LogAttrs(n.done, levelInfo, "peer did not hear that a removal is finished", peerAttr(p), errAttr(err))
+}
+
+// dropAllOlder applies a Clear, and reports whether it was unknown.
+func (g *Group) dropAllOlder(r Removal) (unknown bool) {
+	g.flights.ApplyAll(func() {
+		if unknown = g.node.removals.learn(r, ""); !unknown {
+			return
+		}
+		later := map[string]store.Entry{}
+		for _, key := range g.node.removals.written(g.name, r.Stamp) {
+			if e, ok := g.owned.Get(key); ok && Stamp(e.Stamp).Compare(r.Stamp) > 0 {
+				later[key] = e
 			}
+		}
+		g.owned.Clear()
+		g.hot.Clear()
+		for key, e := range later {
+			g.owned.Set(key, e)
+		}
+	})
+	return unknown
+}
+
+// forgetAll empties all groups: this node cannot vouch for what it has.
+func (n *Node) forgetAll(why string) {
+	n.log.LogAttrs(n.done, levelWarn, "dropping everything", slog.String("why", why))
+	n.gaps.Add(1)
+	for _, g := range n.allGroups() {
+		g.flights.ApplyAll(func() {
+			g.owned.Clear()
+			g.hot.Clear()
 		})
-	}()
+	}
 }

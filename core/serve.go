@@ -15,7 +15,7 @@ const minHeartbeat = 10 * time.Millisecond
 func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error {
 	// Removals are applied also while the node is closing: what it still
 	// serves must obey them.
-	for _, r := range req.Removals {
+	for _, r := range causal(req) {
 		n.apply(r)
 	}
 	if req.To != "" && req.To != n.cfg.Self.ID {
@@ -27,15 +27,27 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 	switch req.Op {
 	case OpFetch:
 		return n.serveFetch(ctx, req, w)
+	case OpPeek:
+		return n.servePeek(req, w)
+	case OpKeys:
+		return n.serveKeys(req, w)
 	case OpRemove:
-		v := n.view.Load()
-		return w.WriteReply(Reply{
-			ListHash: v.ring.Hash(),
-			Ack:      &Ack{Incarnation: n.incarnation, Members: v.members(n.now())},
-		})
+		for _, r := range req.Removals {
+			n.applyWhole(r)
+		}
+		n.removals.finish(req.Finished)
+		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ack()})
 	case OpFinish:
 		n.removals.finish(req.Finished)
 		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})
+	case OpSet:
+		return n.serveSet(req, w)
+	case OpHello:
+		return n.serveHello(req, w)
+	case OpGoodbye:
+		return n.serveGoodbye(ctx, req, w)
+	case OpSync:
+		return n.serveSync(req, w)
 	case OpGet:
 	}
 	return refuse(w, req, &Error{
@@ -44,12 +56,33 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 	})
 }
 
+// causal are the removals that a request carries along, with those of their
+// keys that it concerns. The others are its own matter, and have all their keys.
+func causal(req *Request) []Removal {
+	switch {
+	case req.Op == OpRemove:
+		return nil
+	case req.Op == OpSet && len(req.Removals) > 0:
+		return req.Removals[:len(req.Removals)-1]
+	default:
+		return req.Removals
+	}
+}
+
+// ack confirms removals that were applied.
+func (n *Node) ack() *Ack {
+	return &Ack{Incarnation: n.incarnation, Members: n.view.Load().members(n.now())}
+}
+
 // serveFetch answers each key as soon as it can, so that a slow key holds
 // back no other. While it waits it gives the signs of life that the request
 // asks for.
 func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) error {
 	if e := n.refusal(req); e != nil {
 		return refuse(w, req, e)
+	}
+	if n.is(joining) || n.silent.has(req.From.ID) {
+		return refuse(w, req, n.stranger(req))
 	}
 	if !n.begin() {
 		return refuse(w, req, &Error{Kind: KindDraining, Op: OpFetch, Peer: n.cfg.Self.ID})
@@ -68,28 +101,33 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 		ctx, stop = context.WithTimeout(ctx, req.Timeout)
 		defer stop()
 	}
+	v := n.view.Load()
 	replies := make(chan Reply)
-	waiting := 0
+	answerTo := func(i int, a answer, err error) Reply {
+		r := g.reply(v, i, req.Keys[i], a, err)
+		if i < len(req.Digests) {
+			r.compare(req.Digests[i])
+		}
+		return r
+	}
+	misses := pick{keys: req.Keys}
 	for i, key := range req.Keys {
-		if a, ok := g.cached(ctx, key); ok {
-			a.source = SourceHit
-			if err := w.WriteReply(g.reply(i, key, a, nil)); err != nil {
-				return err
-			}
+		a, ok := g.cached(ctx, key)
+		if !ok {
+			misses.indices = append(misses.indices, i)
 			continue
 		}
-		waiting++
-		n.beginMore()
-		go func() {
-			defer n.end()
-			a, err := g.load(ctx, key)
-			select {
-			case replies <- g.reply(i, key, a, err):
-			case <-ctx.Done():
-			}
-		}()
+		if err := w.WriteReply(answerTo(i, a, nil)); err != nil {
+			return err
+		}
 	}
-	return n.relay(ctx, req, w, replies, waiting)
+	g.loadMany(ctx, v, &misses, func(i int, a answer, err error) {
+		select {
+		case replies <- answerTo(i, a, err):
+		case <-ctx.Done():
+		}
+	})
+	return n.relay(ctx, req, w, replies, len(misses.indices))
 }
 
 // relay writes the replies as they come, and Pending ones between them.
@@ -138,9 +176,18 @@ func refuse(w ReplyWriter, req *Request, e *Error) error {
 	return nil
 }
 
-// reply is the answer to the key with index i of a request.
-func (g *Group) reply(i int, key string, a answer, err error) Reply {
-	r := Reply{Key: i, Source: a.source, ListHash: g.node.view.Load().ring.Hash()}
+// reply is the answer to the key with index i of a request that came under the
+// view v. If the list is another by now, or the answer was found under another
+// one, it has no list hash: nobody keeps it. The same goes for a copy, which
+// this node does not vouch for.
+func (g *Group) reply(v *view, i int, key string, a answer, err error) Reply {
+	r := Reply{Key: i, Source: a.source}
+	if now := g.node.view.Load(); now.epoch == v.epoch && (a.epoch == 0 || a.epoch == now.epoch) && a.source != SourceHot {
+		r.ListHash = now.ring.Hash()
+	}
+	if r.Source == SourceHot {
+		r.Source = SourceHit
+	}
 	switch {
 	case err != nil:
 		r.Err = g.remoteError(key, err)
@@ -152,6 +199,13 @@ func (g *Group) reply(i int, key string, a answer, err error) Reply {
 		r.Keep = g.node.remaining(a.expires)
 	}
 	return r
+}
+
+// compare takes the value out of the reply if the asker has it.
+func (r *Reply) compare(d Digest) {
+	if d != (Digest{}) && r.Err == nil && digestOf(r.Value) == d {
+		r.Value, r.NotModified = Value{}, true
+	}
 }
 
 // remoteError is err as this node reports it to a peer.

@@ -26,3 +26,10 @@ func (c *stampClock) merge(s Stamp) {
 	defer c.mu.Unlock()
 	c.last = max(c.last, s.Time)
 }
+
+// now is the clock's time.
+func (c *stampClock) now() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return max(c.last, time.Now().UnixNano())
+}

@@ -14,6 +14,13 @@ type NodeStats struct {
 	Self   string
 	Peers  []PeerStats  // the other members, ordered by ID
 	Groups []GroupStats // ordered by name
+	// Joined is false while the node joins its cluster.
+	Joined bool
+	// Silent are the IDs of the members that this node has joined without.
+	Silent []string
+	// Gaps is how often the node has dropped all that it had because it could
+	// have missed removals.
+	Gaps uint64
 	// Retrying is how many removals wait for members that did not confirm
 	// them, counted once per member.
 	Retrying int
@@ -51,7 +58,17 @@ type GroupStats struct {
 	Loading       int    // calls of the getter that are running, if there is a limit on them
 	Queued        int    // loads that wait for their turn
 	ServedFetches uint64 // requests from peers
+	Peeks         uint64 // requests to previous owners
+	PeekHits      uint64 // keys that these had
+	Inherited     uint64 // those of them that were fetched ahead of anybody's asking
+	HotAdmitted   uint64 // fetched values of which a copy was made
+	HotRefused    uint64 // those that are not asked for often enough
+	Revalidated   uint64 // copies that their owner vouched for anew
+	Hedges        uint64 // fetches that were sent to a second member since the first took long
+	HedgesWon     uint64 // those that the second answered first
+	Sets          uint64 // calls of Set
 	Removals      uint64 // calls of Remove
+	Clears        uint64 // calls of Clear
 	Owned         StoreStats
 	Hot           StoreStats
 	// LoadTime is of the getter's calls that have ended, in whatever way.
@@ -74,7 +91,8 @@ type StoreStats struct {
 type groupCounts struct {
 	joined, fetches, fetchErrors, failovers,
 	loads, notFound, loadErrors, refreshes, overloaded, staleOnError,
-	servedFetches, removals atomic.Uint64
+	peeks, peekHits, inherited, hotAdmitted, hotRefused, revalidated, hedges, hedgesWon,
+	servedFetches, sets, removals, clears atomic.Uint64
 }
 
 // What the look-ups of callers found, each counted once.
@@ -104,7 +122,9 @@ func lookupOf(a answer) int {
 
 // Stats returns the figures of the node, its peers and groups.
 func (n *Node) Stats() NodeStats {
-	st := NodeStats{Self: n.cfg.Self.ID, Retrying: n.retries.len()}
+	st := NodeStats{
+		Self: n.cfg.Self.ID, Joined: !n.is(joining), Silent: n.silent.list(), Gaps: n.gaps.Load(), Retrying: n.outboxes.len(),
+	}
 	for id, p := range n.view.Load().peers {
 		if id != n.cfg.Self.ID {
 			st.Peers = append(st.Peers, PeerStats{
@@ -151,7 +171,17 @@ func (g *Group) Stats() GroupStats {
 		Loading:       running,
 		Queued:        waiting,
 		ServedFetches: c.servedFetches.Load(),
+		Peeks:         c.peeks.Load(),
+		PeekHits:      c.peekHits.Load(),
+		Inherited:     c.inherited.Load(),
+		HotAdmitted:   c.hotAdmitted.Load(),
+		HotRefused:    c.hotRefused.Load(),
+		Revalidated:   c.revalidated.Load(),
+		Hedges:        c.hedges.Load(),
+		HedgesWon:     c.hedgesWon.Load(),
+		Sets:          c.sets.Load(),
 		Removals:      c.removals.Load(),
+		Clears:        c.clears.Load(),
 		Owned:         storeStats(g.owned),
 		Hot:           storeStats(g.hot),
 		LoadTime:      Latency{g.loadTime.Snapshot()},

@@ -34,7 +34,8 @@ func copyReply(r gcnode.Reply) gcnode.Reply {
 	r.Keys = slices.Clone(r.Keys)
 	if r.Ack != nil {
 		ack := *r.Ack
-		ack.Members, ack.Known, ack.Removals = slices.Clone(ack.Members), slices.Clone(ack.Known), copyRemovals(ack.Removals)
+		ack.Members, ack.Left = slices.Clone(ack.Members), slices.Clone(ack.Left)
+		ack.Known, ack.Removals = slices.Clone(ack.Known), copyRemovals(ack.Removals)
 		r.Ack = &ack
 	}
 	return r

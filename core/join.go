@@ -1,0 +1,258 @@
+package gcnode
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	helloFirst = 10 * time.Millisecond
+	helloMax   = 500 * time.Millisecond
+)
+
+// membership is where a node stands in its cluster.
+type membership uint32
+
+const (
+	// solo is a node that has never had others on its list.
+	solo membership = iota
+	// client is a node that is not on its own list.
+	client
+	// joining is one that has not been told by all members which removals are
+	// under way. It keeps nothing, and whatever it loads nobody else waits for:
+	//
+	//	this node           a member            the remover
+	//	                    applies a removal ◀ removes a key
+	//	                    has the old value?
+	//	starts              no, but another has
+	//	gets the old value from it, keeps it
+	//	                                        all on its list have confirmed
+	//
+	// The remover did not know this node.
+	joining
+	// joined is a member like the others.
+	joined
+)
+
+func (n *Node) is(m membership) bool { return membership(n.phase.Load()) == m }
+
+// keeps reports whether the node may keep answers and let others wait for them.
+func (n *Node) keeps() bool { return n.is(joined) || n.is(solo) }
+
+// enter goes from one membership to the other after the list has changed.
+// roll.mu is held.
+func (n *Node) enter(v *view) {
+	was := membership(n.phase.Load())
+	member, alone := v.has(n.cfg.Self.ID), len(v.others(n.cfg.Self.ID)) == 0
+	switch {
+	case !member:
+		n.become(client)
+	case was == joined:
+	case was == joining && !alone:
+		signal(n.roll.news) // the list is another
+	case alone:
+		n.become(solo)
+	default:
+		n.become(joining)
+		for _, g := range n.allGroups() { // nobody told this node of removals so far
+			g.flights.ApplyAll(func() {
+				g.owned.Clear()
+				g.hot.Clear()
+			})
+		}
+		n.goBackground(n.join)
+	}
+}
+
+// become sets the membership. roll.mu is held.
+func (n *Node) become(m membership) {
+	was := membership(n.phase.Swap(uint32(m)))
+	switch {
+	case m == joining && was != joining:
+		n.roll.ready = make(chan struct{})
+		n.roll.joining = n.now()
+	case m != joining && was == joining:
+		close(n.roll.ready)
+	}
+}
+
+// join says hello to all members until each has answered under the list that
+// this node has.
+func (n *Node) join() {
+	var heard map[string]bool
+	epoch := uint64(0)
+	for wait := helloFirst; n.is(joining); wait = min(2*wait, helloMax) {
+		v := n.view.Load()
+		if v.epoch != epoch || heard == nil {
+			heard, epoch, wait = map[string]bool{n.cfg.Self.ID: true}, v.epoch, helloFirst
+		}
+		others := slices.DeleteFunc(v.others(n.cfg.Self.ID), func(p *peer) bool { return heard[p.ID] })
+		answered, unreachable := n.helloAll(others, v.ring.Hash())
+		for _, id := range answered {
+			heard[id] = true
+		}
+		if n.finishJoin(v, len(others)-len(answered), unreachable) {
+			return
+		}
+		select {
+		case <-time.After(wait):
+		case <-n.roll.news:
+		case <-n.done.Done():
+			return
+		}
+	}
+}
+
+// helloAll says hello to the peers, and returns the IDs of those that have
+// answered under the list with this hash, and of those that did not answer.
+func (n *Node) helloAll(peers []*peer, hash uint64) (answered, unreachable []string) {
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, p := range peers {
+		wg.Go(func() {
+			theirs, err := n.hello(n.done, p.Peer)
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil:
+				unreachable = append(unreachable, p.ID)
+			case theirs == hash:
+				answered = append(answered, p.ID)
+			}
+		})
+	}
+	wg.Wait()
+	return answered, unreachable
+}
+
+// finishJoin ends the joining if all have answered but for those missing, or
+// if the time is over and those cannot be reached.
+func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	now := n.now()
+	late := now-n.roll.joining >= int64(n.cfg.JoinTimeout)
+	if n.view.Load().epoch != v.epoch || !n.is(joining) || missing > 0 && (!late || len(unreachable) < missing) {
+		return false
+	}
+	if missing > 0 {
+		slices.Sort(unreachable)
+		n.log.LogAttrs(n.done, levelWarn, "joined without members that do not answer", slog.String("peers", strings.Join(unreachable, ", ")))
+		n.silent.add(unreachable)
+		n.goBackground(n.listen)
+	}
+	next := *n.view.Load()
+	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
+	n.view.Store(&next)
+	n.become(joined)
+	n.goBackground(n.syncForEver)
+	n.goBackground(func() { n.inheritFrom(&next) })
+	return true
+}
+
+// awaitJoined returns when the node is not joining.
+func (n *Node) awaitJoined(ctx context.Context) error {
+	n.roll.mu.Lock()
+	ready := n.roll.ready
+	n.roll.mu.Unlock()
+	select {
+	case <-ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("this node has not joined its cluster: %w", ctx.Err())
+	case <-n.done.Done():
+		return errors.New("this node was closed before it had joined its cluster")
+	}
+}
+
+// Joined returns when the node is a member of its cluster like the others, or
+// alone, or the client of one. Before that it keeps nothing, see
+// [Config.JoinTimeout]; it can be used, but Get waits for up to
+// [Config.PeerTimeout] and then for its own load, and Remove, Set and Clear
+// wait until the node has joined.
+func (n *Node) Joined(ctx context.Context) error { return n.awaitJoined(ctx) }
+
+// hello introduces this life to a member, takes over what it knows, and
+// returns the hash of its list.
+func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, err error) {
+	var last *Reply
+	err = n.roundTrip(ctx, to, &Request{Op: OpHello}, func(r Reply) error {
+		last = &r
+		if r.Ack != nil {
+			n.learnFrom(r.Ack)
+			n.knowledge.accept(r.Ack.Known)
+		}
+		return nil
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case last == nil || last.Ack == nil:
+		return 0, errNoAck(last)
+	default:
+		return last.ListHash, nil
+	}
+}
+
+func errNoAck(r *Reply) error {
+	if r != nil && r.Err != nil {
+		return r.Err
+	}
+	return errors.New("it finished without an acknowledgement")
+}
+
+// learnFrom takes over what another member tells but for the numbers.
+func (n *Node) learnFrom(a *Ack) {
+	n.stamps.merge(Stamp{Time: a.Time})
+	for _, who := range a.Left {
+		n.depart(who)
+	}
+	for _, r := range a.Removals {
+		n.apply(r)
+	}
+}
+
+// serveHello answers a member that starts.
+func (n *Node) serveHello(req *Request, w ReplyWriter) error {
+	n.arrive(req.From)
+	n.knowledge.see(req.From)
+	if n.is(joining) { // so it is there
+		signal(n.roll.news)
+	}
+	known := n.knowledge.known() // before the removals: what is counted as known must be among them
+	return n.writeAcks(w, known, n.removals.underWay())
+}
+
+// writeAcks writes what this node knows, in as many replies as that needs.
+func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error {
+	v := n.view.Load()
+	ack := Ack{
+		Incarnation: n.incarnation, Members: v.members(n.now()), Left: n.departed(),
+		Time: n.stamps.now(), Known: known,
+	}
+	rest := removals
+	for {
+		keys, size, end := 0, 0, 0
+		for ; end < len(rest); end++ {
+			keys += len(rest[end].Keys) + 1
+			for _, key := range rest[end].Keys {
+				size += len(key)
+			}
+			if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
+				break
+			}
+		}
+		part := ack
+		part.Removals, rest = rest[:end], rest[end:]
+		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {
+			return err
+		}
+		ack.Members, ack.Known, ack.Left = nil, nil, nil
+	}
+}

@@ -1,0 +1,415 @@
+package gcnode
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+)
+
+var (
+	errBacklog        = errors.New("too many removals wait for it")
+	errNoConfirmation = errors.New("it has not confirmed in time")
+)
+
+const (
+	retryFirst = 100 * time.Millisecond
+	retryMax   = 5 * time.Second
+	// maxFlying bounds the requests under way to one member: one that hangs
+	// does not hold up what comes after it.
+	maxFlying = 4
+	// finishDelay is how long the ends of removals are collected before they
+	// are announced on their own; they go along with removals before that.
+	finishDelay = 100 * time.Millisecond
+	// maxBacklog and maxBacklogBytes bound the removals that one peer has not
+	// confirmed, in number and in bytes of keys. Beyond them the oldest are
+	// given up: the peer finds out that it lacks them by their numbers.
+	maxBacklog      = 10_000
+	maxBacklogBytes = 16 << 20
+	// strangerMemory is how long a peer is told again that others know and
+	// this node does not.
+	strangerMemory = time.Minute
+)
+
+// outboxes hold what members have to be told. Each member has one: while
+// requests are under way to it, what comes meanwhile is collected for the next.
+type outboxes struct {
+	node *Node
+
+	mu     sync.Mutex
+	byPeer map[string]*outbox // by peer ID
+	open   map[*telling]bool  // those that nobody waits for and some have not confirmed
+}
+
+// outbox is what one peer is to be told, oldest first. A goroutine works on it
+// while it is in the map.
+type outbox struct {
+	peer    Peer
+	until   int64 // when it is given up unless it is a member by then, on the node's clock
+	waiting []*telling
+	bytes   int           // of the keys in waiting
+	ended   []RemovalID   // removals whose end is to be announced
+	rested  bool          // the ends have waited for something to go along with
+	flying  int           // requests under way
+	fails   int           // in a row
+	retryAt int64         // when those that failed are sent again, unless something comes before, on the node's clock
+	news    chan struct{} // holds one element when something has changed
+}
+
+// telling is a removal on its way to the members.
+type telling struct {
+	Removal
+	// What follows is guarded by outboxes.mu. Peers are by their IDs.
+	told    map[string]Peer
+	pending map[string]bool   // have not confirmed
+	failed  map[string]*Error // the first failure of those that have not confirmed, or were given up
+	left    bool              // nobody waits for it
+	settled chan struct{}     // holds one element when that may have become so of every pending one
+}
+
+func newTelling(r Removal) *telling {
+	return &telling{
+		Removal: r, told: map[string]Peer{}, pending: map[string]bool{}, failed: map[string]*Error{},
+		settled: make(chan struct{}, 1),
+	}
+}
+
+func (t *telling) bytes() (n int) {
+	for _, key := range t.Keys {
+		n += len(key)
+	}
+	return n
+}
+
+// isSettled reports whether nobody is to be waited for. outboxes.mu is held.
+func (t *telling) isSettled() bool {
+	for id := range t.pending {
+		if t.failed[id] == nil {
+			return false
+		}
+	}
+	return true
+}
+
+// settle wakes whoever waits if nobody is to be waited for. outboxes.mu is held.
+func (t *telling) settle() {
+	if t.isSettled() {
+		signal(t.settled)
+	}
+}
+
+// signal puts an element into a channel that holds one.
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+func newOutboxes(n *Node) *outboxes {
+	return &outboxes{node: n, byPeer: map[string]*outbox{}, open: map[*telling]bool{}}
+}
+
+// tell sends the removal to the peers, and returns when each has confirmed it
+// or failed to, or ctx has ended. Those who confirm name the members that they
+// know, which are told, too.
+func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
+	o.mu.Lock()
+	for _, p := range peers {
+		o.enqueue(t, p)
+	}
+	o.mu.Unlock()
+	for !o.isSettled(t) {
+		select {
+		case <-t.settled:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (o *outboxes) isSettled(t *telling) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return t.isSettled()
+}
+
+// enqueue puts the removal into the outbox of the peer. outboxes.mu is held.
+func (o *outboxes) enqueue(t *telling, p Peer) {
+	if _, known := t.told[p.ID]; known || p.ID == o.node.cfg.Self.ID {
+		return
+	}
+	t.told[p.ID] = p
+	t.pending[p.ID] = true
+	b := o.of(p)
+	if b == nil {
+		t.failed[p.ID] = o.failure(t, p, &Error{Kind: KindDraining})
+		return
+	}
+	b.waiting = append(b.waiting, t)
+	b.bytes += t.bytes()
+	over := 0
+	for ; len(b.waiting)-over > maxBacklog || b.bytes > maxBacklogBytes && over < len(b.waiting)-1; over++ {
+		b.bytes -= b.waiting[over].bytes()
+		o.giveUp(b.waiting[over], p)
+	}
+	b.waiting = slices.Delete(b.waiting, 0, over)
+	b.retryAt = 0
+	signal(b.news)
+}
+
+// told takes note that the peer has confirmed the removal already.
+func (o *outboxes) told(t *telling, p Peer, ack *Ack) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t.told[p.ID] = p
+	for _, p := range ack.Members {
+		o.enqueue(t, p)
+	}
+}
+
+// of is the outbox of the peer, nil on a closed node. outboxes.mu is held.
+func (o *outboxes) of(p Peer) *outbox {
+	b := o.byPeer[p.ID]
+	if b == nil {
+		if !o.node.beginBackground() {
+			return nil
+		}
+		b = &outbox{peer: p, news: make(chan struct{}, 1)}
+		o.byPeer[p.ID] = b
+		go o.work(b)
+	}
+	b.until = o.node.now() + int64(strangerMemory)
+	return b
+}
+
+// giveUp takes note that the peer is not told of the removal any more.
+// outboxes.mu is held.
+func (o *outboxes) giveUp(t *telling, p Peer) {
+	t.fail(p, o.failure(t, p, &Error{Kind: KindOverloaded, Err: errBacklog}))
+	delete(t.pending, p.ID)
+	if len(t.pending) == 0 {
+		delete(o.open, t)
+	}
+}
+
+func (o *outboxes) failure(t *telling, p Peer, e *Error) *Error {
+	e.Op, e.Group, e.Peer = OpRemove, t.Group, p.ID
+	return e
+}
+
+// fail takes note of a peer's failure. outboxes.mu is held.
+func (t *telling) fail(p Peer, e *Error) {
+	if t.pending[p.ID] && t.failed[p.ID] == nil {
+		t.failed[p.ID] = e
+		t.settle()
+	}
+}
+
+// work empties the outbox of a peer.
+func (o *outboxes) work(b *outbox) {
+	n := o.node
+	defer n.background.Done()
+	for {
+		m, wait, gone := o.next(b)
+		switch {
+		case gone:
+			return
+		case m != nil:
+			n.background.Add(1)
+			go func() {
+				defer n.background.Done()
+				o.landed(b, m, o.send(m))
+			}()
+			continue
+		}
+		timer := time.NewTimer(wait)
+		select {
+		case <-timer.C:
+		case <-b.news:
+		case <-n.done.Done():
+			timer.Stop()
+			return
+		}
+		timer.Stop()
+	}
+}
+
+// mail is a request to a peer.
+type mail struct {
+	to    Peer
+	batch []*telling
+	ended []RemovalID
+}
+
+// next is what to send to the peer now, as much as fits into a request, or how
+// long to wait for that. When nothing is left, or the peer is not a member any
+// more, its outbox goes.
+func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
+	now := o.node.now()
+	members := o.node.view.Load().members(now)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if i := slices.IndexFunc(members, func(p Peer) bool { return p.ID == b.peer.ID }); i >= 0 {
+		b.peer = members[i] // it may have moved
+	} else if now >= b.until {
+		for _, t := range b.waiting {
+			o.confirmed(t, b.peer.ID)
+		}
+		b.waiting, b.ended, b.bytes = nil, nil, 0
+	}
+	switch {
+	case len(b.waiting) == 0 && len(b.ended) == 0 && b.flying == 0:
+		delete(o.byPeer, b.peer.ID)
+		return nil, 0, true
+	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
+		return nil, removeTimeout, false
+	case len(b.waiting) == 0 && !b.rested:
+		b.rested = true
+		return nil, finishDelay, false
+	case now < b.retryAt:
+		return nil, time.Duration(b.retryAt - now), false
+	}
+	b.rested = false
+	b.flying++
+	return b.take(), 0, false
+}
+
+// take takes out what fits into a request. outboxes.mu is held.
+func (b *outbox) take() *mail {
+	keys, size, end := 0, 0, 0
+	for ; end < min(len(b.waiting), MaxBatchKeys); end++ {
+		keys += len(b.waiting[end].Keys)
+		size += b.waiting[end].bytes()
+		if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
+			size -= b.waiting[end].bytes()
+			break
+		}
+	}
+	ends := min(len(b.ended), MaxBatchKeys)
+	m := &mail{to: b.peer, batch: slices.Clone(b.waiting[:end]), ended: b.ended[:ends]}
+	b.waiting, b.ended = slices.Delete(b.waiting, 0, end), b.ended[ends:]
+	b.bytes -= size
+	return m
+}
+
+// send tells the peer of removals, and of the ends of others. It does not
+// matter much if it does not hear of the ends: then it remembers the removals
+// for removalMemory.
+func (o *outboxes) send(m *mail) error {
+	n := o.node
+	ctx, cancel := context.WithTimeout(n.done, removeTimeout)
+	defer cancel()
+	if len(m.batch) == 0 {
+		err := n.roundTrip(ctx, m.to, &Request{Op: OpFinish, Finished: m.ended}, func(Reply) error { return nil })
+		if err != nil {
+			n.log.LogAttrs(n.done, levelInfo, "peer did not hear that removals are finished", peerAttr(m.to), countAttr(len(m.ended)), errAttr(err))
+		}
+		return nil
+	}
+	rs := make([]Removal, len(m.batch))
+	for i, t := range m.batch {
+		rs[i] = t.Removal
+	}
+	ack, err := n.sendRemovals(ctx, m.to, rs, m.ended)
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if err != nil {
+		for _, t := range m.batch {
+			t.fail(m.to, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
+		}
+		return err
+	}
+	late := 0
+	for _, t := range m.batch {
+		if t.left {
+			late++
+		}
+		for _, p := range ack.Members {
+			o.enqueue(t, p)
+		}
+		o.confirmed(t, m.to.ID)
+	}
+	if late > 0 {
+		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
+	}
+	return nil
+}
+
+// landed takes note of the end of a request. What failed is sent again.
+func (o *outboxes) landed(b *outbox, m *mail, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b.flying--
+	if err == nil {
+		b.fails = 0
+	} else {
+		pause := min(retryFirst<<min(b.fails, 10), retryMax)
+		b.fails++
+		b.retryAt = o.node.now() + int64(pause)
+		b.waiting = append(m.batch, b.waiting...)
+		for _, t := range m.batch {
+			b.bytes += t.bytes()
+		}
+	}
+	signal(b.news)
+}
+
+// confirmed takes note that the peer need not be told of the removal any more,
+// and announces its end when nobody else has to be. outboxes.mu is held.
+func (o *outboxes) confirmed(t *telling, id string) {
+	delete(t.pending, id)
+	delete(t.failed, id)
+	t.settle()
+	if len(t.pending) == 0 && t.left {
+		delete(o.open, t)
+		if len(t.failed) == 0 {
+			o.announce(t)
+		}
+	}
+}
+
+// leave ends the waiting for a removal: it returns why the members failed that
+// have not confirmed it, which are told again, and otherwise announces its end.
+func (o *outboxes) leave(t *telling) []*Error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	t.left = true
+	for id := range t.pending {
+		if t.failed[id] == nil {
+			t.failed[id] = o.failure(t, t.told[id], &Error{Kind: KindTimeout, Err: errNoConfirmation})
+		}
+	}
+	switch {
+	case len(t.pending) > 0:
+		o.open[t] = true
+	case len(t.failed) == 0:
+		o.announce(t)
+	}
+	return slices.SortedFunc(maps.Values(t.failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })
+}
+
+// announce tells all members that the removal is finished. outboxes.mu is held.
+func (o *outboxes) announce(t *telling) {
+	o.node.removals.finish([]RemovalID{t.ID})
+	for _, id := range slices.Sorted(maps.Keys(t.told)) {
+		if b := o.of(t.told[id]); b != nil {
+			b.ended = append(b.ended, t.ID)
+		}
+	}
+}
+
+// len is how many removals wait for peers that nobody waits for, counted once
+// for each peer.
+func (o *outboxes) len() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	total := 0
+	for t := range o.open {
+		total += len(t.pending)
+	}
+	return total
+}

@@ -1,0 +1,123 @@
+package gcnode
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"sync/atomic"
+
+	"github.com/gcnode/gcnode/core/internal/histogram"
+	"github.com/gcnode/gcnode/core/internal/ring"
+)
+
+// view is one state of the member list. It is immutable but for what the
+// peers in it count.
+type view struct {
+	// epoch counts the changes of the ring on this node: a list that comes back
+	// is another epoch.
+	epoch uint64
+	ring  *ring.Ring
+	peers map[string]*peer
+	// owners are the peers in the order of their IDs, as the ring counts them.
+	owners []*peer
+	// former are members that were on the list until recently; copies may
+	// live there until the node's clock shows the time.
+	former map[string]formerPeer
+	// estate is what the last change of the ring has left to this node.
+	estate *estate
+}
+
+// estate is what a node has inherited by a change of the ring: the owners of
+// the ring before may have it.
+type estate struct {
+	ring    *ring.Ring
+	until   int64       // on the node's clock
+	settled atomic.Bool // it is here
+}
+
+// open reports whether previous owners are to be asked.
+func (e *estate) open(now int64) bool { return e != nil && now < e.until && !e.settled.Load() }
+
+type formerPeer struct {
+	*peer
+	until int64
+}
+
+// peer is another member, with what is known of its health.
+type peer struct {
+	Peer
+	down     atomic.Bool
+	flaps    atomic.Int32 // how often it went down lately
+	up       atomic.Int64 // when it came back, on the node's clock
+	requests atomic.Uint64
+	errors   atomic.Uint64
+
+	fetchTime histogram.Histogram
+}
+
+// newView is the view of a list; what old, which may be empty, knows of its
+// members and its ring is taken over where it fits.
+func newView(list []Peer, old view, former map[string]formerPeer) *view {
+	v := &view{
+		epoch: old.epoch, ring: old.ring, peers: map[string]*peer{}, former: former,
+		estate: old.estate,
+	}
+	members := make([]ring.Member, len(list))
+	for i, p := range list {
+		members[i] = ring.Member{ID: p.ID, Weight: p.Weight}
+		known := old.peers[p.ID]
+		if known == nil {
+			if f := old.former[p.ID].peer; f != nil && !f.down.Load() { // nobody tries one that is down and not on the list
+				known = f
+			}
+		}
+		if known == nil || known.Peer != p {
+			known = &peer{Peer: p}
+		}
+		v.peers[p.ID] = known
+	}
+	if v.ring == nil || !v.ring.Is(members) {
+		v.ring = ring.New(members)
+		v.epoch++
+	}
+	for _, id := range slices.Sorted(maps.Keys(v.peers)) {
+		v.owners = append(v.owners, v.peers[id])
+	}
+	return v
+}
+
+// has reports whether the member is on the list. Nobody is missing on an empty
+// one, where every node is on its own.
+func (v *view) has(id string) bool {
+	return len(v.peers) == 0 || v.peers[id] != nil
+}
+
+// others are the members on the list but for one, ordered by ID.
+func (v *view) others(id string) []*peer {
+	return slices.DeleteFunc(slices.Clone(v.owners), func(p *peer) bool { return p.ID == id })
+}
+
+// known is a member on the list, or one that left it recently; nil for others.
+func (v *view) known(id string, now int64) *peer {
+	if p := v.peers[id]; p != nil {
+		return p
+	}
+	if f, ok := v.former[id]; ok && now < f.until {
+		return f.peer
+	}
+	return nil
+}
+
+// members are the list and those that left it recently, ordered by ID.
+func (v *view) members(now int64) []Peer {
+	byID := map[string]Peer{}
+	for id, f := range v.former {
+		if now < f.until {
+			byID[id] = f.Peer
+		}
+	}
+	for id, p := range v.peers {
+		byID[id] = p.Peer
+	}
+	return slices.SortedFunc(maps.Values(byID), func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+}
