@@ -46,3 +46,6 @@ func Order(s *Store) (held []Held) {
 	}
 	return held
 }
+
+// Used is Stats.Bytes for those who may hold a lock of the store.
+func Used(s *Store) int64 { return s.used.Load() }

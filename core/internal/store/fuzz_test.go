@@ -33,6 +33,11 @@ func FuzzStore(f *testing.F) {
 		}
 		f.Add(byte(seed*23), steps) // every limit, and many graces
 	}
+	var large []byte // each twice, so that it is stored though it is large
+	for key := range byte(200) {
+		large = append(large, 12, key, 0, 0xff, 12, key, 0, 0xff)
+	}
+	f.Add(byte(2), large)
 	f.Add(byte(9), bytes.Repeat([]byte{0, 1, 1, 0xff}, 500))
 	f.Fuzz(func(t *testing.T, kind byte, steps []byte) {
 		limit := []int64{store.MinBytes, 64 << 10, 200_000}[kind%3]
