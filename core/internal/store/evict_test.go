@@ -223,6 +223,57 @@ func TestSlabsKnowTheirAge(t *testing.T) {
 	}
 }
 
+// What comes back late, when the main queue has got others in the meantime, is
+// on probation again.
+func TestWhatComesBackLateDoesNotGoToMain(t *testing.T) {
+	s, others := full(1<<20, new(clock))
+	const probes = 100
+	busy := func(n int) { // all of them go to main, and through it
+		for range n {
+			s.Set("busy-"+strconv.Itoa(others.n), entry(others.value))
+			use(s, "busy-"+strconv.Itoa(others.n), 2)
+			others.n++
+		}
+	}
+	set := func() (main int) {
+		for i := range probes {
+			s.Set("probe-"+strconv.Itoa(i), entry(others.value))
+		}
+		for _, h := range held(s, "probe-") {
+			if h.Main {
+				main++
+			}
+		}
+		return main
+	}
+	entries := s.Stats().Entries
+	busy(3 * entries)
+	set()
+	busy(entries * 3 / 2)
+	if n := len(held(s, "probe-")); n > few {
+		t.Fatalf("%d entries are there that nobody used", n)
+	}
+	if n := set(); n > probes/2 {
+		t.Errorf("%d of %d entries go to main", n, probes)
+	}
+}
+
+// Large entries between small ones leave the slab open that the small ones go
+// to.
+func TestSmallEntriesShareASlabWhateverComesBetween(t *testing.T) {
+	const limit, pairs = 16 << 20, 100
+	s := one(limit, new(clock))
+	large := strings.Repeat("v", 100_000)
+	for i := range pairs {
+		s.Set("small-"+strconv.Itoa(i), entry("v"))
+		s.Set("large-"+strconv.Itoa(i), entry(large))
+	}
+	st := s.Stats()
+	if st.Entries != 2*pairs || st.Bytes > pairs*112_000+limit/16 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
 // A slab of which a part is of no use is written anew. What is in use stays
 // what it was, in its place of the queue, or at the beginning of the queue if
 // it is little.
@@ -333,6 +384,45 @@ func TestNothingExpiresBeforeItsGraceIsOver(t *testing.T) {
 	}
 	if st := s.Stats(); st.Expired == 0 || st.Evicted != before {
 		t.Errorf("after it, when %d had been evicted: stats %+v", before, st)
+	}
+}
+
+// A slab knows roughly when its entries expire, and where some of them are
+// moved to, that may be known better: they are looked for from then on.
+func TestWhatWasMovedIsExpectedToExpireInTime(t *testing.T) {
+	s := one(1<<20, new(clock))
+	value := strings.Repeat("v", 100)
+	const used = 10
+	for i := range 16_000 {
+		key, e := strconv.Itoa(i), store.Entry{Value: value, Expires: 1270}
+		if i < 12_000 { // main gets slabs in which nothing expires
+			e.Expires = store.Never
+		}
+		switch {
+		case i >= 12_000 && i < 12_000+2*used && i%2 == 0:
+			key = "used-" + key
+			s.Set(key, store.Entry{Value: value, Expires: 1030})
+			use(s, key, 2)
+		case i%10 == 5: // has slabs looked at, and is too little for compaction
+			s.Set(key, e)
+			s.Remove(key)
+		default:
+			s.Set(key, e)
+		}
+		if i > 12_000 && i%20 == 0 {
+			if err := store.Check(s); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	main := 0
+	for _, h := range held(s, "used-") {
+		if h.Main {
+			main++
+		}
+	}
+	if main < used-few {
+		t.Errorf("%d of %d entries were moved: the test did not test it", main, used)
 	}
 }
 
