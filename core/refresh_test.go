@@ -599,6 +599,42 @@ func TestAnAnswerThatMustNotBeKeptTakesTheOlderOneWithIt(t *testing.T) {
 	}
 }
 
+// A new owner may have a copy from before. It goes when the owner has a value of
+// its own, and does not come back when that ends.
+func TestACopyFromBeforeDoesNotOutliveTheOwnersValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{
+			t: t, net: transporttest.NewNetwork(), origin: newOrigin(),
+			config: func(cfg *gcnode.Config) { cfg.HotTTL = time.Hour },
+		}
+		opts := gcnode.GroupOptions{MaxBytes: 1 << 20, RefreshAhead: 20 * time.Second}
+		for i := range 2 {
+			c.start(id(i), opts)
+		}
+		for _, node := range c.nodes {
+			c.setPeers(node, 2)
+		}
+		t.Cleanup(c.close)
+		c.join()
+		key := c.keyOf(1)
+		c.origin.keep = gcnode.For(time.Minute)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		c.want(0, key, 0, gcnode.SourceHot)
+		if err := c.nodes[1].Close(t.Context()); err != nil { // n0 inherits the value
+			t.Fatal(err)
+		}
+		if st := c.groups[0].Stats(); st.Inherited != 1 || st.Owned.Entries != 1 || st.Hot.Entries != 0 {
+			t.Errorf("%d inherited, %d owned, %d copies", st.Inherited, st.Owned.Entries, st.Hot.Entries)
+		}
+		time.Sleep(50 * time.Second)
+		c.origin.write(key, 1)
+		c.origin.keep = gcnode.NoStore
+		c.want(0, key, 0, gcnode.SourceHit) // and is reloaded
+		synctest.Wait()
+		c.want(0, key, 1, gcnode.SourceLoaded)
+	})
+}
+
 func TestABackgroundLoadThatPanicsPauses(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		calls := 0

@@ -68,7 +68,7 @@ const few = 4
 // What was used twice on probation goes to the main queue, and what was not
 // used there leaves it.
 func TestUsesDecideWhoStays(t *testing.T) {
-	s, others := full(1<<20, new(clock))
+	s, others := full(512<<10, new(clock))
 	const probes = 400
 	key := func(i int) string { return "probe-" + strconv.Itoa(i) }
 	for i := range probes {
@@ -283,7 +283,7 @@ func TestCompactionChangesNothingElse(t *testing.T) {
 		moved bool
 	}{{4, false}, {7, false}, {9, true}} {
 		t.Run(fmt.Sprintf("%d of 10 are of no use", tc.of10), func(t *testing.T) {
-			const limit = 16 << 20
+			const limit = 8 << 20
 			s := one(limit, new(clock))
 			p := &passer{store: s, value: strings.Repeat("v", 100)}
 			for s.Stats().Bytes < limit*95/100 {

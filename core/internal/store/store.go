@@ -170,7 +170,7 @@ func (s *Store) Set(key string, e Entry) bool {
 		sh.remove(hash, key)
 		return false
 	}
-	stored := false
+	var stored bool
 	if size > s.layout.large {
 		stored = s.setLarge(home, hash, key, e, size)
 	} else {

@@ -120,7 +120,7 @@ func TestAStampTakesSixteenBytes(t *testing.T) {
 	var bytes [2]int
 	for i, stamp := range []store.Stamp{{}, {Time: 1}} {
 		s := store.NewSharded(store.Options{MaxBytes: 1 << 20, Now: new(clock).now}, 1)
-		for n := 0; n < 1000; n++ {
+		for n := range 1000 {
 			s.Set(fmt.Sprintf("%04d", n), store.Entry{Value: "value", Expires: store.Never, Stamp: stamp})
 		}
 		bytes[i] = store.Filled(s)
@@ -554,7 +554,7 @@ func TestHammerNothingIsMissedThatIsThere(t *testing.T) {
 // whichever shards they are in, and however many are stored at once: the
 // others make room first.
 func TestLargeEntriesStayWithinTheLimit(t *testing.T) {
-	const limit, shards = 16 << 20, 16
+	const limit, shards = 4 << 20, 16
 	large := strings.Repeat("v", limit/5)
 	var s *store.Store
 	var most atomic.Int64
@@ -590,7 +590,7 @@ func TestLargeEntriesStayWithinTheLimit(t *testing.T) {
 
 // What a large value takes the place of need not be free before.
 func TestALargeEntryThatIsReplacedPushesNothingOut(t *testing.T) {
-	const limit = 16 << 20
+	const limit = 4 << 20
 	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, 4)
 	for i := range 3 {
 		s.Set("large-"+strconv.Itoa(i), entry(strings.Repeat("v", limit/5)))
