@@ -1,6 +1,10 @@
 package gcnode
 
-import "context"
+import (
+	"context"
+	"errors"
+	"iter"
+)
 
 // BatchGetter is a getter that can load several keys at once. It is asked so
 // for the keys of a batch; what concerns a single key goes to GetItem.
@@ -44,4 +48,23 @@ func batches(keys []string, piece func(from, to int)) {
 	if from < len(keys) {
 		piece(from, len(keys))
 	}
+}
+
+// collect are the values of a stream of n results, and the errors of those that
+// have failed.
+func collect[V any](ctx context.Context, n int, results iter.Seq2[Result[V], error]) (map[string]V, error) {
+	values := make(map[string]V, n)
+	var errs []error
+	for r, err := range results {
+		switch {
+		case err == nil:
+			values[r.Key] = r.Value
+		case errors.Is(err, ErrNotFound):
+		case ctx.Err() != nil:
+			return values, err // the others have it as well
+		default:
+			errs = append(errs, err)
+		}
+	}
+	return values, errors.Join(errs...)
 }

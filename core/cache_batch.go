@@ -2,7 +2,6 @@ package gcnode
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"sync/atomic"
 
@@ -70,20 +69,7 @@ func (c *Cache[V]) result(keys []string, r reply[V]) (Result[V], error) {
 // those of the keys that could not be loaded; the map has the others
 // nevertheless. It waits for all: [Cache.Stream] does not.
 func (c *Cache[V]) GetMany(ctx context.Context, keys []string) (map[string]V, error) {
-	values := make(map[string]V, len(keys))
-	var errs []error
-	for r, err := range c.Stream(ctx, keys) {
-		switch {
-		case err == nil:
-			values[r.Key] = r.Value
-		case errors.Is(err, ErrNotFound):
-		case ctx.Err() != nil:
-			return values, err // the others have it as well
-		default:
-			errs = append(errs, err)
-		}
-	}
-	return values, errors.Join(errs...)
+	return collect(ctx, len(keys), c.Stream(ctx, keys))
 }
 
 // GetItems implements [BatchGetter]: it yields what [Cache.Stream] yields.

@@ -170,7 +170,7 @@ func (c *cluster) heir(key string, owner int) string {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	defer probe.Close(context.Background()) //nolint:errcheck // it has done nothing
+	defer probe.Close(context.Background())
 	if err := probe.SetPeers(rest); err != nil {
 		c.t.Fatal(err)
 	}

@@ -74,20 +74,7 @@ func (g *Group) result(keys []string, r groupReply) (Result[Value], error) {
 // those of the keys that could not be loaded; the map has the others
 // nevertheless. It waits for all: [Group.Stream] does not.
 func (g *Group) GetMany(ctx context.Context, keys []string) (map[string]Value, error) {
-	values := make(map[string]Value, len(keys))
-	var errs []error
-	for r, err := range g.Stream(ctx, keys) {
-		switch {
-		case err == nil:
-			values[r.Key] = r.Value
-		case errors.Is(err, ErrNotFound):
-		case ctx.Err() != nil:
-			return values, err // the others have it as well
-		default:
-			errs = append(errs, err)
-		}
-	}
-	return values, errors.Join(errs...)
+	return collect(ctx, len(keys), g.Stream(ctx, keys))
 }
 
 // GetItems implements [BatchGetter]: it yields what [Group.Stream] yields.
@@ -226,7 +213,7 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer) {
 	keys := b.Keys()
 	answered := make([]bool, len(keys))
-	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.silent.has(owner.ID) {
+	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.strangers.has(owner.ID) {
 		g.fetchFrom(ctx, b, v, owner, &Request{Op: OpFetch, Group: g.name, Keys: keys, Removals: removals}, answered)
 	}
 	var wg sync.WaitGroup
@@ -297,7 +284,7 @@ func (g *Group) askOthers(ctx context.Context, v *view, owner *peer, key string)
 		if p == owner {
 			continue
 		}
-		if a, err, ok := g.askOne(ctx, nil, v, p, key); ok {
+		if a, err := g.askOne(ctx, nil, v, p, key); !errors.Is(err, errGoOn) {
 			return a, err
 		}
 	}

@@ -26,7 +26,8 @@ const (
 var errNotHeld = errors.New("the previous owner does not have it")
 
 // goodbye takes this node off its list and tells the other members, which
-// take it off theirs and fetch what they inherit.
+// take it off theirs and fetch what they inherit. Then they need not tell it of
+// removals any more, since it answers nobody.
 func (n *Node) goodbye(ctx context.Context) {
 	if !n.is(joined) {
 		return
@@ -46,6 +47,12 @@ func (n *Node) goodbye(ctx context.Context) {
 			n.log.LogAttrs(ctx, levelInfo, "peer did not inherit everything", peerAttr(p.Peer), errAttr(err))
 		}
 	})
+	n.gone.Store(true)
+	broadcast(others, func(p *peer) {
+		if err := n.roundTrip(n.done, p.Peer, &Request{Op: OpGone}, func(Reply) error { return nil }); err != nil {
+			n.log.LogAttrs(ctx, levelInfo, "peer does not know that this node is gone", peerAttr(p.Peer), errAttr(err))
+		}
+	})
 }
 
 // serveGoodbye goes on without the sender, and answers when this node has what
@@ -59,7 +66,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 	go func() {
 		defer n.background.Done()
 		v := n.view.Load()
-		if from := v.known(req.From.ID, n.now()); from != nil && n.is(joined) {
+		if from := v.heard(req.From.ID, n.now()); from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
 			if n.inheritOf(ctx, v, from) && v.estate != nil {
@@ -77,7 +84,7 @@ func (n *Node) inheritFrom(v *view) {
 	defer cancel()
 	whole := true
 	for _, p := range v.others(n.cfg.Self.ID) {
-		whole = !n.silent.has(p.ID) && n.inheritOf(ctx, v, p) && whole
+		whole = !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) && whole
 	}
 	if whole {
 		v.estate.settled.Store(true)
@@ -130,9 +137,18 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
+	// What is removed from now on detaches these flights, and what was removed
+	// before the sender has been told of, if it still is.
+	if g.node.view.Load().heard(from.ID, g.node.now()) == nil {
+		from = nil
+	}
 	wanted := batch.Keys()
 	done := make(chan error, 1)
 	batch.Run(func(context.Context) error { // whose context ends with the last answer, before the peer has ended
+		if from == nil {
+			done <- errors.New("it has left long ago")
+			return errNotHeld
+		}
 		err := g.peek(ctx, from, wanted, func(i int, a answer, listHash uint64) {
 			batch.Answer(i, a, nil, func() {
 				if listHash == v.ring.Hash() && g.keepable(v) {
@@ -187,8 +203,8 @@ func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, lis
 	if !v.estate.open(now) {
 		return a, 0, false
 	}
-	from := v.known(v.estate.ring.Owner(key), now)
-	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.silent.has(from.ID) {
+	from := v.heard(v.estate.ring.Owner(key), now)
+	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.strangers.has(from.ID) {
 		return a, 0, false
 	}
 	err := g.peek(ctx, from, []string{key}, func(_ int, held answer, hash uint64) { a, listHash, ok = held, hash, true })
@@ -258,8 +274,10 @@ func (n *Node) heir(req *Request) (*Group, *Error) {
 	switch {
 	case !ok:
 		return nil, &Error{Kind: KindNoSuchGroup, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
-	case n.is(joining) || n.silent.has(req.From.ID):
+	case n.is(joining) || n.strangers.has(req.From.ID):
 		return nil, n.stranger(req)
+	case n.gone.Load():
+		return nil, &Error{Kind: KindDraining, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
 	case req.Op == OpPeek:
 		return g, n.refusal(req)
 	default:

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -144,9 +145,11 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 	if missing > 0 {
 		slices.Sort(unreachable)
 		n.log.LogAttrs(n.done, levelWarn, "joined without members that do not answer", slog.String("peers", strings.Join(unreachable, ", ")))
-		n.silent.add(unreachable)
-		n.goBackground(n.listen)
+		n.estrange(unreachable)
 	}
+	// A set that was sent to an earlier life of this node may come now. What
+	// has overtaken it meanwhile nobody may remember.
+	n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
@@ -196,6 +199,7 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, err error) 
 	case last == nil || last.Ack == nil:
 		return 0, errNoAck(last)
 	default:
+		n.arrive(Sender{to.ID, last.Ack.Incarnation})
 		return last.ListHash, nil
 	}
 }
@@ -222,6 +226,9 @@ func (n *Node) learnFrom(a *Ack) {
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
+	if req.ListHash == n.view.Load().ring.Hash() { // it keeps nothing before it has this answer
+		n.strangers.remove(req.From.ID)
+	}
 	if n.is(joining) { // so it is there
 		signal(n.roll.news)
 	}

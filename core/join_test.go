@@ -217,9 +217,8 @@ func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 func TestANodeJoinsWithoutAMemberThatIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
-		c.net.Crash("n2")
 		c.net.Crash("n1")
-		dead := c.nodes[2]
+		c.net.Partition([]string{"n2"}, []string{"n0", "n1"})
 		c.restart(1, 3)
 		begun := time.Now()
 		if err := c.nodes[1].Joined(t.Context()); err != nil {
@@ -236,16 +235,19 @@ func TestANodeJoinsWithoutAMemberThatIsDead(t *testing.T) {
 		}
 
 		// It was not dead, and has removed something meanwhile.
-		c.net.Attach("n2", dead)
+		if err := c.groups[2].Remove(t.Context(), key); err == nil {
+			t.Error("a removal that nobody could hear of was confirmed")
+		}
+		c.origin.write(key, 1)
+		c.net.Heal()
 		req := &gcnode.Request{Op: gcnode.OpFetch, Group: groupName, Keys: []string{key}, From: gcnode.Sender{ID: "n2"}}
 		if r := serve(t, c.nodes[1], req); r.Err == nil || r.Err.Kind != gcnode.KindDraining {
 			t.Errorf("a member that it has not met was answered: %+v", r)
 		}
 		time.Sleep(5 * time.Second)
-		if st := c.nodes[1].Stats(); len(st.Silent) != 0 || st.Gaps == 0 {
+		if st := c.nodes[1].Stats(); len(st.Silent) != 0 {
 			t.Errorf("after they have met: %+v", st)
 		}
-		c.origin.write(key, 1)
 		c.want(1, key, 1, gcnode.SourceLoaded)
 	})
 }
@@ -303,6 +305,53 @@ func TestAGoodbyeIsToldByOthers(t *testing.T) {
 		time.Sleep(gcnode.DefaultHotTTL)
 		if n := len(c.nodes[0].Peers()); n != 2 {
 			t.Errorf("n0 has a list of %d", n)
+		}
+	})
+}
+
+// A member that has left by saying so is not waited for.
+func TestRemovalsDoNotWaitForAMemberThatIsGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		if err := c.nodes[1].Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.net.Crash("n1")
+		c.mustRemove(0, "k")
+		c.mustSet(2, "k", "v")
+		c.mustClear(0)
+	})
+}
+
+// While it hands over it can still give away what was removed.
+func TestAMemberThatHandsOverIsToldOfRemovals(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpKeys && m.Reply == nil {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		closed := make(chan error, 1)
+		go func() { closed <- c.nodes[1].Close(context.WithoutCancel(t.Context())) }()
+		synctest.Wait()
+		c.origin.write(key, 1)
+		c.mustRemove(0, key)
+		if n := c.net.Sent("n0", "n1", gcnode.OpRemove); n != 1 {
+			t.Errorf("it was told %d times", n)
+		}
+		close(hold)
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		for _, i := range []int{0, 2} {
+			if v, err := c.groups[i].Get(t.Context(), key); err != nil || v.String() != "1" {
+				t.Errorf("get at n%d: %v, %v", i, v, err)
+			}
 		}
 	})
 }

@@ -15,10 +15,10 @@ const (
 	// silentLife and forgottenLife are for how long after the last sign of a
 	// life its number is told to others, and remembered: the second is much
 	// longer, so that nobody takes for new what another has not forgotten yet.
-	silentLife    = 2 * removalMemory
-	forgottenLife = 20 * removalMemory
+	silentLife    = 24 * time.Hour
+	forgottenLife = 2 * silentLife
 	// maxLives bounds the lives that are remembered.
-	maxLives = 4 * MaxPeers
+	maxLives = MaxPeers
 )
 
 // knowledge is which removals this node has applied completely, for each life

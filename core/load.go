@@ -264,15 +264,15 @@ func messageOf(err error) string {
 func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
 	line := g.line(v, key)
 	if g.node.cfg.HedgeAfter > 0 && len(line) > 1 {
-		a, err, ok := g.askHedged(ctx, call, v, line[0], line[1], key)
-		if ok {
+		a, err := g.askHedged(ctx, call, v, line[0], line[1], key)
+		if !errors.Is(err, errGoOn) {
 			return a, err
 		}
 		line = line[2:]
 	}
 	for _, p := range line {
-		a, err, ok := g.askOne(ctx, call, v, p, key)
-		if ok {
+		a, err := g.askOne(ctx, call, v, p, key)
+		if !errors.Is(err, errGoOn) {
 			return a, err
 		}
 	}
@@ -290,7 +290,7 @@ func (g *Group) line(v *view, key string) []*peer {
 		if id == g.node.cfg.Self.ID {
 			continue // it is joining: those who come after it had the key before
 		}
-		if p := v.peers[id]; p.down.Load() || g.node.silent.has(id) {
+		if p := v.peers[id]; p.down.Load() || g.node.strangers.has(id) {
 			g.counts.failovers.Add(1)
 		} else {
 			line = append(line, p)
@@ -299,9 +299,12 @@ func (g *Group) line(v *view, key string) []*peer {
 	return line
 }
 
-// askOne asks one member of the line. It is not ok if the next one is to be
-// asked.
-func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (a answer, err error, ok bool) { //nolint:revive,staticcheck // ok says whether the two count
+// errGoOn says that a member could not say anything about the key, so that the
+// next in line is to be asked.
+var errGoOn = errors.New("the next in line is to be asked")
+
+// askOne asks one member of the line.
+func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
 	sent := g.node.now()
 	a, listHash, e := g.observedFetch(ctx, p, key, sent)
 	switch {
@@ -309,15 +312,15 @@ func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, 
 		if p.ID == v.owner(key) && listHash == v.ring.Hash() { // the owner for both: it may be kept
 			call.Keep(func() { g.keepFetched(v, key, a, sent) })
 		}
-		return a, nil, true
+		return a, nil
 	case ctx.Err() != nil:
-		return answer{}, ctx.Err(), true
+		return answer{}, ctx.Err()
 	case !goesOn(e.Kind):
-		return answer{}, e, true
+		return answer{}, e
 	}
 	g.counts.failovers.Add(1)
 	g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer, asking the next in line", slog.String("group", g.name), peerAttr(p.Peer), errAttr(e))
-	return answer{}, nil, false
+	return answer{}, errGoOn
 }
 
 // keepFetched keeps what the owner has answered as a hot copy, if it is asked
@@ -325,7 +328,7 @@ func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, 
 func (g *Group) keepFetched(v *view, key string, a answer, sent int64) {
 	switch {
 	case !g.keepable(v):
-	case g.popularity.count(key, g.node.clock.Now()) < g.hotAfter:
+	case g.hotAfter > 1 && g.popularity.count(key, g.node.clock.Now()) < g.hotAfter:
 		g.counts.hotRefused.Add(1)
 	default:
 		g.counts.hotAdmitted.Add(1)
@@ -334,12 +337,11 @@ func (g *Group) keepFetched(v *view, key string, a answer, sent int64) {
 }
 
 // askHedged asks the first member, and the second one as well when the first
-// has not answered for a while. It is not ok if neither can answer.
-func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *view, first, second *peer, key string) (a answer, err error, ok bool) { //nolint:revive,staticcheck // ok says whether the two count
+// has not answered for a while.
+func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *view, first, second *peer, key string) (answer, error) {
 	type outcome struct {
 		a   answer
 		err error
-		ok  bool
 		of  *peer
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -350,7 +352,7 @@ func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *vie
 		go func() {
 			defer g.node.end()
 			o := outcome{of: p}
-			o.a, o.err, o.ok = g.askOne(ctx, call, v, p, key)
+			o.a, o.err = g.askOne(ctx, call, v, p, key)
 			outcomes <- o
 		}()
 	}
@@ -367,11 +369,11 @@ func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *vie
 				ask(second)
 			}
 		case o := <-outcomes:
-			if done++; o.ok {
+			if done++; !errors.Is(o.err, errGoOn) {
 				if o.of == second && asked == 2 && done == 1 {
 					g.counts.hedgesWon.Add(1)
 				}
-				return o.a, o.err, true
+				return o.a, o.err
 			}
 			if asked == 1 {
 				asked++
@@ -379,7 +381,7 @@ func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *vie
 			}
 		}
 	}
-	return answer{}, nil, false
+	return answer{}, errGoOn
 }
 
 // goesOn reports whether an error says nothing about the key, so that the

@@ -23,9 +23,11 @@ const maxSuperseded = 8
 type roll struct {
 	mu   sync.Mutex
 	list []Peer
-	// left are the lives that said goodbye, and superseded those that were
-	// followed by another of the same member, by ID.
+	// Of the members on the list, by ID: left are the lives that said goodbye,
+	// lives the last that were heard of, and superseded those that were followed
+	// by another.
 	left       map[string]uint64
+	lives      map[string]uint64
 	superseded map[string][]uint64
 	settle     *time.Timer // forgets what an earlier list has left behind
 	// ready is closed but while the node joins, which it has done since joining.
@@ -66,7 +68,10 @@ func (n *Node) SetPeers(peers []Peer) error {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	n.roll.list = slices.Clone(peers)
-	maps.DeleteFunc(n.roll.left, func(id string, _ uint64) bool { return id != n.cfg.Self.ID && !seen[id] })
+	gone := func(id string, _ uint64) bool { return id != n.cfg.Self.ID && !seen[id] }
+	maps.DeleteFunc(n.roll.left, gone)
+	maps.DeleteFunc(n.roll.lives, gone)
+	maps.DeleteFunc(n.roll.superseded, func(id string, _ []uint64) bool { return gone(id, 0) })
 	n.relist()
 	return nil
 }
@@ -88,7 +93,7 @@ func (n *Node) relist() {
 		if id != n.cfg.Self.ID {
 			// Twice, because the member may learn a little later than this
 			// one that its entries are hot copies now.
-			former[id] = formerPeer{p, now + 2*int64(n.cfg.HotTTL)}
+			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: now + int64(n.cfg.HotTTL)}
 		}
 	}
 	next := newView(list, *old, former)
@@ -100,6 +105,15 @@ func (n *Node) relist() {
 	next.estate = nil
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
+	}
+	if n.is(joined) {
+		var strangers []string
+		for _, p := range next.others(n.cfg.Self.ID) {
+			if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+				strangers = append(strangers, p.ID)
+			}
+		}
+		defer n.estrange(strangers)
 	}
 	n.inherit(next)
 	n.enter(next)
@@ -169,18 +183,22 @@ func (v *view) owner(key string) string {
 	return ""
 }
 
-// depart takes a life of a member off the list, and reports whether that
-// changed anything. A life that another has followed has left long ago.
-func (n *Node) depart(who Sender) bool {
+// depart takes a life of a member off the list. One that another has followed
+// has left long ago.
+func (n *Node) depart(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
-	if who.ID == n.cfg.Self.ID || n.roll.left[who.ID] == who.Incarnation || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) ||
-		!slices.ContainsFunc(n.roll.list, func(p Peer) bool { return p.ID == who.ID }) {
-		return false
+	last, heard := n.roll.lives[who.ID]
+	if who.ID == n.cfg.Self.ID || n.roll.left[who.ID] == who.Incarnation || heard && last != who.Incarnation ||
+		!n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
+		return
 	}
 	n.roll.left[who.ID] = who.Incarnation
 	n.relist()
-	return true
+}
+
+func (r *roll) lists(id string) bool {
+	return slices.ContainsFunc(r.list, func(p Peer) bool { return p.ID == id })
 }
 
 // leave takes this node off its own list.
@@ -196,14 +214,44 @@ func (n *Node) leave() {
 func (n *Node) arrive(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
+	if !n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
+		return
+	}
+	last, heard := n.roll.lives[who.ID]
+	n.roll.lives[who.ID] = who.Incarnation
+	if heard && last != who.Incarnation {
+		n.roll.supersede(who.ID, last)
+	}
 	if was, ok := n.roll.left[who.ID]; ok && was != who.Incarnation {
-		n.roll.superseded[who.ID] = append(n.roll.superseded[who.ID], was)
-		if over := len(n.roll.superseded[who.ID]) - maxSuperseded; over > 0 {
-			n.roll.superseded[who.ID] = n.roll.superseded[who.ID][over:]
-		}
+		n.roll.supersede(who.ID, was)
 		delete(n.roll.left, who.ID)
 		n.relist()
 	}
+}
+
+// supersede takes note that a life was followed by another.
+func (r *roll) supersede(id string, incarnation uint64) {
+	list := r.superseded[id]
+	if !slices.Contains(list, incarnation) {
+		list = append(list, incarnation)
+	}
+	r.superseded[id] = list[max(0, len(list)-maxSuperseded):]
+}
+
+// dismiss takes note that a life that said goodbye serves nothing any more: it
+// need not be told of removals.
+func (n *Node) dismiss(who Sender) {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	old := n.view.Load()
+	if _, ok := old.former[who.ID]; !ok || n.roll.left[who.ID] != who.Incarnation {
+		return
+	}
+	next := *old
+	next.former = maps.Clone(old.former)
+	delete(next.former, who.ID)
+	n.view.Store(&next)
+	n.outboxes.dismiss(who.ID)
 }
 
 // departed are the lives that said goodbye and that are still on the list this
@@ -229,7 +277,7 @@ func (v *view) without(id string) *ring.Ring {
 	if len(members) == 0 {
 		return nil
 	}
-	return ring.New(members)
+	return ring.Of(members)
 }
 
 // Peers is the member list, ordered by ID, without those that have left the

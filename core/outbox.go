@@ -219,11 +219,7 @@ func (o *outboxes) work(b *outbox) {
 		case gone:
 			return
 		case m != nil:
-			n.background.Add(1)
-			go func() {
-				defer n.background.Done()
-				o.landed(b, m, o.send(m))
-			}()
+			n.background.Go(func() { o.landed(b, m, o.send(m)) })
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -400,6 +396,22 @@ func (o *outboxes) announce(t *telling) {
 			b.ended = append(b.ended, t.ID)
 		}
 	}
+}
+
+// dismiss takes note that a peer need not be told of anything any more.
+func (o *outboxes) dismiss(id string) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	b := o.byPeer[id]
+	if b == nil {
+		return
+	}
+	waiting := b.waiting
+	b.waiting, b.ended, b.bytes = nil, nil, 0
+	for _, t := range waiting {
+		o.confirmed(t, id)
+	}
+	signal(b.news)
 }
 
 // len is how many removals wait for peers that nobody waits for, counted once

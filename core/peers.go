@@ -112,7 +112,7 @@ func (n *Node) probe(p *peer) {
 		if n.view.Load().peers[p.ID] != p {
 			return
 		}
-		if n.roundTrip(n.done, p.Peer, &Request{Op: OpFinish}, func(Reply) error { return nil }) == nil {
+		if n.try(p) == nil {
 			missing--
 		} else {
 			missing = max(missing, 1)
@@ -122,6 +122,19 @@ func (n *Node) probe(p *peer) {
 	p.down.Store(false)
 	n.log.LogAttrs(n.done, levelInfo, "peer is back", peerAttr(p.Peer))
 	n.cfg.Hooks.peerUp(p.Peer)
+}
+
+// try asks a member that was down what it knows, so that what was missed in the
+// meantime is known before anything else goes between the two.
+func (n *Node) try(p *peer) error {
+	if n.is(joined) && !n.strangers.has(p.ID) {
+		_, even, err := n.syncWith(n.done, p)
+		if err == nil && !even {
+			err = errors.New("it has missed removals that this node knows of")
+		}
+		return err
+	}
+	return n.roundTrip(n.done, p.Peer, &Request{Op: OpFinish}, func(Reply) error { return nil })
 }
 
 // flap counts that the peer is down, and returns how often it has to answer

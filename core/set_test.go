@@ -317,3 +317,94 @@ func TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow(t *testing.T) {
 		c.wantFresh(key, "1")
 	})
 }
+
+func TestANodeAloneSetsRemovesAndClears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrigin()
+		g, err := loneNode(t).Group(groupName, o, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := func(value string) {
+			t.Helper()
+			if v, err := g.Get(t.Context(), "k"); err != nil || v.String() != value {
+				t.Errorf("%v, %v; want %s", v, err, value)
+			}
+		}
+		hold := make(chan struct{})
+		o.hold = hold
+		go g.Get(t.Context(), "k")
+		synctest.Wait()
+		for _, step := range []struct {
+			do   func() error
+			want string
+		}{
+			{func() error { return g.Set(t.Context(), "k", text("a")) }, "a"},
+			{func() error { close(hold); synctest.Wait(); return nil }, "a"},
+			{func() error { return g.Set(t.Context(), "k", text("b")) }, "b"},
+			{func() error { return g.Remove(t.Context(), "k") }, "0"},
+			{func() error { return g.Set(t.Context(), "k", text("c")) }, "c"},
+			{func() error { return g.Clear(t.Context()) }, "0"},
+		} {
+			if err := step.do(); err != nil {
+				t.Error(err)
+			}
+			want(step.want)
+		}
+		if st := g.Stats(); st.Sets != 3 || st.Clears != 1 || st.Removals != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+// A set that was sent to an earlier life of the owner, and has been overtaken by
+// a removal that nobody remembers.
+func TestASetForAnEarlierLifeIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		var sent *gcnode.Request
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpSet && sent == nil {
+				sent = m.Request
+			}
+			return transporttest.Fault{}
+		})
+		c.mustSet(0, key, "set")
+		c.mustRemove(0, key)
+		time.Sleep(time.Minute)
+		c.net.Crash("n1")
+		c.restart(1, 2)
+		c.join()
+		serve(t, c.nodes[1], sent)
+		c.wantFresh(key, "0")
+	})
+}
+
+// A client of the cluster, whose clock is told by nobody else's writes, and is
+// behind.
+func TestTheWritesOfAClientCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.start("client", defaultOptions)
+		c.setPeers(c.nodes[2], 2)
+		key := c.keyOf(1)
+		c.wantFresh(key, "0")
+		ahead := gcnode.Removal{
+			ID: gcnode.RemovalID{Sender: "n0", Incarnation: 7, Seq: 1}, Stamp: gcnode.Stamp{Time: time.Now().Add(time.Hour).UnixNano()},
+			Group: groupName, Keys: []string{key},
+		}
+		serve(t, c.nodes[1], &gcnode.Request{
+			Op: gcnode.OpSet, Group: groupName, Keys: ahead.Keys, Value: gcnode.StringValue("ahead"), Stamp: ahead.Stamp,
+			Removals: []gcnode.Removal{ahead},
+		})
+		c.mustSet(2, key, "client")
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "client" {
+			t.Errorf("%v, %v", v, err)
+		}
+		c.mustRemove(2, key)
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "0" {
+			t.Errorf("after a removal: %v, %v", v, err)
+		}
+	})
+}

@@ -81,6 +81,9 @@ const (
 	// OpSync compares what the two know of removals (Request.Known); the one
 	// reply has an Ack with the removals that the sender lacks.
 	OpSync Op = 9
+	// OpGone says that the sender, which has said goodbye, serves nothing any
+	// more, so that it need not be told of removals; the one reply is empty.
+	OpGone Op = 10
 )
 
 // String names the operation.
@@ -106,6 +109,8 @@ func (o Op) String() string {
 		return "goodbye"
 	case OpSync:
 		return "sync"
+	case OpGone:
+		return "gone"
 	default:
 		return "unknown operation"
 	}

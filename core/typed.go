@@ -3,6 +3,7 @@ package gcnode
 import (
 	"context"
 	"fmt"
+	"iter"
 )
 
 // Typed is a view on a [Group] whose values have a Go type. There may be any
@@ -29,6 +30,9 @@ func Of[V any](n *Node, name string, codec Codec[V], getter Getter[V], opts Grou
 	var encoded Getter[Value] // nil without a getter, which the group reports
 	if getter != nil {
 		encoded = encodingGetter[V]{getter, codec}
+		if batch, ok := getter.(BatchGetter[V]); ok {
+			encoded = encodingBatchGetter[V]{encodingGetter[V]{getter, codec}, batch}
+		}
 	}
 	g, err := n.Group(name, encoded, opts)
 	if err != nil {
@@ -57,7 +61,10 @@ type encodingGetter[V any] struct {
 
 // GetItem implements [Getter].
 func (e encodingGetter[V]) GetItem(ctx context.Context, key string) (Item[Value], error) {
-	it, err := e.getter.GetItem(ctx, key)
+	return e.encode(e.getter.GetItem(ctx, key))
+}
+
+func (e encodingGetter[V]) encode(it Item[V], err error) (Item[Value], error) {
 	if err != nil {
 		return Item[Value]{Keep: it.Keep}, err
 	}
@@ -66,6 +73,20 @@ func (e encodingGetter[V]) GetItem(ctx context.Context, key string) (Item[Value]
 		return Item[Value]{}, &Error{Kind: KindPermanent, Err: fmt.Errorf("encode the getter's value: %w", err)}
 	}
 	return Item[Value]{Value: v, Keep: it.Keep}, nil
+}
+
+// encodingBatchGetter is encodingGetter for one that can load several keys.
+type encodingBatchGetter[V any] struct {
+	encodingGetter[V]
+	batch BatchGetter[V]
+}
+
+// GetItems implements [BatchGetter].
+func (e encodingBatchGetter[V]) GetItems(ctx context.Context, keys []string, yield func(int, Item[Value], error)) error {
+	return e.batch.GetItems(ctx, keys, func(i int, it Item[V], err error) {
+		encoded, err := e.encode(it, err)
+		yield(i, encoded, err)
+	})
 }
 
 // Group is the group below, with the values as they are stored.
@@ -110,6 +131,47 @@ func (t *Typed[V]) Lookup(ctx context.Context, key string) (Answer[V], error) {
 	found.Value, err = t.decode(key, a.Value)
 	return found, err
 }
+
+// Stream is [Group.Stream] with the values decoded.
+func (t *Typed[V]) Stream(ctx context.Context, keys []string) iter.Seq2[Result[V], error] {
+	return func(yield func(Result[V], error) bool) {
+		for r, err := range t.group.Stream(ctx, keys) {
+			out := Result[V]{Index: r.Index, Key: r.Key, Item: Item[V]{Keep: r.Keep}}
+			if err == nil {
+				out.Value, err = t.decode(r.Key, r.Value)
+			}
+			if !yield(out, err) {
+				return
+			}
+		}
+	}
+}
+
+// GetMany is [Group.GetMany] with the values decoded.
+func (t *Typed[V]) GetMany(ctx context.Context, keys []string) (map[string]V, error) {
+	return collect(ctx, len(keys), t.Stream(ctx, keys))
+}
+
+// GetItems implements [BatchGetter]: it yields what [Typed.Stream] yields.
+func (t *Typed[V]) GetItems(ctx context.Context, keys []string, yield func(i int, it Item[V], err error)) error {
+	for r, err := range t.Stream(ctx, keys) {
+		yield(r.Index, r.Item, err)
+	}
+	return nil
+}
+
+// Set is [Group.Set] with a value that the codec encodes. One that it cannot
+// encode is an [*Error] of [KindPermanent], and nothing has happened.
+func (t *Typed[V]) Set(ctx context.Context, key string, it Item[V]) error {
+	v, err := encode(t.codec, it.Value)
+	if err != nil {
+		return &Error{Kind: KindPermanent, Op: OpSet, Group: t.group.name, Key: key, Err: fmt.Errorf("encode the value: %w", err)}
+	}
+	return t.group.Set(ctx, key, Item[Value]{Value: v, Keep: it.Keep})
+}
+
+// Clear is [Group.Clear].
+func (t *Typed[V]) Clear(ctx context.Context) error { return t.group.Clear(ctx) }
 
 // Remove is [Group.Remove].
 func (t *Typed[V]) Remove(ctx context.Context, keys ...string) error {

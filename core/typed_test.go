@@ -239,6 +239,65 @@ func TestAValueThatDoesNotDecodeIsAnErrorAndStays(t *testing.T) {
 	})
 }
 
+func TestAViewSetsAndStreamsItsType(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		var views []*gcnode.Typed[user]
+		for _, g := range c.groups {
+			views = append(views, view(t, g, gcnode.JSON[user]()))
+		}
+		keys := []string{"ann", "bob", "eve"}
+		for i, key := range keys[:2] {
+			if err := views[0].Set(t.Context(), key, gcnode.Item[user]{Value: user{Name: key, Age: float64(i)}, Keep: gcnode.For(time.Hour)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.origin.fail = gcnode.ErrNotFound
+		for i, v := range views {
+			values, err := v.GetMany(t.Context(), keys)
+			if err != nil || len(values) != 2 || values["bob"] != (user{"bob", 1}) {
+				t.Errorf("n%d: %v, %v", i, values, err)
+			}
+		}
+		if err := views[1].Clear(t.Context()); err != nil {
+			t.Error(err)
+		}
+		if _, err := views[0].Get(t.Context(), "ann"); !errors.Is(err, gcnode.ErrNotFound) {
+			t.Errorf("after a clear: %v", err)
+		}
+		if err := views[0].Set(t.Context(), "ann", gcnode.Item[user]{Value: user{Age: math.NaN()}}); gcnode.KindOf(err) != gcnode.KindPermanent {
+			t.Errorf("a value that JSON cannot have: %v", err)
+		}
+	})
+}
+
+// pairs is a batch getter of users.
+type pairs struct{ batches int }
+
+func (p *pairs) GetItem(_ context.Context, key string) (gcnode.Item[user], error) {
+	return gcnode.Item[user]{Value: user{Name: key}}, nil
+}
+
+func (p *pairs) GetItems(_ context.Context, keys []string, yield func(int, gcnode.Item[user], error)) error {
+	p.batches++
+	for i, key := range keys {
+		yield(i, gcnode.Item[user]{Value: user{Name: key}}, nil)
+	}
+	return nil
+}
+
+func TestATypedBatchGetterIsAskedForMany(t *testing.T) {
+	getter := &pairs{}
+	users, err := gcnode.Of(loneNode(t), groupName, gcnode.JSON[user](), getter, defaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	values, err := users.GetMany(t.Context(), []string{"a", "b"})
+	if err != nil || values["a"].Name != "a" || values["b"].Name != "b" || getter.batches != 1 {
+		t.Errorf("%v, %v, %d batches", values, err, getter.batches)
+	}
+}
+
 func TestAViewIsAGetter(t *testing.T) {
 	node := loneNode(t)
 	users, err := gcnode.Of(node, "users", gcnode.JSON[user](), gcnode.GetterFunc[user](func(_ context.Context, key string) (gcnode.Item[user], error) {

@@ -40,13 +40,15 @@ func (e *estate) open(now int64) bool { return e != nil && now < e.until && !e.s
 
 type formerPeer struct {
 	*peer
-	until int64
+	until int64 // when it need not be told of removals any more
+	asked int64 // until when it may be asked for what it has kept
 }
 
 // peer is another member, with what is known of its health.
 type peer struct {
 	Peer
 	down     atomic.Bool
+	syncing  atomic.Bool  // it is being asked what it knows
 	flaps    atomic.Int32 // how often it went down lately
 	up       atomic.Int64 // when it came back, on the node's clock
 	requests atomic.Uint64
@@ -77,7 +79,7 @@ func newView(list []Peer, old view, former map[string]formerPeer) *view {
 		v.peers[p.ID] = known
 	}
 	if v.ring == nil || !v.ring.Is(members) {
-		v.ring = ring.New(members)
+		v.ring = ring.Of(members)
 		v.epoch++
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.peers)) {
@@ -97,12 +99,14 @@ func (v *view) others(id string) []*peer {
 	return slices.DeleteFunc(slices.Clone(v.owners), func(p *peer) bool { return p.ID == id })
 }
 
-// known is a member on the list, or one that left it recently; nil for others.
-func (v *view) known(id string, now int64) *peer {
+// heard is a member that is told of removals by everyone, so that what it has
+// kept is good: one on the list, or one that left it so short a time ago that
+// others who took it off theirs a little earlier still tell it. nil for others.
+func (v *view) heard(id string, now int64) *peer {
 	if p := v.peers[id]; p != nil {
 		return p
 	}
-	if f, ok := v.former[id]; ok && now < f.until {
+	if f, ok := v.former[id]; ok && now < f.asked {
 		return f.peer
 	}
 	return nil

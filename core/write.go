@@ -32,6 +32,9 @@ func (g *Group) Set(ctx context.Context, key string, it Item[Value]) error {
 		return &Error{Kind: KindTooLarge, Op: OpSet, Group: g.name, Key: clip(key), Err: err}
 	}
 	g.counts.sets.Add(1)
+	if g.setAlone(key, it) {
+		return nil
+	}
 	return g.write(ctx, OpSet, Removal{Group: g.name, Keys: []string{key}}, func(ctx context.Context, begun time.Time, r Removal) error {
 		return g.set(ctx, begun, r, it)
 	})
@@ -64,6 +67,9 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 	if err := n.awaitJoined(ctx); err != nil {
 		return refuse(KindUnreachable, err)
 	}
+	if n.is(client) { // nobody tells it the time of the others' writes
+		n.helloAll(n.view.Load().others(n.cfg.Self.ID), 0)
+	}
 	n.sign(&r)
 	return run(ctx, begun, r)
 }
@@ -87,6 +93,32 @@ func (g *Group) set(ctx context.Context, begun time.Time, r Removal, it Item[Val
 	}
 	n.applyWhole(r)
 	return n.spread(ctx, begun, t)
+}
+
+// setAlone stores the value on a node that has never had peers, which need to
+// be told nothing, and reports whether it is one.
+func (g *Group) setAlone(key string, it Item[Value]) (alone bool) {
+	if !g.node.is(solo) || g.node.isClosed() {
+		return false
+	}
+	now := g.node.now()
+	a := g.itemAnswer(it, now)
+	g.flights.Apply(key, func() bool {
+		if alone = g.node.is(solo); alone {
+			g.keepOwned(key, a)
+		}
+		return alone
+	})
+	return alone
+}
+
+// itemAnswer is the answer that an item is, whose life begins now.
+func (g *Group) itemAnswer(it Item[Value], now int64) answer {
+	a := answer{value: it.Value.s, expires: g.freshness.expires(now, it.Keep)}
+	if a.life = a.expires - now; a.expires == store.Never {
+		a.life = 0
+	}
+	return a
 }
 
 // setAt stores the value at its owner. nil means that the owner has not
@@ -115,12 +147,10 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 	n, key := g.node, r.Keys[0]
 	n.stamps.merge(r.Stamp)
 	now := n.now()
-	a := answer{value: it.Value.s, expires: g.freshness.expires(now, it.Keep)}
-	if a.life = a.expires - now; a.expires == store.Never {
-		a.life = 0
-	}
+	a := g.itemAnswer(it, now)
+	unknown := false
 	g.flights.Apply(key, func() bool {
-		if n.removals.learn(r, key) {
+		if unknown = n.removals.learn(r, key); unknown {
 			g.dropOlder(key, r.Stamp)
 		}
 		if !n.removals.store(r, key) {
@@ -140,6 +170,9 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 	})
 	n.removals.complete(r.ID)
 	n.knowledge.applied(r.ID)
+	if unknown && n.cfg.Hooks.Removed != nil {
+		n.cfg.Hooks.Removed(RemovalEvent{Group: g.name, Keys: []string{key}, From: r.ID.Sender})
+	}
 }
 
 // serveSet stores what a member sends that takes this node for the owner.

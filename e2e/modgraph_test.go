@@ -20,10 +20,11 @@ const thirdParty = "third parties"
 
 // knows says which modules each of our modules may depend on, with its tests.
 func knows() map[string][]string {
-	libraries := []string{"codec/proto", "core", "getters/wasm", "transport/http", "transport/wire", thirdParty}
+	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "transport/http", "transport/wire", thirdParty}
 	return map[string][]string{
 		"core":           {},
 		"codec/proto":    {"core", thirdParty},
+		"discovery":      {"core", thirdParty},
 		"transport/wire": {"core", thirdParty},
 		"transport/http": {"core", "transport/wire", thirdParty},
 		"getters/wasm":   {"core", thirdParty},

@@ -46,6 +46,12 @@ type stats struct {
 	Node struct {
 		RetryingRemovals int `json:"retrying_removals"`
 	}
+	Discovery struct {
+		Members, Waiting int
+		Changes          uint64
+		Error            string
+		HeldBack         bool `json:"held_back"`
+	}
 	Peers  []peerStats
 	Groups []groupStats
 }
@@ -61,6 +67,7 @@ type peerStats struct {
 type groupStats struct {
 	Name          string
 	Gets, Loads   uint64
+	Sets, Hedges  uint64
 	StaleHits     uint64 `json:"stale_hits"`
 	StaleOnError  uint64 `json:"stale_on_error"`
 	Overloaded    uint64

@@ -6,6 +6,7 @@ require (
 	github.com/alecthomas/kong v1.17.0
 	github.com/fatih/color v1.19.0
 	github.com/gcnode/gcnode/core v0.0.0
+	github.com/gcnode/gcnode/discovery v0.0.0
 	github.com/gcnode/gcnode/getters/wasm v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/prometheus/client_golang v1.25.0
@@ -19,6 +20,7 @@ require (
 require (
 	github.com/beorn7/perks v1.0.1 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
@@ -34,6 +36,7 @@ require (
 
 replace (
 	github.com/gcnode/gcnode/core => ../../core
+	github.com/gcnode/gcnode/discovery => ../../discovery
 	github.com/gcnode/gcnode/getters/wasm => ../../getters/wasm
 	github.com/gcnode/gcnode/transport/http => ../../transport/http
 	github.com/gcnode/gcnode/transport/wire => ../../transport/wire

@@ -44,6 +44,8 @@ func Run(t *testing.T, serve Factory) {
 	t.Run("RequestFields", k.testRequestFields)
 	t.Run("ReplyFields", k.testReplyFields)
 	t.Run("Values", k.testValues)
+	t.Run("SetValues", k.testSetValues)
+	t.Run("SeveralReplies", k.testSeveralReplies)
 	t.Run("Errors", k.testErrors)
 	t.Run("UnknownOp", k.testUnknownOp)
 	t.Run("NoReply", k.testNoReply)

@@ -72,7 +72,9 @@ func requests() []*gcnode.Request {
 			Group: "g/\x00", Keys: nasty(),
 		},
 		{ID: ids[1], Stamp: gcnode.Stamp{Time: -1, Incarnation: 1}, Group: "h", Keys: []string{"x"}},
+		{ID: ids[1], Group: "h", All: true},
 	}
+	known := []gcnode.Known{{Sender: from, Seq: math.MaxUint64}, {Sender: gcnode.Sender{ID: "b"}, Seq: 1}}
 	return []*gcnode.Request{
 		{
 			Op: gcnode.OpFetch, From: from, ListHash: math.MaxUint64, Group: "g", Keys: []string{"k", ""},
@@ -80,6 +82,18 @@ func requests() []*gcnode.Request {
 		},
 		{Op: gcnode.OpRemove, From: from, ListHash: 1, Removals: removals, Timeout: math.MaxInt64, Heartbeat: 1},
 		{Op: gcnode.OpFinish, From: from, ListHash: 1 << 63, Finished: ids, Timeout: 1},
+		{
+			Op: gcnode.OpSet, From: from, Group: "g", Keys: []string{"k"}, Removals: removals[:1],
+			Value: gcnode.StringValue("\x00\xff"), Keep: gcnode.Forever, Stamp: removals[0].Stamp,
+		},
+		{Op: gcnode.OpSet, Group: "g", Keys: []string{"k"}, Keep: gcnode.NoStore},
+		{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k", "l"}, Digests: []gcnode.Digest{{0, 1, 15: 255}, {}}},
+		{Op: gcnode.OpPeek, Group: "g", Keys: []string{"k"}, Removals: removals},
+		{Op: gcnode.OpKeys, Group: "g", ListHash: 1},
+		{Op: gcnode.OpHello, From: from},
+		{Op: gcnode.OpGoodbye, From: from},
+		{Op: gcnode.OpSync, From: from, Known: known},
+		{Op: gcnode.OpGone, From: from},
 	}
 }
 
@@ -107,6 +121,16 @@ func (k kit) testReplyFields(t *testing.T) {
 		}}},
 		{Key: 4, Ack: &gcnode.Ack{}},
 		{Key: 5},
+		{Key: 6, NotModified: true},
+		{Key: 7, Keys: append(nasty(), "")},
+		{Key: 8, Ack: &gcnode.Ack{
+			Left: []gcnode.Sender{{ID: "a", Incarnation: 1}}, Time: math.MinInt64,
+			Known: []gcnode.Known{{Sender: gcnode.Sender{ID: "a", Incarnation: math.MaxUint64}, Seq: 1}},
+			Removals: []gcnode.Removal{
+				{ID: gcnode.RemovalID{Sender: "a", Incarnation: 1, Seq: 2}, Stamp: gcnode.Stamp{Time: 1}, Group: "g", Keys: nasty()},
+				{Group: "g", All: true},
+			},
+		}},
 	}
 	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		for _, r := range replies {
@@ -151,6 +175,44 @@ func (k kit) testValues(t *testing.T) {
 				t.Errorf("the value of %d bytes arrived changed, with %d bytes", size, got[0].Value.Len())
 			}
 		})
+	}
+}
+
+// testSetValues sends values with requests.
+func (k kit) testSetValues(t *testing.T) {
+	pattern := strings.Repeat("0123456789abcdef\x00\xff", gcnode.MaxValueBytes/18+1)
+	arrived := make(chan gcnode.Value, 1)
+	e := k.serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		arrived <- req.Value
+		return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Incarnation: 1}})
+	}))
+	for _, size := range []int{0, 1, 1 << 20, gcnode.MaxValueBytes} {
+		got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: gcnode.StringValue(pattern[:size])})
+		if len(got) != 1 || got[0].Ack == nil {
+			t.Fatalf("replies %+v", got)
+		}
+		if v := <-arrived; v.String() != pattern[:size] {
+			t.Errorf("the value of %d bytes arrived changed, with %d bytes", size, v.Len())
+		}
+	}
+}
+
+// testSeveralReplies answers requests without keys, to which there may be more
+// than one reply.
+func (k kit) testSeveralReplies(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		for i := range 3 {
+			if err := w.WriteReply(gcnode.Reply{ListHash: uint64(i), Ack: &gcnode.Ack{}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	for _, op := range []gcnode.Op{gcnode.OpKeys, gcnode.OpHello, gcnode.OpSync} {
+		got := e.mustCall(t, &gcnode.Request{Op: op})
+		if len(got) != 3 || got[2].ListHash != 2 {
+			t.Errorf("%v: the replies %+v", op, got)
+		}
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http/httptest"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -42,7 +44,7 @@ func newCluster(t *testing.T, ids ...string) *cluster {
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, node.Close(context.WithoutCancel(t.Context()))) })
-		group, err := node.Group("g", getter, gcnode.GroupOptions{MaxBytes: 1 << 20})
+		group, err := node.Group("g", getter, gcnode.GroupOptions{MaxBytes: 8 << 20})
 		require.NoError(t, err)
 		server := serve(t, node, httptransport.HandlerOptions{})
 		c.servers[id] = server
@@ -52,6 +54,9 @@ func newCluster(t *testing.T, ids ...string) *cluster {
 	}
 	for _, node := range nodes {
 		require.NoError(t, node.SetPeers(peers))
+	}
+	for _, node := range nodes {
+		require.NoError(t, node.Joined(t.Context()))
 	}
 	return c
 }
@@ -86,12 +91,29 @@ func TestCluster(t *testing.T) {
 	}
 	require.EqualValues(t, 2*len(keys)+1, c.loads.Load())
 
+	for by, group := range c.groups {
+		value := strings.Repeat(strconv.Itoa(by), 300_000)
+		require.NoError(t, group.Set(t.Context(), "set", gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value)}))
+		for _, group := range c.groups {
+			got, err := group.Get(t.Context(), "set")
+			require.NoError(t, err)
+			require.True(t, got.String() == value)
+		}
+	}
+	many, err := c.groups[0].GetMany(t.Context(), append(keys, "none"))
+	require.NoError(t, err)
+	require.Len(t, many, len(keys))
+	require.NoError(t, c.groups[2].Clear(t.Context()))
+	for _, group := range c.groups {
+		require.Zero(t, group.Stats().Owned.Entries+group.Stats().Hot.Entries)
+	}
+
 	c.servers["c"].CloseClientConnections()
 	c.servers["c"].Close()
 	for _, key := range []string{"1", "2", "3", "4", "5", "6"} {
 		requireValue(t, key, c.groups[:2])
 	}
-	err := c.groups[0].Remove(t.Context(), "1")
+	err = c.groups[0].Remove(t.Context(), "1")
 	unconfirmed, ok := errors.AsType[*gcnode.PeerErrors](err)
 	require.True(t, ok, "error is %v", err)
 	require.Len(t, unconfirmed.Peers, 1)

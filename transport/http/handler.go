@@ -22,8 +22,8 @@ const (
 	DefaultBodyTimeout = 10 * time.Second
 	// DefaultWriteTimeout is the default of [HandlerOptions.WriteTimeout].
 	DefaultWriteTimeout = 30 * time.Second
-	// maxBodyBytes is a frame with its length.
-	maxBodyBytes = wire.MaxFrameBytes + 4
+	// maxBodyBytes is a request with its value.
+	maxBodyBytes = wire.MaxRequestBytes
 )
 
 // HandlerOptions are those of [NewHandler]. The zero value is ready for use.

@@ -7,23 +7,26 @@ import gcnode "github.com/gcnode/gcnode/core"
 // time.
 type Answers struct {
 	answered []bool
+	several  bool // any number of replies to the request itself
 }
 
 // NewAnswers is the account of a request without any answer.
 func NewAnswers(req *gcnode.Request) *Answers {
-	return &Answers{answered: make([]bool, max(1, len(req.Keys)))}
+	several := req.Op == gcnode.OpKeys || req.Op == gcnode.OpHello || req.Op == gcnode.OpSync
+	return &Answers{answered: make([]bool, max(1, len(req.Keys))), several: several}
 }
 
 // Add notes a reply. It fails with [ErrMalformed] when the reply is to a key
 // that was not asked for, or is already answered, so that a peer cannot go on
-// for ever.
+// for ever. To [gcnode.OpKeys], [gcnode.OpHello] and [gcnode.OpSync] there may
+// be any number of replies: whoever takes them decides when it is enough.
 func (a *Answers) Add(r gcnode.Reply) error {
 	switch {
 	case r.Pending:
 		return nil
 	case r.Key < 0 || r.Key >= len(a.answered):
 		return malformed("a reply to key %d, which was not asked for", r.Key)
-	case a.answered[r.Key]:
+	case a.answered[r.Key] && !a.several:
 		return malformed("a second reply to key %d", r.Key)
 	default:
 		a.answered[r.Key] = true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,6 +24,10 @@ func FuzzReadRequest(f *testing.F) {
 		require.NoError(f, err)
 		f.Add(protowire.AppendBytes(nil, msg))
 	}
+	var large bytes.Buffer
+	pieces := &gcnode.Request{Op: gcnode.OpSet, Value: gcnode.StringValue(strings.Repeat("v", wire.PieceBytes+1))}
+	require.NoError(f, wire.NewWriter(&large).WriteRequest(pieces))
+	f.Add(large.Bytes())
 	f.Add([]byte("\x05hello"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		req, err := wire.NewReader(bytes.NewReader(data)).ReadRequest()
@@ -38,6 +43,10 @@ func FuzzReadRequest(f *testing.F) {
 		require.Positive(t, n)
 		var theirs peerpb.Request
 		require.NoError(t, proto.Unmarshal(msg, &theirs))
+		if theirs.GetValueBytes() != 0 { // the rest of the value is in pieces
+			require.True(t, strings.HasPrefix(req.Value.String(), string(theirs.GetValue())))
+			theirs.Value = req.Value.Bytes()
+		}
 		require.Equal(t, requestFromProto(&theirs), req)
 	})
 }

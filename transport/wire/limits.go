@@ -20,4 +20,8 @@ const (
 	// MaxMembers bounds the members in an acknowledgement: those of a list,
 	// and as many that were on it until recently.
 	MaxMembers = 2 * gcnode.MaxPeers
+	// MaxKnown bounds the lives of members of which something is known.
+	MaxKnown = gcnode.MaxPeers
+	// MaxRequestBytes bounds a request with all pieces of its value.
+	MaxRequestBytes = MaxFrameBytes + gcnode.MaxValueBytes + (gcnode.MaxValueBytes/PieceBytes+2)*maxHeader
 )

@@ -15,22 +15,85 @@ func requestToProto(r *gcnode.Request) *peerpb.Request {
 	out := &peerpb.Request{
 		Op: peerpb.Op(r.Op), ListHash: r.ListHash, Group: []byte(r.Group), Keys: toBytes(r.Keys),
 		TimeoutNanos: int64(r.Timeout), HeartbeatNanos: int64(r.Heartbeat), To: []byte(r.To),
+		KeepNanos: int64(r.Keep), Stamp: stampToProto(r.Stamp), Known: knownToProto(r.Known), Value: r.Value.Bytes(),
+		Removals: removalsToProto(r.Removals),
+	}
+	for _, d := range r.Digests {
+		if d == (gcnode.Digest{}) {
+			out.Digests = append(out.Digests, nil)
+		} else {
+			out.Digests = append(out.Digests, d[:])
+		}
 	}
 	if r.From != (gcnode.Sender{}) {
 		out.From = &peerpb.Sender{Id: []byte(r.From.ID), Incarnation: r.From.Incarnation}
 	}
-	for _, removal := range r.Removals {
-		m := &peerpb.Removal{Group: []byte(removal.Group), Keys: toBytes(removal.Keys)}
+	for _, id := range r.Finished {
+		out.Finished = append(out.Finished, idToProto(id))
+	}
+	return out
+}
+
+func removalsToProto(list []gcnode.Removal) []*peerpb.Removal {
+	var out []*peerpb.Removal
+	for _, removal := range list {
+		m := &peerpb.Removal{
+			Stamp: stampToProto(removal.Stamp), Group: []byte(removal.Group), Keys: toBytes(removal.Keys), All: removal.All,
+		}
 		if removal.ID != (gcnode.RemovalID{}) {
 			m.Id = idToProto(removal.ID)
 		}
-		if s := removal.Stamp; s != (gcnode.Stamp{}) {
-			m.Stamp = &peerpb.Stamp{Time: uint64(s.Time), Node: []byte(s.Node), Incarnation: s.Incarnation}
-		}
-		out.Removals = append(out.Removals, m)
+		out = append(out, m)
 	}
-	for _, id := range r.Finished {
-		out.Finished = append(out.Finished, idToProto(id))
+	return out
+}
+
+func stampToProto(s gcnode.Stamp) *peerpb.Stamp {
+	if s == (gcnode.Stamp{}) {
+		return nil
+	}
+	return &peerpb.Stamp{Time: uint64(s.Time), Incarnation: s.Incarnation}
+}
+
+func stampFromProto(s *peerpb.Stamp) gcnode.Stamp {
+	return gcnode.Stamp{Time: int64(s.GetTime()), Incarnation: s.GetIncarnation()}
+}
+
+func senderToProto(s gcnode.Sender) *peerpb.Sender {
+	return &peerpb.Sender{Id: []byte(s.ID), Incarnation: s.Incarnation}
+}
+
+func senderFromProto(s *peerpb.Sender) gcnode.Sender {
+	return gcnode.Sender{ID: string(s.GetId()), Incarnation: s.GetIncarnation()}
+}
+
+func knownToProto(list []gcnode.Known) []*peerpb.Known {
+	var out []*peerpb.Known
+	for _, k := range list {
+		m := &peerpb.Known{Seq: k.Seq}
+		if k.Sender != (gcnode.Sender{}) {
+			m.Sender = senderToProto(k.Sender)
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
+func knownFromProto(list []*peerpb.Known) []gcnode.Known {
+	var out []gcnode.Known
+	for _, m := range list {
+		out = append(out, gcnode.Known{Sender: senderFromProto(m.GetSender()), Seq: m.GetSeq()})
+	}
+	return out
+}
+
+func removalsFromProto(list []*peerpb.Removal) []gcnode.Removal {
+	var out []gcnode.Removal
+	for _, removal := range list {
+		out = append(out, gcnode.Removal{
+			ID: idFromProto(removal.GetId()), Stamp: stampFromProto(removal.GetStamp()),
+			Group: string(removal.GetGroup()), Keys: toStrings(removal.GetKeys()), All: removal.GetAll(),
+		})
 	}
 	return out
 }
@@ -53,15 +116,12 @@ func requestFromProto(m *peerpb.Request) *gcnode.Request {
 		From:     gcnode.Sender{ID: string(m.GetFrom().GetId()), Incarnation: m.GetFrom().GetIncarnation()},
 		ListHash: m.GetListHash(), Group: string(m.GetGroup()), Keys: toStrings(m.GetKeys()),
 		Timeout: time.Duration(m.GetTimeoutNanos()), Heartbeat: time.Duration(m.GetHeartbeatNanos()),
-		To: string(m.GetTo()),
+		To: string(m.GetTo()), Keep: gcnode.Lifetime(m.GetKeepNanos()), Stamp: stampFromProto(m.GetStamp()),
+		Known: knownFromProto(m.GetKnown()), Value: gcnode.BytesValue(m.GetValue()), Removals: removalsFromProto(m.GetRemovals()),
 	}
-	for _, removal := range m.GetRemovals() {
-		s := removal.GetStamp()
-		out.Removals = append(out.Removals, gcnode.Removal{
-			ID:    idFromProto(removal.GetId()),
-			Stamp: gcnode.Stamp{Time: int64(s.GetTime()), Node: string(s.GetNode()), Incarnation: s.GetIncarnation()},
-			Group: string(removal.GetGroup()), Keys: toStrings(removal.GetKeys()),
-		})
+	for _, d := range m.GetDigests() {
+		out.Digests = append(out.Digests, gcnode.Digest{})
+		copy(out.Digests[len(out.Digests)-1][:], d)
 	}
 	for _, id := range m.GetFinished() {
 		out.Finished = append(out.Finished, idFromProto(id))
@@ -85,13 +145,19 @@ func toStrings(keys [][]byte) []string {
 func replyToProto(r gcnode.Reply) *peerpb.Frame {
 	out := &peerpb.Reply{
 		Key: uint32(r.Key), Pending: r.Pending, KeepNanos: int64(r.Keep), Source: peerpb.Source(r.Source),
-		ListHash: r.ListHash, Value: r.Value.Bytes(),
+		ListHash: r.ListHash, Value: r.Value.Bytes(), NotModified: r.NotModified, Keys: toBytes(r.Keys),
 	}
 	if r.Err != nil {
 		out.Error = errorToProto(r.Err)
 	}
 	if r.Ack != nil {
-		out.Ack = &peerpb.Ack{Incarnation: r.Ack.Incarnation}
+		out.Ack = &peerpb.Ack{
+			Incarnation: r.Ack.Incarnation, Time: uint64(r.Ack.Time),
+			Known: knownToProto(r.Ack.Known), Removals: removalsToProto(r.Ack.Removals),
+		}
+		for _, s := range r.Ack.Left {
+			out.Ack.Left = append(out.Ack.Left, senderToProto(s))
+		}
 		for _, p := range r.Ack.Members {
 			out.Ack.Members = append(out.Ack.Members, &peerpb.Peer{Id: []byte(p.ID), Addr: []byte(p.Addr), Weight: uint32(p.Weight)})
 		}
@@ -110,7 +176,7 @@ func errorToProto(e *gcnode.Error) *peerpb.Error {
 func replyFromProto(m *peerpb.Reply) gcnode.Reply {
 	out := gcnode.Reply{
 		Key: int(m.GetKey()), Pending: m.GetPending(), Keep: gcnode.Lifetime(m.GetKeepNanos()),
-		ListHash: m.GetListHash(), Value: gcnode.BytesValue(m.GetValue()),
+		ListHash: m.GetListHash(), Value: gcnode.BytesValue(m.GetValue()), NotModified: m.GetNotModified(), Keys: toStrings(m.GetKeys()),
 	}
 	if _, known := peerpb.Source_name[int32(m.GetSource())]; known {
 		out.Source = gcnode.Source(m.GetSource())
@@ -125,7 +191,13 @@ func replyFromProto(m *peerpb.Reply) gcnode.Reply {
 		}
 	}
 	if a := m.GetAck(); a != nil {
-		out.Ack = &gcnode.Ack{Incarnation: a.GetIncarnation()}
+		out.Ack = &gcnode.Ack{
+			Incarnation: a.GetIncarnation(), Time: int64(a.GetTime()),
+			Known: knownFromProto(a.GetKnown()), Removals: removalsFromProto(a.GetRemovals()),
+		}
+		for _, s := range a.GetLeft() {
+			out.Ack.Left = append(out.Ack.Left, senderFromProto(s))
+		}
 		for _, p := range a.GetMembers() {
 			out.Ack.Members = append(out.Ack.Members, gcnode.Peer{ID: string(p.GetId()), Addr: string(p.GetAddr()), Weight: uint16(p.GetWeight())})
 		}

@@ -34,13 +34,25 @@ func checkReply(r *gcnode.Reply) error {
 	if r.Value.Len() > gcnode.MaxValueBytes {
 		return tooLarge("the value has %d bytes; at most %d are allowed", r.Value.Len(), gcnode.MaxValueBytes)
 	}
+	var check limitCheck
+	check.keys("keys", r.Keys)
 	if r.Ack == nil {
-		return nil
+		return check.err
 	}
 	if len(r.Ack.Members) > MaxMembers {
 		return tooMany("members", MaxMembers)
 	}
-	var check limitCheck
+	if len(r.Ack.Left) > MaxMembers {
+		return tooMany("members that left", MaxMembers)
+	}
+	if len(r.Ack.Removals) > MaxRemovals {
+		return tooMany("removals", MaxRemovals)
+	}
+	check.known(r.Ack.Known)
+	check.removals(r.Ack.Removals)
+	for _, s := range r.Ack.Left {
+		check.id("the ID of a member that left", s.ID)
+	}
 	for _, p := range r.Ack.Members {
 		check.id("a member's ID", p.ID)
 		if len(p.Addr) > MaxAddrBytes && check.err == nil {
@@ -65,6 +77,10 @@ func appendReply(b []byte, r *gcnode.Reply) []byte {
 	}
 	if r.Value.Len() > PieceBytes {
 		b = appendVarint(b, 8, uint64(r.Value.Len()))
+	}
+	b = appendVarint(b, 9, protowire.EncodeBool(r.NotModified))
+	for _, key := range r.Keys {
+		b = appendElement(b, 10, key)
 	}
 	return b
 }
@@ -99,6 +115,16 @@ func appendAck(b []byte, a *gcnode.Ack) []byte {
 			b = appendString(b, 2, p.Addr)
 			return appendVarint(b, 3, uint64(p.Weight))
 		})
+	}
+	for _, s := range a.Left {
+		b = appendMessage(b, 3, func(b []byte) []byte { return appendSender(b, s) })
+	}
+	b = appendFixed64(b, 4, uint64(a.Time))
+	for i := range a.Known {
+		b = appendMessage(b, 5, func(b []byte) []byte { return appendKnown(b, &a.Known[i]) })
+	}
+	for i := range a.Removals {
+		b = appendMessage(b, 6, func(b []byte) []byte { return appendRemoval(b, &a.Removals[i]) })
 	}
 	return b
 }
@@ -152,6 +178,7 @@ func decodeFrame(b []byte) (frame, error) {
 
 func (out *frame) decodeReply(b []byte) error {
 	r := out.reply
+	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -174,9 +201,13 @@ func (out *frame) decodeReply(b []byte) error {
 			if r.Ack == nil {
 				r.Ack = &gcnode.Ack{}
 			}
-			f.message(func(b []byte) error { return decodeAck(b, r.Ack) })
+			f.message(func(b []byte) error { return decodeAck(b, r.Ack, &removed) })
 		case f.is(8, protowire.VarintType):
 			out.total = f.varint()
+		case f.is(9, protowire.VarintType):
+			r.NotModified = protowire.DecodeBool(f.varint())
+		case f.is(10, protowire.BytesType):
+			r.Keys = f.key("keys", r.Keys, &keys)
 		case f.is(replyValue, protowire.BytesType):
 			out.value = f.bytes()
 		default:
@@ -265,7 +296,7 @@ func decodeError(b []byte, e *gcnode.Error) error {
 	return f.err
 }
 
-func decodeAck(b []byte, a *gcnode.Ack) error {
+func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -278,6 +309,24 @@ func decodeAck(b []byte, a *gcnode.Ack) error {
 			var p gcnode.Peer
 			f.message(func(b []byte) error { return decodePeer(b, &p) })
 			a.Members = append(a.Members, p)
+		case f.is(3, protowire.BytesType):
+			if len(a.Left) == MaxMembers {
+				return tooMany("members that left", MaxMembers)
+			}
+			var s gcnode.Sender
+			f.message(func(b []byte) error { return decodeSender(b, &s) })
+			a.Left = append(a.Left, s)
+		case f.is(4, protowire.Fixed64Type):
+			a.Time = int64(f.fixed64())
+		case f.is(5, protowire.BytesType):
+			a.Known = f.known(a.Known)
+		case f.is(6, protowire.BytesType):
+			if len(a.Removals) == MaxRemovals {
+				return tooMany("removals", MaxRemovals)
+			}
+			var r gcnode.Removal
+			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed) })
+			a.Removals = append(a.Removals, r)
 		default:
 			f.skip()
 		}

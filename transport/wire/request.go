@@ -15,12 +15,18 @@ func AppendRequest(b []byte, req *gcnode.Request) ([]byte, error) {
 	if err := checkRequest(req); err != nil {
 		return b, err
 	}
+	if req.Value.Len() > PieceBytes {
+		return b, tooLarge("the value has %d bytes; more than %d travel in pieces", req.Value.Len(), PieceBytes)
+	}
+	return appendRequest(b, req, req.Value.String())
+}
+
+// appendRequest appends the request with the first piece of its value.
+func appendRequest(b []byte, req *gcnode.Request, value string) ([]byte, error) {
 	start := len(b)
 	out := appendVarint(b, 1, uint64(req.Op))
 	if req.From != (gcnode.Sender{}) {
-		out = appendMessage(out, 2, func(b []byte) []byte {
-			return appendFixed64(appendString(b, 1, req.From.ID), 2, req.From.Incarnation)
-		})
+		out = appendMessage(out, 2, func(b []byte) []byte { return appendSender(b, req.From) })
 	}
 	out = appendFixed64(out, 3, req.ListHash)
 	out = appendString(out, 4, req.Group)
@@ -36,6 +42,22 @@ func AppendRequest(b []byte, req *gcnode.Request) ([]byte, error) {
 	out = appendVarint(out, 8, uint64(req.Timeout))
 	out = appendVarint(out, 9, uint64(req.Heartbeat))
 	out = appendString(out, 10, req.To)
+	out = appendVarint(out, 11, protowire.EncodeZigZag(int64(req.Keep)))
+	out = appendStamp(out, 12, req.Stamp)
+	for _, d := range req.Digests {
+		if d == (gcnode.Digest{}) {
+			out = appendElement(out, 13, "")
+		} else {
+			out = appendElement(out, 13, string(d[:]))
+		}
+	}
+	for i := range req.Known {
+		out = appendMessage(out, 14, func(b []byte) []byte { return appendKnown(b, &req.Known[i]) })
+	}
+	if req.Value.Len() > len(value) {
+		out = appendVarint(out, 15, uint64(req.Value.Len()))
+	}
+	out = appendString(out, 16, value)
 	if size := len(out) - start; size > MaxFrameBytes {
 		return b, tooLarge("the request has %d bytes; at most %d are allowed: send fewer keys at once", size, MaxFrameBytes)
 	}
@@ -52,18 +74,32 @@ func appendRemoval(b []byte, r *gcnode.Removal) []byte {
 	if r.ID != (gcnode.RemovalID{}) {
 		b = appendMessage(b, 1, func(b []byte) []byte { return appendRemovalID(b, r.ID) })
 	}
-	if r.Stamp != (gcnode.Stamp{}) {
-		b = appendMessage(b, 2, func(b []byte) []byte {
-			b = appendFixed64(b, 1, uint64(r.Stamp.Time))
-			b = appendString(b, 2, r.Stamp.Node)
-			return appendFixed64(b, 3, r.Stamp.Incarnation)
-		})
-	}
+	b = appendStamp(b, 2, r.Stamp)
 	b = appendString(b, 3, r.Group)
 	for _, key := range r.Keys {
 		b = appendElement(b, 4, key)
 	}
-	return b
+	return appendVarint(b, 5, protowire.EncodeBool(r.All))
+}
+
+func appendStamp(b []byte, num protowire.Number, s gcnode.Stamp) []byte {
+	if s == (gcnode.Stamp{}) {
+		return b
+	}
+	return appendMessage(b, num, func(b []byte) []byte {
+		return appendFixed64(appendFixed64(b, 1, uint64(s.Time)), 2, s.Incarnation)
+	})
+}
+
+func appendSender(b []byte, s gcnode.Sender) []byte {
+	return appendFixed64(appendString(b, 1, s.ID), 2, s.Incarnation)
+}
+
+func appendKnown(b []byte, k *gcnode.Known) []byte {
+	if k.Sender != (gcnode.Sender{}) {
+		b = appendMessage(b, 1, func(b []byte) []byte { return appendSender(b, k.Sender) })
+	}
+	return appendVarint(b, 2, k.Seq)
 }
 
 // checkRequest finds what is over a limit before anything is encoded.
@@ -74,19 +110,19 @@ func checkRequest(req *gcnode.Request) error {
 	if len(req.Finished) > MaxRemovals {
 		return tooMany("finished removals", MaxRemovals)
 	}
+	if len(req.Digests) > gcnode.MaxBatchKeys {
+		return tooMany("digests", gcnode.MaxBatchKeys)
+	}
+	if req.Value.Len() > gcnode.MaxValueBytes {
+		return tooLarge("the value has %d bytes; at most %d are allowed", req.Value.Len(), gcnode.MaxValueBytes)
+	}
 	check := limitCheck{}
 	check.id("the sender's ID", req.From.ID)
 	check.id("the receiver's ID", req.To)
 	check.id("the group's name", req.Group)
 	check.keys("keys", req.Keys)
-	check.batch = batch{}
-	for i := range req.Removals {
-		r := &req.Removals[i]
-		check.id("a removal's sender", r.ID.Sender)
-		check.id("a stamp's node", r.Stamp.Node)
-		check.id("the name of a removal's group", r.Group)
-		check.keys("keys to remove", r.Keys)
-	}
+	check.removals(req.Removals)
+	check.known(req.Known)
 	for _, id := range req.Finished {
 		check.id("a finished removal's sender", id.Sender)
 	}
@@ -114,6 +150,25 @@ func (c *limitCheck) keys(what string, keys []string) {
 	}
 }
 
+func (c *limitCheck) removals(removals []gcnode.Removal) {
+	c.batch = batch{}
+	for i := range removals {
+		r := &removals[i]
+		c.id("a removal's sender", r.ID.Sender)
+		c.id("the name of a removal's group", r.Group)
+		c.keys("keys to remove", r.Keys)
+	}
+}
+
+func (c *limitCheck) known(known []gcnode.Known) {
+	if len(known) > MaxKnown && c.err == nil {
+		c.err = tooMany("known lives", MaxKnown)
+	}
+	for i := range known {
+		c.id("the ID of a known life", known[i].ID)
+	}
+}
+
 // batch counts keys that belong together.
 type batch struct{ keys, bytes int }
 
@@ -137,12 +192,30 @@ func tooMany(what string, limit int) error {
 	return tooLarge("there are more than %d %s", limit, what)
 }
 
-// DecodeRequest decodes a request. Its memory does not share with b. It fails
-// with [ErrMalformed]; with [gcnode.KindTooLarge] when the request is over a
-// limit; or with [gcnode.KindUnsupported] when it asks for something unknown.
+// DecodeRequest decodes a request without further pieces. Its memory does not
+// share with b. It fails with [ErrMalformed]; with [gcnode.KindTooLarge] when
+// the request is over a limit; or with [gcnode.KindUnsupported] when it asks for
+// something unknown.
 func DecodeRequest(b []byte) (*gcnode.Request, error) {
+	req, value, total, err := decodeRequest(b)
+	switch {
+	case err != nil:
+		return nil, err
+	case total != 0:
+		return nil, malformed("%d of the %d bytes of a value are missing", total-len(value), total)
+	default:
+		req.Value = gcnode.BytesValue(value)
+		return req, nil
+	}
+}
+
+// decodeRequest decodes a request but for its value, of which it returns the
+// first piece, a part of b, and the size of all of them, or 0. The value comes
+// also with an error of gcnode.KindUnsupported.
+func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ error) {
 	req := &gcnode.Request{}
 	var op uint64
+	var size uint64
 	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
@@ -159,14 +232,14 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 			req.Keys = f.key("keys", req.Keys, &keys)
 		case f.is(6, protowire.BytesType):
 			if len(req.Removals) == MaxRemovals {
-				return nil, tooMany("removals", MaxRemovals)
+				return nil, nil, 0, tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
 			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed) })
 			req.Removals = append(req.Removals, r)
 		case f.is(7, protowire.BytesType):
 			if len(req.Finished) == MaxRemovals {
-				return nil, tooMany("finished removals", MaxRemovals)
+				return nil, nil, 0, tooMany("finished removals", MaxRemovals)
 			}
 			var id gcnode.RemovalID
 			f.message(func(b []byte) error { return decodeRemovalID(b, &id) })
@@ -177,23 +250,85 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 			req.Heartbeat = time.Duration(f.varint())
 		case f.is(10, protowire.BytesType):
 			req.To = f.limited("the receiver's ID", gcnode.MaxIDBytes)
+		case f.is(11, protowire.VarintType):
+			req.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
+		case f.is(12, protowire.BytesType):
+			f.message(func(b []byte) error { return decodeStamp(b, &req.Stamp) })
+		case f.is(13, protowire.BytesType):
+			req.Digests = f.digest(req.Digests)
+		case f.is(14, protowire.BytesType):
+			req.Known = f.known(req.Known)
+		case f.is(15, protowire.VarintType):
+			size = f.varint()
+		case f.is(16, protowire.BytesType):
+			value = f.bytes()
 		default:
 			f.skip()
 		}
 	}
-	if f.err != nil {
-		return nil, f.err
+	switch {
+	case f.err != nil:
+		return nil, nil, 0, f.err
+	case size > gcnode.MaxValueBytes:
+		return nil, nil, 0, tooLarge("a value of %d bytes was announced; at most %d are allowed", size, gcnode.MaxValueBytes)
+	case size != 0 && uint64(len(value)) >= size:
+		return nil, nil, 0, malformed("the first piece of a value of %d bytes has %d", size, len(value))
 	}
-	switch op := int32(op); op {
-	case int32(gcnode.OpFetch), int32(gcnode.OpRemove), int32(gcnode.OpFinish):
-		req.Op = gcnode.Op(op)
-		return req, nil
-	default:
-		return nil, &gcnode.Error{
+	if op := int32(op); op < int32(gcnode.OpFetch) || op > int32(gcnode.OpGone) {
+		return nil, value, int(size), &gcnode.Error{
 			Kind: gcnode.KindUnsupported,
 			Err:  fmt.Errorf("this member does not know operation %d", op),
 		}
 	}
+	if n := len(req.Digests); n != 0 && n != len(req.Keys) {
+		return nil, nil, 0, malformed("%d digests for %d keys; there is one for each, or none", n, len(req.Keys))
+	}
+	req.Op = gcnode.Op(op)
+	return req, value, int(size), nil
+}
+
+// digest appends a digest, which may be empty.
+func (f *fields) digest(list []gcnode.Digest) []gcnode.Digest {
+	b := f.bytes()
+	var d gcnode.Digest
+	switch {
+	case f.err != nil:
+		return list
+	case len(list) == gcnode.MaxBatchKeys:
+		f.err = tooMany("digests", gcnode.MaxBatchKeys)
+		return list
+	case len(b) != 0 && len(b) != len(d):
+		f.err = malformed("a digest of %d bytes; it has %d or none", len(b), len(d))
+		return list
+	}
+	copy(d[:], b)
+	return append(list, d)
+}
+
+// known appends what is known of a life.
+func (f *fields) known(list []gcnode.Known) []gcnode.Known {
+	if len(list) == MaxKnown {
+		f.err = tooMany("known lives", MaxKnown)
+		return list
+	}
+	var k gcnode.Known
+	f.message(func(b []byte) error { return decodeKnown(b, &k) })
+	return append(list, k)
+}
+
+func decodeKnown(b []byte, k *gcnode.Known) error {
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.BytesType):
+			f.message(func(b []byte) error { return decodeSender(b, &k.Sender) })
+		case f.is(2, protowire.VarintType):
+			k.Seq = f.varint()
+		default:
+			f.skip()
+		}
+	}
+	return f.err
 }
 
 // key appends a key to a batch.
@@ -246,9 +381,7 @@ func decodeStamp(b []byte, s *gcnode.Stamp) error {
 		switch {
 		case f.is(1, protowire.Fixed64Type):
 			s.Time = int64(f.fixed64())
-		case f.is(2, protowire.BytesType):
-			s.Node = f.limited("a stamp's node", gcnode.MaxIDBytes)
-		case f.is(3, protowire.Fixed64Type):
+		case f.is(2, protowire.Fixed64Type):
 			s.Incarnation = f.fixed64()
 		default:
 			f.skip()
@@ -269,6 +402,8 @@ func decodeRemoval(b []byte, r *gcnode.Removal, keys *batch) error {
 			r.Group = f.limited("the name of a removal's group", gcnode.MaxIDBytes)
 		case f.is(4, protowire.BytesType):
 			r.Keys = f.key("keys to remove", r.Keys, keys)
+		case f.is(5, protowire.VarintType):
+			r.All = protowire.DecodeBool(f.varint())
 		default:
 			f.skip()
 		}

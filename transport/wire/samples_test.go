@@ -14,7 +14,7 @@ func sampleRequests() map[string]*gcnode.Request {
 	from := gcnode.Sender{ID: "node-a", Incarnation: 0x1122334455667788}
 	removal := gcnode.Removal{
 		ID:    gcnode.RemovalID{Sender: "node-a", Incarnation: math.MaxUint64, Seq: 300},
-		Stamp: gcnode.Stamp{Time: 1_790_000_000_000_000_000, Node: "node-a", Incarnation: math.MaxUint64},
+		Stamp: gcnode.Stamp{Time: 1_790_000_000_000_000_000, Incarnation: math.MaxUint64},
 		Group: "docs", Keys: []string{"net/http", "", "\xff\x00"},
 	}
 	return map[string]*gcnode.Request{
@@ -26,6 +26,19 @@ func sampleRequests() map[string]*gcnode.Request {
 		"request-remove": {Op: gcnode.OpRemove, From: from, ListHash: 1, Removals: []gcnode.Removal{removal}, Timeout: math.MaxInt64},
 		"request-finish": {Op: gcnode.OpFinish, From: from, Finished: []gcnode.RemovalID{removal.ID, {}}, Timeout: -1},
 		"request-least":  {Op: gcnode.OpFetch},
+		"request-set": {
+			Op: gcnode.OpSet, From: from, ListHash: 1, Group: "docs", Keys: []string{"k"}, Removals: []gcnode.Removal{removal},
+			Value: gcnode.StringValue("a value \x00\xff"), Keep: gcnode.For(time.Hour), Stamp: gcnode.Stamp{Time: -1, Incarnation: 1},
+		},
+		"request-revalidate": {
+			Op: gcnode.OpFetch, From: from, Group: "docs", Keys: []string{"a", "b"}, Digests: []gcnode.Digest{{1, 2, 15: 16}, {}},
+		},
+		"request-peek":    {Op: gcnode.OpPeek, From: from, Group: "docs", Keys: []string{"a"}, Removals: []gcnode.Removal{{All: true}}},
+		"request-keys":    {Op: gcnode.OpKeys, From: from, ListHash: 1, Group: "docs"},
+		"request-sync":    {Op: gcnode.OpSync, From: from, Known: []gcnode.Known{{Sender: from, Seq: math.MaxUint64}, {}}},
+		"request-hello":   {Op: gcnode.OpHello, From: from},
+		"request-goodbye": {Op: gcnode.OpGoodbye, From: from},
+		"request-gone":    {Op: gcnode.OpGone, From: from},
 		"request-long-key": {
 			Op: gcnode.OpFetch, From: from, Group: strings.Repeat("g", gcnode.MaxIDBytes), Keys: []string{strings.Repeat("k", 300)},
 		},
@@ -55,6 +68,15 @@ func sampleReplies() map[string][]gcnode.Reply {
 				{ID: "node-a", Addr: "http://10.0.0.1:7001/", Weight: math.MaxUint16}, {ID: "\xff"}, {},
 			}}},
 			{Key: 1, Ack: &gcnode.Ack{}},
+			{Ack: &gcnode.Ack{
+				Left: []gcnode.Sender{{ID: "node-c", Incarnation: 3}, {}}, Time: math.MinInt64,
+				Known:    []gcnode.Known{{Sender: gcnode.Sender{ID: "node-a", Incarnation: 1}, Seq: 300}, {Seq: 1}},
+				Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: "s", Seq: 1}, Group: "docs", Keys: []string{"", "k"}}, {All: true}},
+			}},
+		},
+		"answer-keys": {
+			{Keys: []string{"a", "", "\xff"}, ListHash: 7},
+			{Keys: []string{"b"}, NotModified: true},
 		},
 		"answer-empty": {},
 	}

@@ -36,21 +36,49 @@ const (
 	Op_OP_REMOVE Op = 2
 	// OP_FINISH announces removals that all members have acknowledged.
 	Op_OP_FINISH Op = 3
+	// OP_SET asks the owner to store the value under the one key.
+	Op_OP_SET Op = 4
+	// OP_PEEK asks for what the receiver has in memory of the keys.
+	Op_OP_PEEK Op = 5
+	// OP_KEYS asks for the keys that the receiver has and the sender owns.
+	Op_OP_KEYS Op = 6
+	// OP_HELLO introduces a new life of a member.
+	Op_OP_HELLO Op = 7
+	// OP_GOODBYE says that the sender leaves.
+	Op_OP_GOODBYE Op = 8
+	// OP_SYNC compares what the two know of removals.
+	Op_OP_SYNC Op = 9
+	// OP_GONE says that the sender serves nothing any more.
+	Op_OP_GONE Op = 10
 )
 
 // Enum value maps for Op.
 var (
 	Op_name = map[int32]string{
-		0: "OP_UNSPECIFIED",
-		1: "OP_FETCH",
-		2: "OP_REMOVE",
-		3: "OP_FINISH",
+		0:  "OP_UNSPECIFIED",
+		1:  "OP_FETCH",
+		2:  "OP_REMOVE",
+		3:  "OP_FINISH",
+		4:  "OP_SET",
+		5:  "OP_PEEK",
+		6:  "OP_KEYS",
+		7:  "OP_HELLO",
+		8:  "OP_GOODBYE",
+		9:  "OP_SYNC",
+		10: "OP_GONE",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED": 0,
 		"OP_FETCH":       1,
 		"OP_REMOVE":      2,
 		"OP_FINISH":      3,
+		"OP_SET":         4,
+		"OP_PEEK":        5,
+		"OP_KEYS":        6,
+		"OP_HELLO":       7,
+		"OP_GOODBYE":     8,
+		"OP_SYNC":        9,
+		"OP_GONE":        10,
 	}
 )
 
@@ -231,7 +259,21 @@ type Request struct {
 	// heartbeat_nanos is how often the sender wants a sign of life; 0: never.
 	HeartbeatNanos int64 `protobuf:"varint,9,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
 	// to is the ID of the member that is meant; empty: whoever gets it.
-	To            []byte `protobuf:"bytes,10,opt,name=to,proto3" json:"to,omitempty"`
+	To []byte `protobuf:"bytes,10,opt,name=to,proto3" json:"to,omitempty"`
+	// keep_nanos, stamp and value are what OP_SET stores; keep_nanos is the life
+	// of the value as in Reply, but 0 is the default of the receiver's group.
+	KeepNanos int64  `protobuf:"zigzag64,11,opt,name=keep_nanos,json=keepNanos,proto3" json:"keep_nanos,omitempty"`
+	Stamp     *Stamp `protobuf:"bytes,12,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	// digests has one element for each key, or none at all: the first 16 bytes
+	// of the SHA-256 of the value that the sender has, or nothing.
+	Digests [][]byte `protobuf:"bytes,13,rep,name=digests,proto3" json:"digests,omitempty"`
+	// known is what the sender knows of the removals of all members.
+	Known []*Known `protobuf:"bytes,14,rep,name=known,proto3" json:"known,omitempty"`
+	// value_bytes is the size of a value that travels in pieces: value is the
+	// first, and frames with pieces after the request complete it. Otherwise it
+	// is 0.
+	ValueBytes    uint64 `protobuf:"varint,15,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
+	Value         []byte `protobuf:"bytes,16,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -336,6 +378,102 @@ func (x *Request) GetTo() []byte {
 	return nil
 }
 
+func (x *Request) GetKeepNanos() int64 {
+	if x != nil {
+		return x.KeepNanos
+	}
+	return 0
+}
+
+func (x *Request) GetStamp() *Stamp {
+	if x != nil {
+		return x.Stamp
+	}
+	return nil
+}
+
+func (x *Request) GetDigests() [][]byte {
+	if x != nil {
+		return x.Digests
+	}
+	return nil
+}
+
+func (x *Request) GetKnown() []*Known {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
+func (x *Request) GetValueBytes() uint64 {
+	if x != nil {
+		return x.ValueBytes
+	}
+	return 0
+}
+
+func (x *Request) GetValue() []byte {
+	if x != nil {
+		return x.Value
+	}
+	return nil
+}
+
+// Known says that its sender has applied all removals of one life of a member
+// up to a number.
+type Known struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sender        *Sender                `protobuf:"bytes,1,opt,name=sender,proto3" json:"sender,omitempty"`
+	Seq           uint64                 `protobuf:"varint,2,opt,name=seq,proto3" json:"seq,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Known) Reset() {
+	*x = Known{}
+	mi := &file_peer_proto_msgTypes[1]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Known) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Known) ProtoMessage() {}
+
+func (x *Known) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[1]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Known.ProtoReflect.Descriptor instead.
+func (*Known) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Known) GetSender() *Sender {
+	if x != nil {
+		return x.Sender
+	}
+	return nil
+}
+
+func (x *Known) GetSeq() uint64 {
+	if x != nil {
+		return x.Seq
+	}
+	return 0
+}
+
 // Sender is a member and one life of its process.
 type Sender struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -347,7 +485,7 @@ type Sender struct {
 
 func (x *Sender) Reset() {
 	*x = Sender{}
-	mi := &file_peer_proto_msgTypes[1]
+	mi := &file_peer_proto_msgTypes[2]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -359,7 +497,7 @@ func (x *Sender) String() string {
 func (*Sender) ProtoMessage() {}
 
 func (x *Sender) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[1]
+	mi := &file_peer_proto_msgTypes[2]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -372,7 +510,7 @@ func (x *Sender) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sender.ProtoReflect.Descriptor instead.
 func (*Sender) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{1}
+	return file_peer_proto_rawDescGZIP(), []int{2}
 }
 
 func (x *Sender) GetId() []byte {
@@ -401,7 +539,7 @@ type RemovalID struct {
 
 func (x *RemovalID) Reset() {
 	*x = RemovalID{}
-	mi := &file_peer_proto_msgTypes[2]
+	mi := &file_peer_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -413,7 +551,7 @@ func (x *RemovalID) String() string {
 func (*RemovalID) ProtoMessage() {}
 
 func (x *RemovalID) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[2]
+	mi := &file_peer_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -426,7 +564,7 @@ func (x *RemovalID) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RemovalID.ProtoReflect.Descriptor instead.
 func (*RemovalID) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{2}
+	return file_peer_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *RemovalID) GetSender() []byte {
@@ -455,15 +593,14 @@ type Stamp struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// time is a hybrid logical clock, in nanoseconds since 1970.
 	Time          uint64 `protobuf:"fixed64,1,opt,name=time,proto3" json:"time,omitempty"`
-	Node          []byte `protobuf:"bytes,2,opt,name=node,proto3" json:"node,omitempty"`
-	Incarnation   uint64 `protobuf:"fixed64,3,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
+	Incarnation   uint64 `protobuf:"fixed64,2,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Stamp) Reset() {
 	*x = Stamp{}
-	mi := &file_peer_proto_msgTypes[3]
+	mi := &file_peer_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -475,7 +612,7 @@ func (x *Stamp) String() string {
 func (*Stamp) ProtoMessage() {}
 
 func (x *Stamp) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[3]
+	mi := &file_peer_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -488,7 +625,7 @@ func (x *Stamp) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Stamp.ProtoReflect.Descriptor instead.
 func (*Stamp) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{3}
+	return file_peer_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Stamp) GetTime() uint64 {
@@ -496,13 +633,6 @@ func (x *Stamp) GetTime() uint64 {
 		return x.Time
 	}
 	return 0
-}
-
-func (x *Stamp) GetNode() []byte {
-	if x != nil {
-		return x.Node
-	}
-	return nil
 }
 
 func (x *Stamp) GetIncarnation() uint64 {
@@ -514,18 +644,20 @@ func (x *Stamp) GetIncarnation() uint64 {
 
 // Removal takes keys out of a group.
 type Removal struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Id            *RemovalID             `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
-	Stamp         *Stamp                 `protobuf:"bytes,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
-	Group         []byte                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
-	Keys          [][]byte               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Id    *RemovalID             `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	Stamp *Stamp                 `protobuf:"bytes,2,opt,name=stamp,proto3" json:"stamp,omitempty"`
+	Group []byte                 `protobuf:"bytes,3,opt,name=group,proto3" json:"group,omitempty"`
+	Keys  [][]byte               `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// all stands for every key of the group.
+	All           bool `protobuf:"varint,5,opt,name=all,proto3" json:"all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Removal) Reset() {
 	*x = Removal{}
-	mi := &file_peer_proto_msgTypes[4]
+	mi := &file_peer_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -537,7 +669,7 @@ func (x *Removal) String() string {
 func (*Removal) ProtoMessage() {}
 
 func (x *Removal) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[4]
+	mi := &file_peer_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -550,7 +682,7 @@ func (x *Removal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Removal.ProtoReflect.Descriptor instead.
 func (*Removal) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{4}
+	return file_peer_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Removal) GetId() *RemovalID {
@@ -581,6 +713,13 @@ func (x *Removal) GetKeys() [][]byte {
 	return nil
 }
 
+func (x *Removal) GetAll() bool {
+	if x != nil {
+		return x.All
+	}
+	return false
+}
+
 // Frame is one element of the answer to a request.
 type Frame struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -597,7 +736,7 @@ type Frame struct {
 
 func (x *Frame) Reset() {
 	*x = Frame{}
-	mi := &file_peer_proto_msgTypes[5]
+	mi := &file_peer_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -609,7 +748,7 @@ func (x *Frame) String() string {
 func (*Frame) ProtoMessage() {}
 
 func (x *Frame) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[5]
+	mi := &file_peer_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -622,7 +761,7 @@ func (x *Frame) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Frame.ProtoReflect.Descriptor instead.
 func (*Frame) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{5}
+	return file_peer_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Frame) GetKind() isFrame_Kind {
@@ -716,15 +855,19 @@ type Reply struct {
 	Ack      *Ack   `protobuf:"bytes,7,opt,name=ack,proto3" json:"ack,omitempty"`
 	// value_bytes is the size of a value that travels in pieces: value is the
 	// first, and those in the next frames complete it. Otherwise it is 0.
-	ValueBytes    uint64 `protobuf:"varint,8,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
-	Value         []byte `protobuf:"bytes,15,opt,name=value,proto3" json:"value,omitempty"`
+	ValueBytes uint64 `protobuf:"varint,8,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
+	// not_modified stands for the value whose digest was in the request.
+	NotModified bool `protobuf:"varint,9,opt,name=not_modified,json=notModified,proto3" json:"not_modified,omitempty"`
+	// keys are a part of the answer to OP_KEYS.
+	Keys          [][]byte `protobuf:"bytes,10,rep,name=keys,proto3" json:"keys,omitempty"`
+	Value         []byte   `protobuf:"bytes,15,opt,name=value,proto3" json:"value,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -736,7 +879,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[6]
+	mi := &file_peer_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -749,7 +892,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{6}
+	return file_peer_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -808,6 +951,20 @@ func (x *Reply) GetValueBytes() uint64 {
 	return 0
 }
 
+func (x *Reply) GetNotModified() bool {
+	if x != nil {
+		return x.NotModified
+	}
+	return false
+}
+
+func (x *Reply) GetKeys() [][]byte {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
 func (x *Reply) GetValue() []byte {
 	if x != nil {
 		return x.Value
@@ -825,7 +982,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -837,7 +994,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -850,7 +1007,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Piece) GetData() []byte {
@@ -871,7 +1028,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -883,7 +1040,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -896,7 +1053,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *End) GetError() *Error {
@@ -920,7 +1077,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1089,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1102,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Error) GetKind() Kind {
@@ -974,14 +1131,22 @@ type Ack struct {
 	state       protoimpl.MessageState `protogen:"open.v1"`
 	Incarnation uint64                 `protobuf:"fixed64,1,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// members are those that the member knows or knew until recently.
-	Members       []*Peer `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	Members []*Peer `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
+	// left are the lives of members that said goodbye.
+	Left []*Sender `protobuf:"bytes,3,rep,name=left,proto3" json:"left,omitempty"`
+	// time is the member's hybrid logical clock.
+	Time uint64 `protobuf:"fixed64,4,opt,name=time,proto3" json:"time,omitempty"`
+	// known is what the member knows of the removals of all members, and
+	// removals those that the sender of the request lacks.
+	Known         []*Known   `protobuf:"bytes,5,rep,name=known,proto3" json:"known,omitempty"`
+	Removals      []*Removal `protobuf:"bytes,6,rep,name=removals,proto3" json:"removals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -993,7 +1158,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1006,7 +1171,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1019,6 +1184,34 @@ func (x *Ack) GetIncarnation() uint64 {
 func (x *Ack) GetMembers() []*Peer {
 	if x != nil {
 		return x.Members
+	}
+	return nil
+}
+
+func (x *Ack) GetLeft() []*Sender {
+	if x != nil {
+		return x.Left
+	}
+	return nil
+}
+
+func (x *Ack) GetTime() uint64 {
+	if x != nil {
+		return x.Time
+	}
+	return 0
+}
+
+func (x *Ack) GetKnown() []*Known {
+	if x != nil {
+		return x.Known
+	}
+	return nil
+}
+
+func (x *Ack) GetRemovals() []*Removal {
+	if x != nil {
+		return x.Removals
 	}
 	return nil
 }
@@ -1036,7 +1229,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1048,7 +1241,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1061,7 +1254,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1090,7 +1283,7 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x0egcnode.peer.v1\"\xea\x02\n" +
+	"peer.proto\x12\x0egcnode.peer.v1\"\xb4\x04\n" +
 	"\aRequest\x12\"\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x12.gcnode.peer.v1.OpR\x02op\x12*\n" +
 	"\x04from\x18\x02 \x01(\v2\x16.gcnode.peer.v1.SenderR\x04from\x12\x1b\n" +
@@ -1102,29 +1295,40 @@ const file_peer_proto_rawDesc = "" +
 	"\rtimeout_nanos\x18\b \x01(\x03R\ftimeoutNanos\x12'\n" +
 	"\x0fheartbeat_nanos\x18\t \x01(\x03R\x0eheartbeatNanos\x12\x0e\n" +
 	"\x02to\x18\n" +
-	" \x01(\fR\x02to\":\n" +
+	" \x01(\fR\x02to\x12\x1d\n" +
+	"\n" +
+	"keep_nanos\x18\v \x01(\x12R\tkeepNanos\x12+\n" +
+	"\x05stamp\x18\f \x01(\v2\x15.gcnode.peer.v1.StampR\x05stamp\x12\x18\n" +
+	"\adigests\x18\r \x03(\fR\adigests\x12+\n" +
+	"\x05known\x18\x0e \x03(\v2\x15.gcnode.peer.v1.KnownR\x05known\x12\x1f\n" +
+	"\vvalue_bytes\x18\x0f \x01(\x04R\n" +
+	"valueBytes\x12\x14\n" +
+	"\x05value\x18\x10 \x01(\fR\x05value\"I\n" +
+	"\x05Known\x12.\n" +
+	"\x06sender\x18\x01 \x01(\v2\x16.gcnode.peer.v1.SenderR\x06sender\x12\x10\n" +
+	"\x03seq\x18\x02 \x01(\x04R\x03seq\":\n" +
 	"\x06Sender\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"W\n" +
 	"\tRemovalID\x12\x16\n" +
 	"\x06sender\x18\x01 \x01(\fR\x06sender\x12 \n" +
 	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\x12\x10\n" +
-	"\x03seq\x18\x03 \x01(\x04R\x03seq\"Q\n" +
+	"\x03seq\x18\x03 \x01(\x04R\x03seq\"=\n" +
 	"\x05Stamp\x12\x12\n" +
-	"\x04time\x18\x01 \x01(\x06R\x04time\x12\x12\n" +
-	"\x04node\x18\x02 \x01(\fR\x04node\x12 \n" +
-	"\vincarnation\x18\x03 \x01(\x06R\vincarnation\"\x8b\x01\n" +
+	"\x04time\x18\x01 \x01(\x06R\x04time\x12 \n" +
+	"\vincarnation\x18\x02 \x01(\x06R\vincarnation\"\x9d\x01\n" +
 	"\aRemoval\x12)\n" +
 	"\x02id\x18\x01 \x01(\v2\x19.gcnode.peer.v1.RemovalIDR\x02id\x12+\n" +
 	"\x05stamp\x18\x02 \x01(\v2\x15.gcnode.peer.v1.StampR\x05stamp\x12\x14\n" +
 	"\x05group\x18\x03 \x01(\fR\x05group\x12\x12\n" +
-	"\x04keys\x18\x04 \x03(\fR\x04keys\"\xc9\x01\n" +
+	"\x04keys\x18\x04 \x03(\fR\x04keys\x12\x10\n" +
+	"\x03all\x18\x05 \x01(\bR\x03all\"\xc9\x01\n" +
 	"\x05Frame\x12-\n" +
 	"\x05reply\x18\x01 \x01(\v2\x15.gcnode.peer.v1.ReplyH\x00R\x05reply\x12-\n" +
 	"\x05piece\x18\x02 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05piece\x121\n" +
 	"\arefusal\x18\x03 \x01(\v2\x15.gcnode.peer.v1.ErrorH\x00R\arefusal\x12'\n" +
 	"\x03end\x18\x04 \x01(\v2\x13.gcnode.peer.v1.EndH\x00R\x03endB\x06\n" +
-	"\x04kind\"\xaa\x02\n" +
+	"\x04kind\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1135,7 +1339,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x05error\x18\x06 \x01(\v2\x15.gcnode.peer.v1.ErrorR\x05error\x12%\n" +
 	"\x03ack\x18\a \x01(\v2\x13.gcnode.peer.v1.AckR\x03ack\x12\x1f\n" +
 	"\vvalue_bytes\x18\b \x01(\x04R\n" +
-	"valueBytes\x12\x14\n" +
+	"valueBytes\x12!\n" +
+	"\fnot_modified\x18\t \x01(\bR\vnotModified\x12\x12\n" +
+	"\x04keys\x18\n" +
+	" \x03(\fR\x04keys\x12\x14\n" +
 	"\x05value\x18\x0f \x01(\fR\x05value\"\x1b\n" +
 	"\x05Piece\x12\x12\n" +
 	"\x04data\x18\x01 \x01(\fR\x04data\"2\n" +
@@ -1144,19 +1351,33 @@ const file_peer_proto_rawDesc = "" +
 	"\x05Error\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.gcnode.peer.v1.KindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12*\n" +
-	"\x11retry_after_nanos\x18\x03 \x01(\x03R\x0fretryAfterNanos\"W\n" +
+	"\x11retry_after_nanos\x18\x03 \x01(\x03R\x0fretryAfterNanos\"\xf9\x01\n" +
 	"\x03Ack\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12.\n" +
-	"\amembers\x18\x02 \x03(\v2\x14.gcnode.peer.v1.PeerR\amembers\"B\n" +
+	"\amembers\x18\x02 \x03(\v2\x14.gcnode.peer.v1.PeerR\amembers\x12*\n" +
+	"\x04left\x18\x03 \x03(\v2\x16.gcnode.peer.v1.SenderR\x04left\x12\x12\n" +
+	"\x04time\x18\x04 \x01(\x06R\x04time\x12+\n" +
+	"\x05known\x18\x05 \x03(\v2\x15.gcnode.peer.v1.KnownR\x05known\x123\n" +
+	"\bremovals\x18\x06 \x03(\v2\x17.gcnode.peer.v1.RemovalR\bremovals\"B\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\fR\x04addr\x12\x16\n" +
-	"\x06weight\x18\x03 \x01(\rR\x06weight*D\n" +
+	"\x06weight\x18\x03 \x01(\rR\x06weight*\xa2\x01\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bOP_FETCH\x10\x01\x12\r\n" +
 	"\tOP_REMOVE\x10\x02\x12\r\n" +
-	"\tOP_FINISH\x10\x03*e\n" +
+	"\tOP_FINISH\x10\x03\x12\n" +
+	"\n" +
+	"\x06OP_SET\x10\x04\x12\v\n" +
+	"\aOP_PEEK\x10\x05\x12\v\n" +
+	"\aOP_KEYS\x10\x06\x12\f\n" +
+	"\bOP_HELLO\x10\a\x12\x0e\n" +
+	"\n" +
+	"OP_GOODBYE\x10\b\x12\v\n" +
+	"\aOP_SYNC\x10\t\x12\v\n" +
+	"\aOP_GONE\x10\n" +
+	"*e\n" +
 	"\x06Source\x12\x16\n" +
 	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
@@ -1193,46 +1414,53 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
 var file_peer_proto_goTypes = []any{
 	(Op)(0),           // 0: gcnode.peer.v1.Op
 	(Source)(0),       // 1: gcnode.peer.v1.Source
 	(Kind)(0),         // 2: gcnode.peer.v1.Kind
 	(*Request)(nil),   // 3: gcnode.peer.v1.Request
-	(*Sender)(nil),    // 4: gcnode.peer.v1.Sender
-	(*RemovalID)(nil), // 5: gcnode.peer.v1.RemovalID
-	(*Stamp)(nil),     // 6: gcnode.peer.v1.Stamp
-	(*Removal)(nil),   // 7: gcnode.peer.v1.Removal
-	(*Frame)(nil),     // 8: gcnode.peer.v1.Frame
-	(*Reply)(nil),     // 9: gcnode.peer.v1.Reply
-	(*Piece)(nil),     // 10: gcnode.peer.v1.Piece
-	(*End)(nil),       // 11: gcnode.peer.v1.End
-	(*Error)(nil),     // 12: gcnode.peer.v1.Error
-	(*Ack)(nil),       // 13: gcnode.peer.v1.Ack
-	(*Peer)(nil),      // 14: gcnode.peer.v1.Peer
+	(*Known)(nil),     // 4: gcnode.peer.v1.Known
+	(*Sender)(nil),    // 5: gcnode.peer.v1.Sender
+	(*RemovalID)(nil), // 6: gcnode.peer.v1.RemovalID
+	(*Stamp)(nil),     // 7: gcnode.peer.v1.Stamp
+	(*Removal)(nil),   // 8: gcnode.peer.v1.Removal
+	(*Frame)(nil),     // 9: gcnode.peer.v1.Frame
+	(*Reply)(nil),     // 10: gcnode.peer.v1.Reply
+	(*Piece)(nil),     // 11: gcnode.peer.v1.Piece
+	(*End)(nil),       // 12: gcnode.peer.v1.End
+	(*Error)(nil),     // 13: gcnode.peer.v1.Error
+	(*Ack)(nil),       // 14: gcnode.peer.v1.Ack
+	(*Peer)(nil),      // 15: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
-	4,  // 1: gcnode.peer.v1.Request.from:type_name -> gcnode.peer.v1.Sender
-	7,  // 2: gcnode.peer.v1.Request.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 3: gcnode.peer.v1.Request.finished:type_name -> gcnode.peer.v1.RemovalID
-	5,  // 4: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
-	6,  // 5: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	9,  // 6: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	10, // 7: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	12, // 8: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	11, // 9: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
-	1,  // 10: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	12, // 11: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	13, // 12: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	12, // 13: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 14: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	14, // 15: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	16, // [16:16] is the sub-list for method output_type
-	16, // [16:16] is the sub-list for method input_type
-	16, // [16:16] is the sub-list for extension type_name
-	16, // [16:16] is the sub-list for extension extendee
-	0,  // [0:16] is the sub-list for field type_name
+	5,  // 1: gcnode.peer.v1.Request.from:type_name -> gcnode.peer.v1.Sender
+	8,  // 2: gcnode.peer.v1.Request.removals:type_name -> gcnode.peer.v1.Removal
+	6,  // 3: gcnode.peer.v1.Request.finished:type_name -> gcnode.peer.v1.RemovalID
+	7,  // 4: gcnode.peer.v1.Request.stamp:type_name -> gcnode.peer.v1.Stamp
+	4,  // 5: gcnode.peer.v1.Request.known:type_name -> gcnode.peer.v1.Known
+	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
+	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
+	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
+	10, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	11, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	13, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	12, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	1,  // 13: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	13, // 14: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	14, // 15: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	13, // 16: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 17: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	15, // 18: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 19: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 20: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 21: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	22, // [22:22] is the sub-list for method output_type
+	22, // [22:22] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1240,7 +1468,7 @@ func file_peer_proto_init() {
 	if File_peer_proto != nil {
 		return
 	}
-	file_peer_proto_msgTypes[5].OneofWrappers = []any{
+	file_peer_proto_msgTypes[6].OneofWrappers = []any{
 		(*Frame_Reply)(nil),
 		(*Frame_Piece)(nil),
 		(*Frame_Refusal)(nil),
@@ -1252,7 +1480,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   12,
+			NumMessages:   13,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

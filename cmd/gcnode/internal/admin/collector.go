@@ -16,6 +16,7 @@ type collector struct {
 
 	info    *prometheus.Desc
 	node    []figure[status.Report]
+	members []figure[status.Discovery]
 	peers   []figure[status.Peer]
 	groups  []figure[status.Group]
 	stores  []figure[status.Store]
@@ -23,6 +24,7 @@ type collector struct {
 
 	calls     *prometheus.Desc
 	discarded *prometheus.Desc
+	from      *prometheus.Desc
 	loadTime  *prometheus.Desc
 	fetchTime *prometheus.Desc
 }
@@ -50,6 +52,22 @@ func gauge[T any](name, help string, labels []string, read func(*T) int64) figur
 		kind: prometheus.GaugeValue,
 		read: func(v *T) float64 { return float64(read(v)) },
 	}
+}
+
+// one is the value of a condition.
+func one(holds bool) int64 { //nolint:revive // flag-parameter: it is what is translated, and no switch
+	if holds {
+		return 1
+	}
+	return 0
+}
+
+// unix is a moment in seconds since 1970, 0 for none.
+func unix(t *time.Time) int64 {
+	if t == nil {
+		return 0
+	}
+	return t.Unix()
 }
 
 // emit sends the figure's value.
@@ -104,17 +122,42 @@ func newCollector(source *status.Source) *collector {
 		node: []figure[status.Report]{
 			gauge("start_time_seconds", "When the node was started, in seconds since 1970.", nil,
 				func(*status.Report) int64 { return source.Started.Unix() }),
-			gauge("removals_retrying", "Removals that wait for nodes that did not confirm them, counted once per node.", nil,
-				func(r *status.Report) int64 { return int64(r.Node.RetryingRemovals) }),
-		},
-		peers: []figure[status.Peer]{
-			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
-				func(p *status.Peer) int64 {
-					if p.Down {
+			gauge("joined", "0 while the node joins its cluster and keeps nothing.", nil,
+				func(r *status.Report) int64 {
+					if r.Node.Joined {
 						return 1
 					}
 					return 0
 				}),
+			gauge("peers_silent", "Nodes that this one has joined without, since they did not answer.", nil,
+				func(r *status.Report) int64 { return int64(len(r.Node.Silent)) }),
+			counter("gaps", "How often everything was dropped because removals could have been missed.", nil,
+				func(r *status.Report) uint64 { return r.Node.Gaps }),
+			gauge("removals_retrying", "Removals that wait for nodes that did not confirm them, counted once per node.", nil,
+				func(r *status.Report) int64 { return int64(r.Node.RetryingRemovals) }),
+		},
+		from: prometheus.NewDesc("gcnode_discovery_source_info", "Where the list of members comes from; always 1.", []string{"source"}, nil),
+		members: []figure[status.Discovery]{
+			gauge("discovery_members", "Members on the list, this node included.", nil,
+				func(d *status.Discovery) int64 { return int64(d.Members) }),
+			counter("discovery_changes", "Lists that were taken over.", nil,
+				func(d *status.Discovery) uint64 { return d.Changes }),
+			gauge("discovery_last_change_timestamp_seconds", "When the last list was taken over, in seconds since 1970; 0: never.", nil,
+				func(d *status.Discovery) int64 { return unix(d.ChangedAt) }),
+			gauge("discovery_last_answer_timestamp_seconds", "When the source last gave a list that is fit for use, in seconds since 1970; 0: never.", nil,
+				func(d *status.Discovery) int64 { return unix(d.AnsweredAt) }),
+			counter("discovery_errors", "Answers of the source that could not be used.", nil,
+				func(d *status.Discovery) uint64 { return d.Errors }),
+			gauge("discovery_failing", "1 when the last answer of the source could not be used.", nil,
+				func(d *status.Discovery) int64 { return one(d.Error != "") }),
+			counter("discovery_losses", "Lists that lost more than half of the members.", nil,
+				func(d *status.Discovery) uint64 { return d.Losses }),
+			gauge("discovery_held_back", "1 when a list is held back since it loses more than half of the members.", nil,
+				func(d *status.Discovery) int64 { return one(d.HeldBack) }),
+		},
+		peers: []figure[status.Peer]{
+			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
+				func(p *status.Peer) int64 { return one(p.Down) }),
 			counter("peer_requests", "Fetches that were sent to the node.", peer,
 				func(p *status.Peer) uint64 { return p.Requests }),
 			counter("peer_errors", "Fetches that the node did not answer.", peer,
@@ -139,6 +182,16 @@ func newCollector(source *status.Source) *collector {
 			gauge("group_loading", "Calls of the getter that are running, if there is a limit on them.", group, func(g *status.Group) int64 { return int64(g.Loading) }),
 			gauge("group_queued", "Loads that wait for their turn.", group, func(g *status.Group) int64 { return int64(g.Queued) }),
 			counter("group_served_fetches", "Requests from other nodes.", group, func(g *status.Group) uint64 { return g.ServedFetches }),
+			counter("group_peeks", "Requests to nodes that owned the keys before.", group, func(g *status.Group) uint64 { return g.Peeks }),
+			counter("group_peek_hits", "Keys that these had.", group, func(g *status.Group) uint64 { return g.PeekHits }),
+			counter("group_inherited", "Those of them that were fetched before anybody asked.", group, func(g *status.Group) uint64 { return g.Inherited }),
+			counter("group_hot_admitted", "Fetched values of which a copy was made.", group, func(g *status.Group) uint64 { return g.HotAdmitted }),
+			counter("group_hot_refused", "Fetched values that are not asked for often enough.", group, func(g *status.Group) uint64 { return g.HotRefused }),
+			counter("group_revalidated", "Copies that their owner vouched for anew.", group, func(g *status.Group) uint64 { return g.Revalidated }),
+			counter("group_hedges", "Fetches that were sent to a second node since the first took long.", group, func(g *status.Group) uint64 { return g.Hedges }),
+			counter("group_hedges_won", "Those that the second node answered first.", group, func(g *status.Group) uint64 { return g.HedgesWon }),
+			counter("group_sets", "Values that applications set.", group, func(g *status.Group) uint64 { return g.Sets }),
+			counter("group_clears", "Removals of all keys by applications.", group, func(g *status.Group) uint64 { return g.Clears }),
 			counter("group_removals", "Removals by applications.", group, func(g *status.Group) uint64 { return g.Removals }),
 		},
 		stores: []figure[status.Store]{
@@ -178,9 +231,11 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.info
 	ch <- c.calls
 	ch <- c.discarded
+	ch <- c.from
 	ch <- c.loadTime
 	ch <- c.fetchTime
 	describe(ch, c.node)
+	describe(ch, c.members)
 	describe(ch, c.peers)
 	describe(ch, c.groups)
 	describe(ch, c.stores)
@@ -201,6 +256,12 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 	emit(ch, c.info, prometheus.GaugeValue, 1, report.Node.ID, build.Version, build.Revision, build.GoVersion)
 	for _, f := range c.node {
 		f.emit(ch, &report)
+	}
+	if d := report.Discovery; d != nil {
+		emit(ch, c.from, prometheus.GaugeValue, 1, d.Source)
+		for _, f := range c.members {
+			f.emit(ch, d)
+		}
 	}
 	for _, p := range report.Peers {
 		for _, f := range c.peers {

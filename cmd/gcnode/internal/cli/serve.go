@@ -22,7 +22,7 @@ type settings struct {
 	ListenPeers string   `placeholder:"HOST:PORT" help:"Where to listen for other nodes."`
 	ListenAPI   string   `name:"listen-api" placeholder:"HOST:PORT" help:"Where to listen for applications."`
 	ListenAdmin string   `placeholder:"HOST:PORT" help:"Where to listen for health checks and metrics."`
-	Peer        []string `sep:"none" placeholder:"ID=URL" help:"A member of the cluster, this node included; repeat it. Replaces the file's list."`
+	Peer        []string `sep:"none" placeholder:"ID=URL" help:"A member of the cluster, this node included; repeat it. Replaces the file's list and its discovery."`
 	LogLevel    string   `placeholder:"LEVEL" help:"debug, info, warn or error."`
 	LogFormat   string   `placeholder:"FORMAT" help:"text or json."`
 }
@@ -68,24 +68,46 @@ func (c *serveCommand) Run(ctx context.Context, console *console) error {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	defer signal.Stop(signals)
+	reloads := make(chan os.Signal, 1)
+	signal.Notify(reloads, syscall.SIGHUP)
+	defer signal.Stop(reloads)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 
 	log := newLogger(console.err, cfg)
+	configs := make(chan *config.Config, 1)
 	done := make(chan error, 1)
-	go func() { done <- server.Run(ctx, cfg, log) }()
-	for first := true; ; first = false {
+	go func() { done <- server.Run(ctx, cfg, configs, log) }()
+	for first := true; ; {
 		select {
 		case err := <-done:
 			return err
+		case <-reloads:
+			c.reload(ctx, configs, log)
 		case received := <-signals:
 			log.LogAttrs(ctx, slog.LevelInfo, "signal received", slog.String("signal", received.String()))
 			if !first {
 				return fmt.Errorf("ended at once by a second signal (%s)", received)
 			}
+			first = false
 			cancel()
 		}
 	}
+}
+
+// reload reads the configuration again and hands it to the node, unless it is
+// wrong.
+func (c *serveCommand) reload(ctx context.Context, configs chan *config.Config, log *slog.Logger) {
+	next, err := c.load()
+	if err != nil {
+		log.LogAttrs(ctx, slog.LevelError, "configuration read again: it is wrong, and nothing is changed", slog.Any("err", err))
+		return
+	}
+	select {
+	case <-configs: // an earlier one that was not taken over yet
+	default:
+	}
+	configs <- next
 }
 
 // checkCommand checks a configuration.
@@ -108,7 +130,11 @@ func (c *checkCommand) Run(ctx context.Context, console *console) error {
 		}
 		return &statusError{status: statusUsage, err: err}
 	}
-	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %d groups and %d peers\n",
-		c.Config, cfg.ID, len(cfg.Groups), max(len(cfg.Peers)-1, 0))
+	peers := fmt.Sprintf("%d peers", max(len(cfg.Peers)-1, 0))
+	if cfg.Discovery.On() {
+		peers = "its peers from " + cfg.Discovery.String()
+	}
+	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %d groups and %s\n",
+		c.Config, cfg.ID, len(cfg.Groups), peers)
 	return err
 }

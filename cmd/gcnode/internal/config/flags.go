@@ -120,17 +120,17 @@ func checkAddress(address string) error {
 	if err != nil {
 		return fmt.Errorf("%q must be host:port, such as 127.0.0.1:7001 or [::1]:7001", address)
 	}
-	if err := checkPort(port, 0, math.MaxUint16); err != nil {
+	if err := checkPort(port, 0); err != nil {
 		return fmt.Errorf("%q: %w", address, err)
 	}
 	return nil
 }
 
-// checkPort accepts a number from lowest to highest.
-func checkPort(port string, lowest, highest int) error {
+// checkPort accepts a port from lowest on.
+func checkPort(port string, lowest int) error {
 	n, err := strconv.Atoi(port)
-	if err != nil || n < lowest || n > highest {
-		return fmt.Errorf("the port %q must be a number from %d to %d", port, lowest, highest)
+	if err != nil || n < lowest || n > math.MaxUint16 {
+		return fmt.Errorf("the port %q must be a number from %d to %d", port, lowest, math.MaxUint16)
 	}
 	return nil
 }
@@ -146,7 +146,7 @@ func checkPeerURL(text string) (string, error) {
 		return "", fmt.Errorf("%w, without user, query and fragment", wrong)
 	}
 	if port := u.Port(); port != "" {
-		if err := checkPort(port, 1, math.MaxUint16); err != nil {
+		if err := checkPort(port, 1); err != nil {
 			return "", fmt.Errorf("%q: %w", text, err)
 		}
 	}

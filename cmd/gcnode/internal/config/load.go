@@ -22,12 +22,14 @@ const maxFileBytes = 1 << 20
 const (
 	minGroupBytes   = 64 * kibibyte
 	maxGroupBytes   = 16 * tebibyte
+	minBodyBytes    = 2 * gcnode.MaxValueBytes // as the interface asks for
 	minMemory       = 1 * mebibyte
 	maxMemory       = 4 * gibibyte
 	maxRequests     = 1_000_000
 	maxInstances    = 1024
 	maxQueue        = 1_000_000
 	maxLoads        = 1_000_000
+	maxHotAfter     = 1_000_000
 	maxFetches      = 1_000_000
 	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
@@ -154,6 +156,8 @@ type reader struct {
 	problems *problems
 	listen   *section
 	peers    []string // the path of each peer in the file
+
+	discovered setting // where the file says where the members come from
 }
 
 // read takes every setting of the file.
@@ -169,6 +173,7 @@ func (r *reader) read(file *section, cfg *Config) {
 	for _, peer := range file.sections("peers", "peers, each with id and url") {
 		r.peer(peer, cfg)
 	}
+	r.discovery(file, cfg)
 	r.groups(file, cfg)
 
 	logging := file.section("log")
@@ -178,6 +183,7 @@ func (r *reader) read(file *section, cfg *Config) {
 
 	api := file.section("api")
 	api.count("max_requests", &cfg.MaxRequests, 1, maxRequests)
+	api.size("max_body_bytes", &cfg.MaxBodyBytes, minBodyBytes, maxGroupBytes)
 	api.close()
 
 	admin := file.section("admin")
@@ -186,6 +192,8 @@ func (r *reader) read(file *section, cfg *Config) {
 
 	file.duration("peer_timeout", &cfg.PeerTimeout, smallestSilence, longestTime, nil)
 	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, longestTime, nil)
+	file.duration("join_timeout", &cfg.JoinTimeout, smallestTimeout, longestTime, nil)
+	file.duration("hedge_after", &cfg.HedgeAfter, shortestTime, longestTime, map[string]time.Duration{never: 0})
 	file.duration("clock_resolution", &cfg.ClockResolution, shortestTime, coarsestClock, map[string]time.Duration{exact: -1})
 	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, 0, nil)
 	if t, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {
@@ -303,6 +311,15 @@ func (r *reader) logFormat(in *section, dst *bool) {
 
 // checkMembers checks that id, peers and the peer listener fit together.
 func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
+	if r.discovered.in != nil {
+		r.checkDiscovered(file, cfg, flags)
+		if len(flags.Peers) > 0 {
+			cfg.Discovery = Discovery{}
+		}
+	}
+	if cfg.Discovery.On() {
+		return
+	}
 	if len(cfg.Peers) == 0 {
 		if cfg.ID == "" && file.find("id") == nil && flags.ID == "" {
 			cfg.ID = DefaultID
@@ -315,8 +332,13 @@ func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
 	case file.find("id") == nil && flags.ID == "":
 		file.missing("id", "a node with peers needs to know which of them it is (id in the file, or --id)")
 	}
+	r.needListener(cfg, flags)
+}
+
+// needListener reports that the node does not listen for others.
+func (r *reader) needListener(cfg *Config, flags Flags) {
 	if cfg.Listen.Peers == "" && r.listen.find("peers") == nil && flags.ListenPeers == "" {
-		r.problems.add(file.file, 0, "listen.peers",
+		r.problems.add(r.listen.file, 0, "listen.peers",
 			"is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001")
 	}
 }

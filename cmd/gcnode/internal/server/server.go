@@ -31,13 +31,15 @@ type server struct {
 	apiHandler, peerHandler, statsHandler *switcher
 
 	node    *gcnode.Node
+	members *members
 	client  *httptransport.Client // nil without a peer listener
 	plugins map[string]*wasm.Plugin
 }
 
 // Run serves until ctx ends and then drains. It returns nil when everything
-// that was running could finish. Errors at the start name the setting.
-func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
+// that was running could finish. Errors at the start name the setting. What
+// comes through configs replaces what cfg says of the members.
+func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config, log *slog.Logger) error {
 	metrics, err := admin.NewMetrics()
 	if err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -57,17 +59,28 @@ func Run(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
 		return err
 	}
 	failed := s.fronts.serve()
-	err = s.start(ctx)
+	err = s.start(ctx, failed, configs)
 	if err == nil {
 		s.announce(ctx)
-		select {
-		case <-ctx.Done():
-		case err = <-failed:
-		}
+		err = s.serve(ctx, failed, configs)
 	} else if ctx.Err() != nil {
 		err = nil // told to stop while it was starting
 	}
 	return errors.Join(err, s.drain(context.WithoutCancel(ctx)))
+}
+
+// serve takes over new configurations until ctx ends or a listener breaks.
+func (s *server) serve(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case err := <-failed:
+			return err
+		case cfg := <-configs:
+			s.reload(ctx, cfg)
+		}
+	}
 }
 
 // openFronts binds the listeners, so that an address in use is known before
@@ -99,24 +112,34 @@ func (s *server) apiWriteTimeout() time.Duration {
 	return longest + silentPeers*s.cfg.PeerTimeout + apiTransferTime
 }
 
-// start loads the plugins, makes the node and shows it to the listeners.
-func (s *server) start(ctx context.Context) error {
+// start loads the plugins, makes the node, waits until it knows the members
+// and shows it to the listeners.
+func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
 	if err := s.loadPlugins(ctx); err != nil {
 		return err
 	}
 	if err := s.makeNode(); err != nil {
 		return err
 	}
-	source := &status.Source{Node: s.node, Plugins: s.plugins, Build: build.Current(), Started: s.started}
+	s.members = &members{node: s.node, log: s.log}
+	source := &status.Source{Node: s.node, Members: s.members.status, Plugins: s.plugins, Build: build.Current(), Started: s.started}
 	if err := s.metrics.Observe(source); err != nil {
 		return fmt.Errorf("metrics: %w", err)
+	}
+	s.statsHandler.show(source.Handler())
+	if err := s.members.follow(ctx, s.cfg); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	s.readiness.NotReady("there is no list of members yet")
+	if err := s.waitFor(ctx, failed, configs, s.members.await); err != nil {
+		return err
 	}
 	contentTypes := make(map[string]string, len(s.cfg.Groups))
 	for _, g := range s.cfg.Groups {
 		contentTypes[g.Name] = g.ContentType
 	}
 	apiHandler, err := api.NewHandler(api.Options{
-		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), Logger: s.log,
+		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), MaxBodyBytes: s.cfg.MaxBodyBytes, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -128,10 +151,23 @@ func (s *server) start(ctx context.Context) error {
 		}
 		s.peerHandler.show(peerHandler)
 	}
-	s.statsHandler.show(source.Handler())
 	s.apiHandler.show(apiHandler)
-	s.readiness.Ready()
+	s.readiness.ReadyUnless(joining(s.node, time.Now().Add(s.cfg.JoinTimeout)))
 	return nil
+}
+
+// joining says, until the time for it is over, that the node has not joined its
+// cluster. It serves meanwhile, but keeps nothing, and what the one before it has
+// left is not fetched yet: whoever replaces the nodes of a cluster one by one
+// should wait. Not for longer, since a node whose list is not that of the others
+// joins when they have it too.
+func joining(node *gcnode.Node, until time.Time) func() string {
+	return func() string {
+		if time.Now().Before(until) && !node.Stats().Joined {
+			return "joining"
+		}
+		return ""
+	}
 }
 
 // makeNode makes the node with its groups.
@@ -141,6 +177,8 @@ func (s *server) makeNode() error {
 		Logger:          s.log,
 		PeerTimeout:     s.cfg.PeerTimeout,
 		HotTTL:          s.cfg.HotTTL,
+		JoinTimeout:     s.cfg.JoinTimeout,
+		HedgeAfter:      s.cfg.HedgeAfter,
 		ClockResolution: s.cfg.ClockResolution,
 	}
 	for _, p := range s.cfg.Peers {
@@ -165,16 +203,13 @@ func (s *server) makeNode() error {
 		_, err := node.Group(g.Name, s.plugins[g.Name], g.Options())
 		errs = append(errs, err)
 	}
-	if len(s.cfg.Peers) > 0 {
-		errs = append(errs, node.SetPeers(s.cfg.Peers))
-	}
 	return errors.Join(errs...)
 }
 
 // announce logs where the node serves, and what whoever runs it should know.
 func (s *server) announce(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
-		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.cfg.Peers)-1, 0)),
+		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.node.Peers())-1, 0)),
 		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
 	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
@@ -192,6 +227,9 @@ func (s *server) drain(ctx context.Context) error {
 	s.readiness.NotReady("draining")
 	s.log.LogAttrs(ctx, slog.LevelInfo, "draining", slog.Duration("timeout", s.cfg.DrainTimeout))
 	errs := []error{s.fronts.shutdown(ctx, frontAPI)}
+	if s.members != nil {
+		s.members.stop() // or it might put the node back on a list that it leaves
+	}
 	if s.node != nil {
 		errs = append(errs, s.node.Close(ctx))
 	}

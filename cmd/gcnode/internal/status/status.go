@@ -8,12 +8,16 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/discovery"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
 
 // Source is where the figures come from. It is not changed after it was made.
 type Source struct {
-	Node    *gcnode.Node
+	Node *gcnode.Node
+	// Members is the state of where the members come from; nil, or false: the
+	// node is alone.
+	Members func() (discovery.Status, bool)
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
 	Started time.Time
@@ -39,10 +43,18 @@ func (s *Source) Report() Report {
 			Version:          s.Build.Version,
 			GoVersion:        s.Build.GoVersion,
 			UptimeSeconds:    int64(time.Since(s.Started) / time.Second),
+			Joined:           stats.Joined,
+			Silent:           append([]string{}, stats.Silent...), // an empty list, and not null
+			Gaps:             stats.Gaps,
 			RetryingRemovals: stats.Retrying,
 		},
 		Peers:  make([]Peer, 0, len(stats.Peers)),
 		Groups: make([]Group, 0, len(stats.Groups)),
+	}
+	if s.Members != nil {
+		if st, ok := s.Members(); ok {
+			report.Discovery = discoveryOf(st)
+		}
 	}
 	for _, p := range stats.Peers {
 		report.Peers = append(report.Peers, Peer{
@@ -77,7 +89,17 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		Loading:       g.Loading,
 		Queued:        g.Queued,
 		ServedFetches: g.ServedFetches,
+		Peeks:         g.Peeks,
+		PeekHits:      g.PeekHits,
+		Inherited:     g.Inherited,
+		HotAdmitted:   g.HotAdmitted,
+		HotRefused:    g.HotRefused,
+		Revalidated:   g.Revalidated,
+		Hedges:        g.Hedges,
+		HedgesWon:     g.HedgesWon,
+		Sets:          g.Sets,
 		Removals:      g.Removals,
+		Clears:        g.Clears,
 		LoadTime:      latencyOf(g.LoadTime),
 		Owned:         Store(g.Owned),
 		Hot:           Store(g.Hot),

@@ -1,0 +1,230 @@
+package gcnode_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
+)
+
+func someKeys(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = "many-" + strconv.Itoa(i)
+	}
+	return keys
+}
+
+func TestManyKeysAreAskedForWithOneRequestToEachOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		keys := someKeys(300)
+		values, err := c.groups[0].GetMany(t.Context(), keys)
+		if err != nil || len(values) != len(keys) {
+			t.Fatalf("%d values, %v", len(values), err)
+		}
+		if n := c.net.Sent("n0", transporttest.Any, gcnode.OpFetch); n != 2 {
+			t.Errorf("%d requests, want one to each of the others", n)
+		}
+		if n := c.loads(); n != len(keys) {
+			t.Errorf("%d loads, want %d", n, len(keys))
+		}
+		before := c.net.Sent("n0", transporttest.Any, gcnode.OpFetch)
+		if values, err := c.groups[0].GetMany(t.Context(), keys); err != nil || len(values) != len(keys) {
+			t.Errorf("the second time: %d values, %v", len(values), err)
+		}
+		if n := c.net.Sent("n0", transporttest.Any, gcnode.OpFetch) - before; n != 0 {
+			t.Errorf("%d requests for what has been copied", n)
+		}
+	})
+}
+
+func TestOneSlowKeyHoldsBackNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := transporttest.NewNetwork()
+		c := &cluster{t: t, net: net, origin: newOrigin()}
+		slow := make(chan struct{})
+		getter := gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+			if strings.HasPrefix(key, "slow") {
+				<-slow
+			}
+			return text(key), nil
+		})
+		var groups []*gcnode.Group
+		for i := range 3 {
+			node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id(i)}, Transport: net.Transport(id(i))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := node.Group(groupName, getter, defaultOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			net.Attach(id(i), node)
+			groups, c.nodes = append(groups, g), append(c.nodes, node)
+		}
+		for _, node := range c.nodes {
+			c.setPeers(node, 3)
+		}
+		c.join()
+		defer c.close()
+		keys := append([]string{"slow-1", "slow-2", "slow-3", "slow-4"}, someKeys(50)...)
+		seen := 0
+		for r, err := range groups[0].Stream(t.Context(), keys) {
+			if err != nil || r.Value.String() != keys[r.Index] || r.Key != keys[r.Index] {
+				t.Fatalf("%+v, %v", r, err)
+			}
+			if seen++; seen == 50 {
+				close(slow) // all others are here
+			}
+			if seen <= 50 && r.Index < 4 {
+				t.Errorf("%s came as number %d", r.Key, seen)
+			}
+		}
+		if seen != len(keys) {
+			t.Errorf("%d results, want %d", seen, len(keys))
+		}
+	})
+}
+
+func TestABatchGoesOnInTheLineWhenAnOwnerIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		c.net.Crash("n1")
+		keys := someKeys(100)
+		values, err := c.groups[0].GetMany(t.Context(), keys)
+		if err != nil || len(values) != len(keys) {
+			t.Errorf("%d values, %v", len(values), err)
+		}
+		if n := c.loads(); n != len(keys) {
+			t.Errorf("%d loads, want %d", n, len(keys))
+		}
+	})
+}
+
+func TestErrorsOfABatchAreThoseOfTheirKeys(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.origin.fail = gcnode.ErrDenied
+		long := strings.Repeat("k", gcnode.MaxKeyBytes+1)
+		keys := append(someKeys(20), long)
+		for r, err := range c.groups[0].Stream(t.Context(), keys) {
+			e, ok := errors.AsType[*gcnode.Error](err)
+			want := gcnode.KindDenied
+			if r.Key == long {
+				want = gcnode.KindTooLarge
+			}
+			if !ok || e.Kind != want || e.Group != groupName || !strings.HasPrefix(r.Key, e.Key) || e.Key == "" {
+				t.Errorf("%.10s: %v", r.Key, err)
+			}
+		}
+		c.origin.fail = gcnode.ErrNotFound
+		if values, err := c.groups[0].GetMany(t.Context(), someKeys(20)); err != nil || len(values) != 0 {
+			t.Errorf("keys without values: %v, %v", values, err)
+		}
+		if err := c.nodes[0].Close(t.Context()); err != nil {
+			t.Error(err)
+		}
+		for _, err := range c.groups[0].Stream(t.Context(), keys[:2]) {
+			if !errors.Is(err, gcnode.ErrDraining) {
+				t.Errorf("on a closed node: %v", err)
+			}
+		}
+	})
+}
+
+func TestABatchThatARemovalOvertookIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		keys := someKeys(50)
+		hold := make(chan struct{})
+		c.origin.hold = hold
+		done := make(chan error, 1)
+		go func() {
+			_, err := c.groups[0].GetMany(t.Context(), keys)
+			done <- err
+		}()
+		synctest.Wait()
+		c.origin.hold = nil
+		for _, key := range keys {
+			c.origin.write(key, 1)
+		}
+		c.mustRemove(1, keys...)
+		close(hold)
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		for _, key := range keys {
+			c.wantFresh(key, "1")
+		}
+	})
+}
+
+// batching is a getter that counts how it is asked.
+type batching struct {
+	mu      sync.Mutex
+	batches []int
+}
+
+func (b *batching) GetItem(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.batches = append(b.batches, 1)
+	return text(key), nil
+}
+
+func (b *batching) GetItems(_ context.Context, keys []string, yield func(int, gcnode.Item[gcnode.Value], error)) error {
+	b.mu.Lock()
+	b.batches = append(b.batches, len(keys))
+	b.mu.Unlock()
+	for i, key := range keys {
+		if key == "passed over" {
+			continue
+		}
+		yield(i, text(key), nil)
+	}
+	return nil
+}
+
+func TestABatchGetterIsAskedForManyKeysAtTheirOwner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := transporttest.NewNetwork()
+		c := &cluster{t: t, net: net}
+		getters := []*batching{{}, {}}
+		var groups []*gcnode.Group
+		for i := range getters {
+			node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id(i)}, Transport: net.Transport(id(i))})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g, err := node.Group(groupName, getters[i], defaultOptions)
+			if err != nil {
+				t.Fatal(err)
+			}
+			net.Attach(id(i), node)
+			groups, c.nodes = append(groups, g), append(c.nodes, node)
+		}
+		for _, node := range c.nodes {
+			c.setPeers(node, 2)
+		}
+		c.join()
+		defer c.close()
+		time.Sleep(2 * time.Minute) // until no previous owner is asked
+		keys := someKeys(100)
+		values, err := groups[0].GetMany(t.Context(), append(keys, "passed over"))
+		if !errors.Is(err, gcnode.ErrTransient) || len(values) != len(keys) {
+			t.Errorf("%d values, %v", len(values), err)
+		}
+		if a, b := getters[0].batches, getters[1].batches; len(a) != 1 || len(b) != 1 || a[0]+b[0] != len(keys)+1 {
+			t.Error(fmt.Sprint("the getters were asked for ", a, b))
+		}
+	})
+}
