@@ -266,6 +266,14 @@ func (w *world) mend() {
 		w.up(id)
 	}
 	w.runUntil(time.Now().Add(mendTime))
+	for _, id := range w.list {
+		st := w.lives[id].node.Stats()
+		var list []string
+		for _, p := range w.lives[id].node.Peers() {
+			list = append(list, p.ID)
+		}
+		w.trace("%d %s life %d: joined %v, list %v, strangers %v", w.step.Load(), id, w.lives[id].number, st.Joined, list, st.Silent)
+	}
 	for i := range w.opts.Keys {
 		key := fmt.Sprintf("k%d", i)
 		for range 2 { // the second look finds what the first has brought
