@@ -143,6 +143,8 @@ type Bounds struct {
 	Resolution int64 `json:"resolution"`
 	// Grace is for how long a member that left a list is still told of removals.
 	Grace int64 `json:"grace"`
+	// Copy is for how long a copy of another member's value is served.
+	Copy int64 `json:"copy"`
 	// Heal is how long after the end of all faults a removal that was not
 	// confirmed is obeyed everywhere.
 	Heal int64 `json:"heal"`

@@ -1,0 +1,111 @@
+package sim
+
+import (
+	"bytes"
+	"flag"
+	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+)
+
+var (
+	oneSeed   = flag.Int64("sim.seed", -1, "run this seed alone and print its history")
+	seeds     = flag.Uint64("sim.seeds", 300, "how many seeds to run")
+	firstSeed = flag.Uint64("sim.first", 0, "the first seed")
+	atMost    = flag.Duration("sim.time", 0, "stop after this time; 0: never")
+)
+
+// runSeed runs a seed in a bubble of its own.
+func runSeed(t *testing.T, seed uint64) *Result {
+	t.Helper()
+	Rings.Prepare(seed)
+	var r *Result
+	synctest.Test(t, func(*testing.T) { r = Run(seed) })
+	return r
+}
+
+// met is what each run of many seeds must have met.
+var met = []string{
+	"drops", "silent drops", "duplicates", "long delays", "messages held", "acks paused", "lists changed mid-call",
+	"crashes", "crashes mid-call", "restarts", "joins", "goodbyes", "list changes", "clock jumps",
+	"partitions", "one-way partitions", "broken links", "slow loads", "failed loads",
+	"get", "getmany", "set", "remove", "clear", "hits", "hot hits", "peeks", "peeks with an answer", "inherited", "failovers",
+	"revalidated", "hedges", "gaps", "removals crossing loads", "writes that some did not confirm",
+}
+
+func TestSeeds(t *testing.T) {
+	if *oneSeed >= 0 {
+		keepLogs = true
+		r := runSeed(t, uint64(*oneSeed))
+		fmt.Printf("%s", r.Lines())
+		for _, line := range r.Log {
+			fmt.Println(line)
+		}
+		fmt.Printf("%v%v", r.Counts, r.Report)
+		assert.Empty(t, r.Report.Violations)
+		return
+	}
+	begun := time.Now()
+	var next, ran atomic.Uint64
+	var mu sync.Mutex
+	counts, judged, unjudged := Counts{}, Counts{}, Counts{}
+	failed := 0
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for n := next.Add(1) - 1; n < *seeds && (*atMost == 0 || time.Since(begun) < *atMost); n = next.Add(1) - 1 {
+				r := runSeed(t, *firstSeed+n)
+				ran.Add(1)
+				mu.Lock()
+				counts.Add(r.Counts)
+				judged.Add(r.Report.Judged)
+				unjudged.Add(r.Report.Unjudged)
+				if r.Failed() {
+					if failed++; failed <= 10 {
+						t.Errorf("%s breaks a promise; go test ./e2e/sim -run TestSeeds -sim.seed=%d prints its history\n%v", r.History.Name, r.Seed, r.Report.Violations[0])
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	took := time.Since(begun)
+	fmt.Printf("%d seeds from %d in %v, %.0f each second; %d failed\nmet:\n%vjudged:\n%vnot judged:\n%v",
+		ran.Load(), *firstSeed, took.Round(time.Millisecond), float64(ran.Load())/took.Seconds(), failed, counts, judged, unjudged)
+	if ran.Load() >= 300 {
+		for _, what := range met {
+			assert.NotZero(t, counts[what], "no run has met: %s", what)
+		}
+	}
+}
+
+func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
+	keepLogs = true
+	defer func() { keepLogs = false }()
+	for seed := range uint64(200) {
+		first, second := runSeed(t, seed), runSeed(t, seed)
+		if bytes.Equal(first.Lines(), second.Lines()) {
+			continue
+		}
+		t.Errorf("%s: the histories differ", first.History.Name)
+		for i, line := range first.Log {
+			if i >= len(second.Log) || line != second.Log[i] {
+				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, strings.Join(around(first.Log, i), "\n"), strings.Join(around(second.Log, i), "\n"))
+				break
+			}
+		}
+	}
+}
+
+// around are the lines around one of them.
+func around(lines []string, i int) []string {
+	return lines[max(0, min(i, len(lines))-5):min(i+5, len(lines))]
+}
