@@ -106,6 +106,15 @@ func (n *Node) relist() {
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
+	if n.is(joined) {
+		var strangers []string
+		for _, p := range next.others(n.cfg.Self.ID) {
+			if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+				strangers = append(strangers, p.ID)
+			}
+		}
+		defer n.estrange(strangers)
+	}
 	n.inherit(next)
 	n.enter(next)
 }
@@ -268,7 +277,7 @@ func (v *view) without(id string) *ring.Ring {
 	if len(members) == 0 {
 		return nil
 	}
-	return ring.New(members)
+	return ring.Of(members)
 }
 
 // Peers is the member list, ordered by ID, without those that have left the

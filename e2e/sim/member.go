@@ -33,7 +33,6 @@ type life struct {
 	dead  atomic.Bool  // it has crashed, or its process has ended
 	skew  atomic.Int64 // of its wall clock
 	draws atomic.Uint64
-	gaps  atomic.Uint64 // that it has logged
 	// What follows belongs to the world.
 	closing bool
 	list    []string
@@ -94,7 +93,14 @@ func (w *world) start(id string, s *settings, list []string) *life {
 	cfg.Transport = l
 	cfg.Random = l.random
 	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())) }
-	cfg.Logger = slog.New(&logs{l: l})
+	cfg.Hooks.Dropped = func(why string) {
+		if !l.dead.Load() {
+			w.rec.Event(history.Event{What: history.Gap, Node: id, Life: l.n, Detail: why})
+		}
+	}
+	if keepLogs {
+		cfg.Logger = slog.New(&logs{l: l})
+	}
 	var err error
 	if l.node, err = gcnode.NewNode(cfg); err != nil {
 		panic(err)
@@ -195,9 +201,6 @@ func (e *ended) accept() {
 	w.bury(e.l)
 }
 
-// forgets is what a node logs when it drops everything.
-const forgets = "dropping everything"
-
 // logs is the logger of a node.
 type logs struct{ l *life }
 
@@ -207,13 +210,6 @@ func (h *logs) Enabled(context.Context, slog.Level) bool { return true }
 // Handle implements [slog.Handler].
 func (h *logs) Handle(_ context.Context, r slog.Record) error {
 	w := h.l.w
-	if r.Message == forgets && !h.l.dead.Load() {
-		h.l.gaps.Add(1)
-		w.rec.Event(history.Event{What: history.Gap, Node: h.l.id, Life: h.l.n})
-	}
-	if !keepLogs {
-		return nil
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/%d %s", h.l.id, h.l.n, r.Message)
 	r.Attrs(func(a slog.Attr) bool {

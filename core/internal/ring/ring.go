@@ -34,45 +34,40 @@ type Ring struct {
 }
 
 // New makes the ring of the members, which have distinct IDs; their order
-// does not matter. There can be at most 65,535. Calls with the same members
-// return the same ring while it is in use.
+// does not matter. There can be at most 65,535.
 func New(members []Member) *Ring {
-	members = ordered(members)
-	list := encode(members)
-	if r := inUse(list); r != nil {
-		return r
-	}
-	r := &Ring{members: members, hash: Hash(list)}
+	r := &Ring{members: ordered(members)}
+	r.hash = listHash(r.members)
 	r.even = !slices.ContainsFunc(r.members, func(m Member) bool { return m.weight() != r.members[0].weight() })
 	r.walks = make([]walk, len(r.members))
 	for i, m := range r.members {
 		r.walks[i] = newWalk(m.ID)
 	}
-	if len(members) < 2 {
-		return r // it costs nothing
+	if len(members) > 1 {
+		r.owner = assign(r.members, r.walks)
 	}
-	r.owner = assign(r.members, r.walks)
-	return keep(list, r)
+	return r
 }
 
 // Is reports whether r is the ring of the members, in any order.
 func (r *Ring) Is(members []Member) bool {
-	return r.hash == Hash(encode(ordered(members)))
+	return r.hash == listHash(ordered(members))
 }
 
 func ordered(members []Member) []Member {
 	return slices.SortedFunc(slices.Values(members), func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 }
 
-// encode is the set of members, which are ordered, with their weights.
-func encode(members []Member) string {
+// listHash identifies the set of members, which are ordered, with their
+// weights.
+func listHash(members []Member) uint64 {
 	var b []byte
 	for _, m := range members {
 		b = binary.AppendUvarint(b, uint64(len(m.ID)))
 		b = append(b, m.ID...)
 		b = binary.AppendUvarint(b, m.weight())
 	}
-	return string(b)
+	return Hash(string(b))
 }
 
 // Hash identifies the set of members with their weights.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -479,30 +478,4 @@ func TestTheIndexOfTheOwnerIsThatOfTheOrderedList(t *testing.T) {
 			}
 		}
 	}
-}
-
-func TestARingIsSharedWhileItIsInUse(t *testing.T) {
-	list := members(3)
-	first := New(list)
-	slices.Reverse(list)
-	if New(list) != first {
-		t.Error("a second ring was made of the same list")
-	}
-	if other := New(heavy(members(3))); other == first || other.Hash() == first.Hash() {
-		t.Error("a ring is shared with another list")
-	}
-	key := encode(ordered(list))
-	runtime.KeepAlive(first)
-	first = nil
-	for range 100 { // the runtime calls cleanups in its own time
-		runtime.GC()
-		shared.Lock()
-		_, there := shared.rings[key]
-		shared.Unlock()
-		if !there {
-			return
-		}
-		runtime.Gosched()
-	}
-	t.Error("a ring that nobody uses is remembered")
 }
