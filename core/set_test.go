@@ -408,3 +408,19 @@ func TestTheWritesOfAClientCount(t *testing.T) {
 		}
 	})
 }
+
+func TestANodeThatIsAloneTellsThoseItHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		for _, peers := range [][]gcnode.Peer{list(2)[1:], list(1)} { // a client, and then alone
+			if err := c.nodes[0].SetPeers(peers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.mustSet(0, key, "set")
+		c.want(1, key, 0, gcnode.SourceLoaded) // again
+		c.wantLoads(key, 2)
+	})
+}

@@ -318,7 +318,7 @@ func (c *check) convergence() {
 			if was, ok := old[a.Key]; ok && was != s {
 				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v, and another member %v", describe(op), a.Key, place(op), s, was)
 			}
-			if n := newer[a.Key]; n != nil && n.End+c.h.Bounds.Copy < op.Start {
+			if n := newer[a.Key]; !c.h.Bounds.Hedged && n != nil && n.End+c.h.Bounds.Copy < op.Start {
 				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v after the newer %.80s", describe(op), a.Key, place(op), s, n.Value)
 			}
 			old[a.Key] = s
@@ -358,6 +358,8 @@ func (c *check) twoLoads(first, second *Load) {
 	case same && c.calm.changed(first.Node, first.Begin-b.Settle, second.Begin):
 		return
 	case same:
+	case b.Hedged:
+		return
 	case c.calm.since(first.Begin) < b.Heal || c.calm.faulty(first.Begin, second.Begin) || c.calm.changed("", first.Begin-b.Settle, second.Begin):
 		return
 	default:

@@ -116,6 +116,8 @@ func three(h *history.History) {
 	}
 }
 
+func hedged(h *history.History) { h.Bounds.Hedged = true }
+
 func build(records ...record) *history.History {
 	h := &history.History{Bounds: bounds()}
 	for _, r := range records {
@@ -171,6 +173,9 @@ func TestGoodHistories(t *testing.T) {
 		"two loads on two members soon after a fault": build(three, event(history.Fault, 4, "", 0), event(history.Healed, 5, "", 0), old, load("L2", 15, 40, at("b"))),
 		"an excused error":                            build(three, fails("a", 10, 20, "timeout", excused)),
 		"what is outside the assumptions":             build(three, event(history.Outside, 0, "", 0), old, remove("a", 30, 40), get("b", 50, 51, loaded("L1", 1, 10))),
+		"two loads, hedged":                           build(three, hedged, old, load("L2", 15, 40, at("b"))),
+		"one goes back in the end, hedged": build(three, hedged, old, load("L2", 102, 103, at("b")),
+			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 124, 125, loaded("L1", 1, 10), final)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

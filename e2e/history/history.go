@@ -157,6 +157,9 @@ type Bounds struct {
 	// Memory is for how long after the call of a removal those that have
 	// confirmed it do not fetch older values from those that have not.
 	Memory int64 `json:"memory"`
+	// Hedged says that a second member is asked when the first is slow, so that
+	// both may load a key.
+	Hedged bool `json:"hedged,omitempty"`
 }
 
 // History is all that was recorded. A history without List events is that of

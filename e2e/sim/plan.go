@@ -52,6 +52,7 @@ func (p *plan) bounds() history.Bounds {
 		Settle:     int64(p.config.JoinTimeout + 4*p.config.PeerTimeout + time.Second),
 		Again:      int64(75 * time.Second),
 		Memory:     int64(time.Minute),
+		Hedged:     p.config.HedgeAfter > 0,
 	}
 	if p.config.ClockResolution == 0 {
 		b.Resolution = int64(gcnode.DefaultClockResolution)

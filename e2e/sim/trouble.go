@@ -131,7 +131,14 @@ func (p *plan) change(list []string) {
 		if !slices.Contains(list, l.id) && w.chance(0.5) {
 			continue // it is not told
 		}
-		p.after(w.between(0, spread), func() { p.tell(l, list) })
+		p.after(w.between(0, spread), func() { p.mislead(l, list) })
+	}
+}
+
+// mislead gives a member a list, unless all have got the last one.
+func (p *plan) mislead(l *life, list []string) {
+	if p.now() < p.window {
+		p.tell(l, list)
 	}
 }
 
@@ -223,7 +230,7 @@ func (p *plan) steer() {
 		was := slices.Clone(p.target)
 		for _, id := range []string{m.From, m.To}[w.rng.IntN(2):] {
 			if l := p.alive(id); l != nil {
-				p.after(w.between(0, time.Millisecond), func() { p.tell(l, list) })
+				p.after(w.between(0, time.Millisecond), func() { p.mislead(l, list) })
 			}
 		}
 		p.after(w.between(time.Millisecond, time.Second), func() { p.change(was) })
