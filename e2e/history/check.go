@@ -171,7 +171,7 @@ func (c *check) reads() {
 		for _, a := range op.Answers {
 			if a.Error != "" {
 				c.Judged[RuleErrors]++
-				if !op.Excused {
+				if !op.Excused && op.End != 0 {
 					c.violated(RuleErrors, a.End, "%s of %q on %s failed: %s", describe(op), a.Key, place(op), a.Error)
 				}
 				continue
