@@ -282,8 +282,9 @@ type Ack struct {
 	// Members are those it knows, and those it knew until recently: copies
 	// may live there, so they must be reached too.
 	Members []Peer
-	// Left are the lives of members that said goodbye, with OpHello and OpSync.
-	Left []Sender
+	// Left are the lives of members that said goodbye, and Lives those that the
+	// member has heard of since, with OpHello and OpSync.
+	Left, Lives []Sender
 	// Time is the member's hybrid logical clock, with OpHello and OpSync.
 	Time int64
 	// Known, with OpHello and OpSync, is what the member knows of the removals
