@@ -359,7 +359,7 @@ func TestAtTheLimitsOfTheContract(t *testing.T) {
 		data := encodeReplies(t, []gcnode.Reply{r}, nil)
 		got, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
 		require.NoError(t, err)
-		require.True(t, reflect.DeepEqual(r, got))
+		require.True(t, reflect.DeepEqual(r, got)) //nolint:govet // there is no error in it
 	}
 }
 
