@@ -214,6 +214,9 @@ func errNoAck(r *Reply) error {
 // learnFrom takes over what another member tells but for the numbers.
 func (n *Node) learnFrom(a *Ack) {
 	n.stamps.merge(Stamp{Time: a.Time})
+	for _, who := range a.Lives {
+		n.reappear(who)
+	}
 	for _, who := range a.Left {
 		n.depart(who)
 	}
@@ -226,11 +229,11 @@ func (n *Node) learnFrom(a *Ack) {
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
-	if req.ListHash == n.view.Load().ring.Hash() { // it keeps nothing before it has this answer
-		n.strangers.remove(req.From.ID)
-	}
-	if n.is(joining) { // so it is there
-		signal(n.roll.news)
+	if req.ListHash == n.view.Load().ring.Hash() {
+		n.strangers.remove(req.From.ID) // it keeps nothing before it has this answer
+		if n.is(joining) {              // so it is there
+			signal(n.roll.news)
+		}
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	return n.writeAcks(w, known, n.removals.underWay())
@@ -239,10 +242,8 @@ func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 // writeAcks writes what this node knows, in as many replies as that needs.
 func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error {
 	v := n.view.Load()
-	ack := Ack{
-		Incarnation: n.incarnation, Members: v.members(n.now()), Left: n.departed(),
-		Time: n.stamps.now(), Known: known,
-	}
+	ack := Ack{Incarnation: n.incarnation, Members: v.members(n.now()), Time: n.stamps.now(), Known: known}
+	ack.Left, ack.Lives = n.lives()
 	rest := removals
 	for {
 		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
@@ -251,6 +252,6 @@ func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error
 		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {
 			return err
 		}
-		ack.Members, ack.Known, ack.Left = nil, nil, nil
+		ack.Members, ack.Known, ack.Left, ack.Lives = nil, nil, nil, nil
 	}
 }

@@ -355,3 +355,28 @@ func TestAMemberThatHandsOverIsToldOfRemovals(t *testing.T) {
 		}
 	})
 }
+
+// Two members that start anew at the same time, each of which hears of the
+// other's goodbye from a third one.
+func TestTwoThatRestartFindEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		for _, i := range []int{1, 2} {
+			if err := c.nodes[i].Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.net.Crash(id(i))
+		}
+		c.net.Partition([]string{"n1"}, []string{"n2"})
+		c.restart(1, 3)
+		c.restart(2, 3)
+		time.Sleep(time.Minute)
+		c.net.Heal()
+		time.Sleep(time.Minute)
+		for i, node := range c.nodes {
+			if st := node.Stats(); !st.Joined || len(st.Silent) != 0 || len(node.Peers()) != 3 {
+				t.Errorf("n%d: joined %v, strangers %v, list %v", i, st.Joined, st.Silent, node.Peers())
+			}
+		}
+	})
+}

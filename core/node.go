@@ -85,6 +85,11 @@ type Config struct {
 	// jitter. It is called from many goroutines. nil is that of the runtime,
 	// and nothing else is of use but in simulations that must replay.
 	Random func() uint64
+	// Now is the wall clock, from which writes get their stamps; lives are
+	// counted on the monotonic one. It is called from many goroutines. nil is
+	// [time.Now], and nothing else is of use but in simulations of clocks that
+	// jump.
+	Now func() time.Time
 }
 
 // Node is one member of a cluster, with any number of groups. Any number of
@@ -143,6 +148,9 @@ func NewNode(cfg Config) (*Node, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint64
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.HotTTL == 0 {
 		cfg.HotTTL = DefaultHotTTL
 	}
@@ -173,6 +181,7 @@ func NewNode(cfg Config) (*Node, error) {
 		incarnation: cfg.Random(),
 		clock:       clock.New(cfg.ClockResolution),
 		groups:      map[string]*Group{},
+		stamps:      stampClock{wall: cfg.Now},
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)

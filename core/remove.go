@@ -221,4 +221,7 @@ func (n *Node) forgetAll(why string) {
 			g.hot.Clear()
 		})
 	}
+	if n.cfg.Hooks.Dropped != nil {
+		n.cfg.Hooks.Dropped(why)
+	}
 }

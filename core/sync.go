@@ -56,6 +56,9 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		}
 		listHash = r.ListHash
 		n.stamps.merge(Stamp{Time: r.Ack.Time})
+		for _, who := range r.Ack.Lives {
+			n.reappear(who)
+		}
 		for _, who := range r.Ack.Left {
 			if who.ID == n.cfg.Self.ID { // an earlier life: it has missed this one's hello
 				n.goBackground(func() { _, _ = n.hello(n.done, p.Peer) })

@@ -84,7 +84,7 @@ func (k kit) testLimits(t *testing.T) {
 		}
 		for _, reply = range []gcnode.Reply{
 			{Keys: keys, ListHash: 1},
-			{Ack: &gcnode.Ack{Members: members, Left: left, Known: known, Removals: removals}},
+			{Ack: &gcnode.Ack{Members: members, Left: left, Lives: left, Known: known, Removals: removals}},
 		} {
 			got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpSync})
 			<-arrived

@@ -28,42 +28,32 @@ func (w *world) some() string {
 	return ids[w.rng.IntN(len(ids))]
 }
 
-func (w *world) get(node, key string, late bool) {
-	w.op(history.Op{Kind: history.Get, Node: node, Keys: []string{key}, Late: late}, func(ctx context.Context, l *life) (string, string, error) {
+func (w *world) get(node, key string, final bool) {
+	w.op(history.Op{Kind: history.Get, Node: node, Keys: []string{key}, Final: final}, func(ctx context.Context, l *life, id int) error {
 		a, err := l.group.Lookup(ctx, key)
-		return a.Value.String(), a.Source.String(), err
+		w.answer(l, id, history.Answer{Key: key, Value: a.Value.String(), Source: a.Source.String()}, err)
+		return err
 	})
 }
 
-// getMany is recorded as one operation for each key.
-func (w *world) getMany(node string, keys []string) {
-	results := make(map[string]chan result, len(keys))
-	for _, key := range keys {
-		results[key] = make(chan result, 1)
-	}
-	l := w.lives[node]
-	if l == nil || l.dead.Load() || !l.node.Stats().Joined {
-		return
-	}
-	for _, key := range keys {
-		w.op(history.Op{Kind: history.Get, Node: node, Keys: []string{key}}, func(context.Context, *life) (string, string, error) {
-			r := <-results[key]
-			return r.value, "batch", r.err
-		})
-	}
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
+func (w *world) getMany(node string, keys ...string) {
+	w.op(history.Op{Kind: history.GetMany, Node: node, Keys: keys}, func(ctx context.Context, l *life, id int) error {
 		for r, err := range l.group.Stream(ctx, keys) {
-			results[r.Key] <- result{r.Value.String(), err}
+			w.answer(l, id, history.Answer{Key: r.Key, Value: r.Value.String()}, err)
 		}
-	}()
-	synctest.Wait()
+		return nil
+	})
 }
 
-type result struct {
-	value string
-	err   error
+// answer records what a client got, if it is there to hear it.
+func (w *world) answer(l *life, id int, a history.Answer, err error) {
+	if l.dead.Load() {
+		return
+	}
+	if err != nil {
+		a.Value, a.Error = "", gcnode.KindOf(err).String()
+	}
+	w.rec.Answer(id, a)
 }
 
 // touch makes the origin's value a later one.
@@ -77,30 +67,23 @@ func (w *world) touch(keys ...string) {
 
 func (w *world) remove(node string, keys ...string) {
 	w.touch(keys...)
-	w.op(history.Op{Kind: history.Remove, Node: node, Keys: keys}, func(ctx context.Context, l *life) (string, string, error) {
-		return "", "", l.group.Remove(ctx, keys...)
+	w.op(history.Op{Kind: history.Remove, Node: node, Keys: keys}, func(ctx context.Context, l *life, _ int) error {
+		return l.group.Remove(ctx, keys...)
 	})
 }
 
 func (w *world) set(node, key string) {
 	w.touch(key)
-	w.mu.Lock()
-	value := history.SetValue(len(w.history.Ops) + 1)
-	w.mu.Unlock()
-	w.op(history.Op{Kind: history.Set, Node: node, Keys: []string{key}}, func(ctx context.Context, l *life) (string, string, error) {
-		return "", "", l.group.Set(ctx, key, gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value)})
+	w.op(history.Op{Kind: history.Set, Node: node, Keys: []string{key}, Keep: int64(w.opts.TTL)}, func(ctx context.Context, l *life, id int) error {
+		return l.group.Set(ctx, key, gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(history.Value{Key: key, Set: id}.String())})
 	})
 }
 
 func (w *world) clear(node string) {
-	w.mu.Lock()
 	for i := range w.opts.Keys {
-		w.versions[fmt.Sprintf("k%d", i)]++
+		w.touch(fmt.Sprintf("k%d", i))
 	}
-	w.mu.Unlock()
-	w.op(history.Op{Kind: history.Clear, Node: node}, func(ctx context.Context, l *life) (string, string, error) {
-		return "", "", l.group.Clear(ctx)
-	})
+	w.op(history.Op{Kind: history.Clear, Node: node}, func(ctx context.Context, l *life, _ int) error { return l.group.Clear(ctx) })
 }
 
 // block breaks links: between one node and all others, or one of them.
@@ -186,7 +169,7 @@ func (w *world) act() {
 	case n < 55:
 		w.get(node, w.key(), false)
 	case n < 60:
-		w.getMany(node, []string{"k0", w.otherKey()})
+		w.getMany(node, "k0", w.otherKey())
 	case n < 72:
 		w.remove(node, w.key())
 	case n < 75:
@@ -234,7 +217,7 @@ func (w *world) act() {
 // otherKey is not k0.
 func (w *world) otherKey() string {
 	if w.opts.Keys < 2 {
-		return "k0x"
+		return "other"
 	}
 	return fmt.Sprintf("k%d", 1+w.rng.IntN(w.opts.Keys-1))
 }
@@ -262,7 +245,7 @@ func run(opts Options, trace func(format string, args ...any)) (*history.History
 	}
 	w.mend()
 	w.finish()
-	return &w.history, w.Met
+	return w.rec.History(), w.Met
 }
 
 // mendTime is how long after all faults have ended what failed has been made
@@ -273,6 +256,9 @@ const mendTime = 30 * time.Second
 // effect.
 func (w *world) mend() {
 	clear(w.blocked)
+	if w.opts.Faults {
+		w.rec.Event(history.Event{What: history.Healed})
+	}
 	w.opts.Faults = false
 	w.slow = nil
 	for _, id := range w.absent() {
@@ -280,6 +266,14 @@ func (w *world) mend() {
 		w.up(id)
 	}
 	w.runUntil(time.Now().Add(mendTime))
+	for _, id := range w.list {
+		st := w.lives[id].node.Stats()
+		var list []string
+		for _, p := range w.lives[id].node.Peers() {
+			list = append(list, p.ID)
+		}
+		w.trace("%d %s life %d: joined %v, list %v, strangers %v", w.step.Load(), id, w.lives[id].number, st.Joined, list, st.Silent)
+	}
 	for i := range w.opts.Keys {
 		key := fmt.Sprintf("k%d", i)
 		for range 2 { // the second look finds what the first has brought
@@ -307,13 +301,7 @@ func (w *world) finish() {
 		w.Met.Gaps += int(l.node.Stats().Gaps)
 	}
 	w.Met.Steps = int(w.step.Load())
-	w.markLost()
-	w.Met.Crossings = w.history.Crossings()
-	for i := range w.history.Ops {
-		if op := &w.history.Ops[i]; op.Kind != history.Get && op.Failed != "" {
-			w.Met.FailedWrites++
-		}
-	}
+	w.Met.Crossings = crossings(w.rec.History())
 	for _, l := range w.past {
 		w.kill(l)
 	}
@@ -329,4 +317,22 @@ func (w *world) stillRunning() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.running > 0
+}
+
+// crossings is how many pairs of a write and a load of its key ran at the same
+// time.
+func crossings(h *history.History) (n int) {
+	for i := range h.Ops {
+		w := &h.Ops[i]
+		if w.Kind == history.Get || w.Kind == history.GetMany {
+			continue
+		}
+		for j := range h.Loads {
+			l := &h.Loads[j]
+			if (w.Kind == history.Clear || slices.Contains(w.Keys, l.Key)) && w.Start < l.End && (l.Begin < w.End || w.End == 0) {
+				n++
+			}
+		}
+	}
+	return n
 }

@@ -4,6 +4,10 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"reflect"
+	"runtime"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -15,7 +19,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed alone and print what happens")
-	seedsFlag = flag.Int("sim.seeds", 300, "how many seeds to run")
+	seedsFlag = flag.Int("sim.seeds", 30, "how many seeds to run")
 	timeFlag  = flag.Duration("sim.time", 4*time.Minute, "how long to run at most")
 )
 
@@ -41,10 +45,6 @@ func runSeed(t *testing.T, opts Options, trace func(string, ...any)) (h *history
 	return h, met
 }
 
-func rulesOf(opts Options) history.Rules {
-	return history.Rules{TTL: opts.TTL, Unsteady: opts.Faults || opts.Crashes || opts.Lists}
-}
-
 func TestSimulation(t *testing.T) {
 	if *seedFlag != 0 {
 		h, met := runSeed(t, optionsOf(*seedFlag), func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
@@ -52,24 +52,72 @@ func TestSimulation(t *testing.T) {
 		require.NoError(t, h.Write(&b))
 		fmt.Print(b.String())
 		t.Logf("%+v", met)
-		require.Empty(t, history.Check(h, rulesOf(optionsOf(*seedFlag))))
+		report := history.Check(h)
+		t.Log(report)
+		require.Empty(t, report.Violations)
 		return
 	}
-	var total Met
-	seeds := 0
-	for begun := time.Now(); seeds < *seedsFlag && time.Since(begun) < *timeFlag; {
-		seeds++
-		opts := optionsOf(uint64(seeds))
-		h, met := runSeed(t, opts, nil)
-		total.Add(met)
-		for _, v := range history.Check(h, rulesOf(opts)) {
-			t.Errorf("seed %d: %v", seeds, v)
+	var (
+		mu    sync.Mutex
+		sum   tally
+		begun = time.Now()
+		next  atomic.Uint64
+	)
+	sum.judged, sum.unjudged = map[string]int{}, map[string]int{}
+	t.Run("seeds", func(t *testing.T) {
+		for range runtime.GOMAXPROCS(0) {
+			t.Run("", func(t *testing.T) {
+				t.Parallel()
+				for time.Since(begun) < *timeFlag && !t.Failed() {
+					seed := next.Add(1)
+					if seed > uint64(*seedsFlag) {
+						return
+					}
+					h, met := runSeed(t, optionsOf(seed), nil)
+					report := history.Check(h)
+					for _, v := range report.Violations {
+						t.Errorf("seed %d: %v", seed, v)
+					}
+					if t.Failed() {
+						t.Errorf("see it with: go test ./sim -run TestSimulation -sim.seed=%d", seed)
+					}
+					mu.Lock()
+					sum.add(met, report)
+					mu.Unlock()
+				}
+			})
 		}
-		if t.Failed() {
-			t.Fatalf("see it with: go test ./sim -run TestSimulation -sim.seed=%d", seeds)
+	})
+	t.Logf("%d seeds met %+v; judged %v; not judged %v", sum.seeds, sum.met, sum.judged, sum.unjudged)
+	if sum.seeds >= enough {
+		met := reflect.ValueOf(sum.met)
+		for i := range met.NumField() {
+			if met.Field(i).IsZero() {
+				t.Errorf("%s: none was met in %d seeds", met.Type().Field(i).Name, sum.seeds)
+			}
 		}
 	}
-	t.Logf("%d seeds: %+v", seeds, total)
+}
+
+// enough is how many seeds have to meet everything.
+const enough = 30
+
+// tally is what all seeds have met.
+type tally struct {
+	seeds            int
+	met              Met
+	judged, unjudged map[string]int
+}
+
+func (s *tally) add(met Met, report *history.Report) {
+	s.seeds++
+	s.met.Add(met)
+	for rule, n := range report.Judged {
+		s.judged[rule] += n
+	}
+	for why, n := range report.Unjudged {
+		s.unjudged[why] += n
+	}
 }
 
 func TestASeedReplaysByteForByte(t *testing.T) {

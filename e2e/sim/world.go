@@ -30,13 +30,13 @@ const (
 
 // life is one life of a node: from its start to its crash or its end.
 type life struct {
-	id     string
-	number int
-	node   *gcnode.Node
-	group  *gcnode.Group
-	dead   atomic.Bool
-	ended  chan struct{} // closed with dead
-	ops    int           // under way; guarded by world.mu
+	id      string
+	number  int
+	node    *gcnode.Node
+	group   *gcnode.Group
+	leaving atomic.Bool
+	dead    atomic.Bool
+	ops     int // under way; guarded by world.mu
 }
 
 // busy reports whether the node is joining and somebody waits for that. All who
@@ -64,13 +64,13 @@ type world struct {
 	blocked map[[2]string]bool // links on which everything is lost in silence
 	slow    func(*message) time.Duration
 
+	rec *history.Recorder
+	Met Met
+
 	mu       sync.Mutex
 	versions map[string]int
 	loads    map[string]int // of a life and key
-	history  history.History
-	running  int // operations of clients
-	failed   []failedWrite
-	Met      Met
+	running  int            // operations of clients
 	trace    func(format string, args ...any)
 }
 
@@ -129,6 +129,17 @@ func newWorld(opts Options) *world {
 		loads:    map[string]int{},
 		trace:    func(string, ...any) {},
 	}
+	w.rec = history.NewRecorder(fmt.Sprintf("seed %d", opts.Seed), history.Bounds{
+		Resolution: int64(time.Millisecond),
+		Grace:      int64(2 * hotTTL),
+		Heal:       int64(mendTime),
+		Settle:     int64(joinTimeout + 5*peerTimeout),
+		Again:      int64(70 * time.Second),
+		Memory:     int64(time.Minute),
+	}, func() int64 { return int64(time.Since(w.start)) })
+	if opts.Faults {
+		w.rec.Event(history.Event{What: history.Fault})
+	}
 	return w
 }
 
@@ -151,12 +162,15 @@ func (w *world) up(id string) {
 			number++
 		}
 	}
-	l := &life{id: id, number: number, ended: make(chan struct{})}
+	l := &life{id: id, number: number}
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(w.opts.Seed, digest(id, number)))
 	node, err := gcnode.NewNode(gcnode.Config{
 		Self: gcnode.Peer{ID: id}, Transport: &transport{net: w.net, from: l},
 		PeerTimeout: peerTimeout, HotTTL: hotTTL, JoinTimeout: joinTimeout, ClockResolution: -1,
+		Hooks: gcnode.Hooks{Dropped: func(why string) {
+			w.rec.Event(history.Event{What: history.Gap, Node: id, Life: number, Detail: why})
+		}},
 		Random: func() uint64 {
 			mu.Lock()
 			defer mu.Unlock()
@@ -174,10 +188,12 @@ func (w *world) up(id string) {
 	}
 	w.lives[id] = l
 	w.past = append(w.past, l)
+	w.rec.Event(history.Event{What: history.Up, Node: id, Life: number})
 	w.tell(l, w.list)
 }
 
 func (w *world) tell(l *life, list []string) {
+	w.rec.Event(history.Event{What: history.List, Node: l.id, Life: l.number, Members: list})
 	if err := l.node.SetPeers(peers(list)); err != nil {
 		panic(err)
 	}
@@ -187,6 +203,7 @@ func (w *world) tell(l *life, list []string) {
 func (w *world) crash(id string) {
 	l := w.lives[id]
 	delete(w.lives, id)
+	w.rec.Event(history.Event{What: history.Down, Node: id, Life: l.number})
 	w.kill(l)
 }
 
@@ -194,7 +211,6 @@ func (w *world) kill(l *life) {
 	if l.dead.Swap(true) {
 		return
 	}
-	close(l.ended)
 	w.net.cut(func(x *exchange) bool { return x.from == l || x.to == l })
 	go func() { _ = l.node.Close(context.Background()) }()
 }
@@ -202,6 +218,8 @@ func (w *world) kill(l *life) {
 // leave closes a node, which says goodbye.
 func (w *world) leave(id string) {
 	l := w.lives[id]
+	l.leaving.Store(true)
+	w.rec.Event(history.Event{What: history.Closed, Node: id, Life: l.number})
 	go func() {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		defer cancel()
@@ -231,26 +249,24 @@ func (g *getter) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Va
 	name := fmt.Sprintf("%s/%d/%s", g.l.id, g.l.number, key)
 	w.loads[name]++
 	n := w.loads[name]
-	value := history.LoadedValue(g.l.id, g.l.number, key, n, w.versions[key])
-	at := len(w.history.Loads)
-	w.history.Loads = append(w.history.Loads, history.Load{
-		Node: g.l.id, Life: g.l.number, Key: key, Value: value, Version: w.versions[key], Begun: w.step.Load(), Alone: !g.l.node.Stats().Joined,
+	id := fmt.Sprintf("%s/%d", name, n)
+	version := w.versions[key]
+	begun := w.rec.BeginLoad(history.Load{
+		ID: id, Node: g.l.id, Life: g.l.number, Key: key, Version: version, Keep: int64(w.opts.TTL), Unshared: !g.l.node.Stats().Joined,
 	})
 	w.mu.Unlock()
-	takes := time.Duration(1+(w.opts.Seed^digest(name, n))%uint64(80*time.Millisecond)) * 1
+	takes := 1 + time.Duration((w.opts.Seed^digest(name, n))%uint64(80*time.Millisecond))
 	if n%7 == 3 {
 		takes *= 20
 	}
 	select {
 	case <-time.After(takes):
+		w.rec.EndLoad(id, nil)
+		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(history.Value{Key: key, Load: id, Version: version, Begin: begun}.String())}, nil
 	case <-ctx.Done():
+		w.rec.EndLoad(id, func(l *history.Load) { l.Failed = true })
 		return gcnode.Item[gcnode.Value]{}, ctx.Err()
 	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.history.Loads[at].Ended = w.step.Load()
-	w.history.Loads[at].EndedAt = time.Since(w.start)
-	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value)}, nil
 }
 
 // settle lets everything run that can, and gives what was sent its fate.
@@ -370,29 +386,31 @@ func (w *world) deliver(m *message) {
 	go w.net.serve(m, to)
 }
 
-// op begins an operation of a client, and records how it ends.
-func (w *world) op(o history.Op, run func(ctx context.Context, l *life) (value, source string, err error)) {
+// op begins an operation of a client. run records the answers, and returns the
+// error.
+func (w *world) op(o history.Op, run func(ctx context.Context, l *life, id int) error) {
 	l := w.lives[o.Node]
-	if l == nil || l.dead.Load() || w.busy(l) {
+	if l == nil || l.dead.Load() || l.leaving.Load() || w.busy(l) {
 		return
 	}
 	w.step.Add(1)
+	o.Life = l.number
+	id := w.rec.Begin(o, func(id int) string {
+		if o.Kind != history.Set {
+			return ""
+		}
+		return history.Value{Key: o.Keys[0], Set: id}.String()
+	})
 	w.mu.Lock()
-	o.ID = len(w.history.Ops) + 1
-	if o.Kind == history.Set {
-		o.Value = history.SetValue(o.ID)
-	}
-	o.Begun, o.BegunAt = w.step.Load(), time.Since(w.start)
-	w.history.Ops = append(w.history.Ops, o)
 	w.running++
 	l.ops++
 	w.mu.Unlock()
 	w.Met.Ops++
-	w.trace("%d op %d: %s %q at %s", o.Begun, o.ID, o.Kind, o.Keys, o.Node)
+	w.trace("%d %v op %d: %s %q at %s", w.step.Load(), time.Since(w.start), id, o.Kind, o.Keys, o.Node)
 	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		value, source, err := run(ctx, l)
+		err := run(ctx, l, id)
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.running--
@@ -400,45 +418,32 @@ func (w *world) op(o history.Op, run func(ctx context.Context, l *life) (value, 
 		if l.dead.Load() {
 			return // nobody has heard the answer
 		}
-		op := &w.history.Ops[o.ID-1]
-		op.Ended, op.EndedAt = w.step.Load(), time.Since(w.start)
-		if o.Kind == history.Get {
-			op.Value, op.Source = value, source
-		}
-		if err != nil {
-			op.Failed = failure(err)
-			w.failed = append(w.failed, failedWrite{op.ID, l, err})
-		}
+		w.rec.End(id, func(op *history.Op) {
+			op.Excused = ctx.Err() != nil || l.leaving.Load()
+			if err != nil {
+				op.Error, op.Unconfirmed = failure(err)
+			}
+			if op.Error == history.Unconfirmed {
+				w.Met.FailedWrites++
+			}
+		})
 	}()
 	synctest.Wait()
 }
 
-// failedWrite is an operation that has failed on a life of a node.
-type failedWrite struct {
-	id  int
-	l   *life
-	err error
-}
+// patience is how long a client waits.
+const patience = 20 * time.Second
 
-// markLost marks the writes that nobody can know of: confirmed by none of the
-// others, by a node that is gone.
-func (w *world) markLost() {
-	for _, f := range w.failed {
-		failed, ok := errors.AsType[*gcnode.PeerErrors](f.err)
-		if !ok || f.l.dead.Load() && len(failed.Peers) >= len(w.list)-1 {
-			w.history.Ops[f.id-1].Lost = true
-		}
-	}
-}
-
-// failure is an error without what is random.
-func failure(err error) string {
+// failure is the kind of an error of a write, and who has not confirmed it.
+func failure(err error) (kind string, unconfirmed []string) {
 	if failed, ok := errors.AsType[*gcnode.PeerErrors](err); ok {
-		text := "not confirmed by"
 		for _, e := range failed.Peers {
-			text += " " + e.Peer
+			unconfirmed = append(unconfirmed, e.Peer)
 		}
-		return text
+		return history.Unconfirmed, unconfirmed
 	}
-	return gcnode.KindOf(err).String()
+	if kind := gcnode.KindOf(err); kind == gcnode.KindTimeout {
+		return kind.String(), nil
+	}
+	return history.Refused, nil
 }
