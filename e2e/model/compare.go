@@ -46,12 +46,6 @@ func (r *run) serveCompare(n int, m message) {
 
 // catchUp is the arrival of what another member knows.
 func (r *run) catchUp(n int, m message) {
-	nd := &r.s.nodes[n]
-	if r.learn(n, m) && r.Rules.Covering {
-		nd.unmet |= r.list(n).without(n)
-		if m.known.covers(r.known(n)) {
-			nd.unmet = nd.unmet.without(int(m.from))
-		}
-	}
+	r.learn(n, m)
 	r.vouches(n, m.known)
 }

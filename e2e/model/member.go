@@ -113,8 +113,9 @@ func (r *run) serveHello(n int, m message) bool {
 }
 
 // learn takes over what another node knows: it applies what that one remembers,
-// and if that is not all that this one lacks it drops everything.
-func (r *run) learn(n int, m message) (gap bool) {
+// and if that is not all that this one lacks it drops everything. Then it has
+// met nobody: others may still have what it has dropped.
+func (r *run) learn(n int, m message) {
 	for w := range m.carries.all() {
 		if m.known.has(w) {
 			r.applyWhole(n, w)
@@ -125,13 +126,18 @@ func (r *run) learn(n int, m message) (gap bool) {
 	nd := &r.s.nodes[n]
 	nd.clock = max(nd.clock, m.clock)
 	if r.known(n).covers(m.known) {
-		return false
-	}
-	if r.Rules.DropAtGap && nd.phase != joining {
-		r.dropAll(n)
+		return
 	}
 	nd.whole |= m.known
-	return true
+	if nd.phase == joining {
+		return
+	}
+	if r.Rules.DropAtGap {
+		r.dropAll(n)
+	}
+	if r.Rules.Covering {
+		nd.unmet |= r.list(n).without(n)
+	}
 }
 
 // welcomed is the arrival of the answer to a hello.
@@ -141,7 +147,7 @@ func (r *run) welcomed(n int, m message) {
 		return
 	}
 	joins := nd.phase == joining
-	gap := r.learn(n, m)
+	r.learn(n, m)
 	covered := !r.Rules.Covering || (m.known | nd.seen).covers(r.known(n))
 	if joins {
 		nd.heard = nd.heard.with(from)
@@ -150,9 +156,6 @@ func (r *run) welcomed(n int, m message) {
 		}
 		r.join(n)
 		return
-	}
-	if gap && r.Rules.Covering {
-		nd.unmet |= r.list(n).without(n)
 	}
 	if covered && nd.unmet.has(from) {
 		nd.unmet = nd.unmet.without(from)

@@ -32,6 +32,8 @@ type Scenario struct {
 	// Has are the nodes that have a value, loaded before any write: the owner by
 	// its first list as such, others as a copy.
 	Has set
+	// Unmet are the members whom each node has not met.
+	Unmet [maxNodes]set
 	// Ahead is by how much the clock of each node is.
 	Ahead  [maxNodes]uint8
 	Writes []Write // called in this order, perhaps before the others have ended
@@ -57,7 +59,7 @@ func (sc *Scenario) initial() *state {
 	}}
 	for n := range sc.Nodes {
 		nd := &s.nodes[n]
-		nd.clock = sc.Ahead[n]
+		nd.clock, nd.unmet = sc.Ahead[n], sc.Unmet[n]
 		list := sc.Lists[n][0]
 		switch {
 		case sc.Down.has(n):

@@ -40,6 +40,14 @@ func join(writes ...Write) Scenario {
 	return sc
 }
 
+// joinTwo has 0 start while the only other one gets to know it.
+func joinTwo(writes ...Write) Scenario {
+	sc := everybody(first2, writes...)
+	sc.Lists = [][]set{{first2}, {of(1), first2}}
+	sc.Down, sc.Has, sc.Forgets, sc.Gets = of(0), of(1), 1, 2
+	return sc
+}
+
 // behind has a caller that does not know the owner yet.
 func behind(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
@@ -80,10 +88,12 @@ func returns(writes ...Write) Scenario {
 	return sc
 }
 
-// halves has two clusters that become one; 2 stands for the second.
+// halves has two clusters that become one: 0 and 1 know that already, and 2,
+// which stands for the second, does not.
 func halves(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
-	sc.Lists = [][]set{{first2, all3}, {first2, all3}, {of(2), all3}}
+	sc.Lists[2] = []set{of(2), all3}
+	sc.Unmet = [maxNodes]set{of(2), of(2)}
 	sc.Has, sc.Outside, sc.Gets, sc.Forgets = of(0), first2, 2, 1
 	return sc
 }
