@@ -29,7 +29,7 @@ FUZZTIME ?= 10s
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-wasip1 fuzz release-check demo
+	test-arm64 test test-wasip1 fuzz sim release-check demo
 
 .PHONY: help
 help: ## list the targets
@@ -77,6 +77,16 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
+
+SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
+
+.PHONY: sim
+sim: ## simulate clusters with faults: SEEDS (10000) schedules, or SIM_TIME (4m) of them
+	cd e2e && $(SIM) -sim.seeds=$(or $(SEEDS),10000) -sim.time=$(or $(SIM_TIME),4m)
+
+.PHONY: soak
+soak: ## simulate a million schedules
+	cd e2e && $(SIM) -sim.seeds=1000000 -sim.time=1000h
 
 .PHONY: lint
 # The linter's cache does not tell platforms apart, so that each has its own.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -144,9 +145,11 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 	if missing > 0 {
 		slices.Sort(unreachable)
 		n.log.LogAttrs(n.done, levelWarn, "joined without members that do not answer", slog.String("peers", strings.Join(unreachable, ", ")))
-		n.silent.add(unreachable)
-		n.goBackground(n.listen)
+		n.estrange(unreachable)
 	}
+	// A set that was sent to an earlier life of this node may come now. What
+	// has overtaken it meanwhile nobody may remember.
+	n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
@@ -211,6 +214,9 @@ func errNoAck(r *Reply) error {
 // learnFrom takes over what another member tells but for the numbers.
 func (n *Node) learnFrom(a *Ack) {
 	n.stamps.merge(Stamp{Time: a.Time})
+	for _, who := range a.Lives {
+		n.reappear(who)
+	}
 	for _, who := range a.Left {
 		n.depart(who)
 	}
@@ -223,8 +229,11 @@ func (n *Node) learnFrom(a *Ack) {
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
-	if n.is(joining) { // so it is there
-		signal(n.roll.news)
+	if req.ListHash == n.view.Load().ring.Hash() {
+		n.strangers.remove(req.From.ID) // it keeps nothing before it has this answer
+		if n.is(joining) {              // so it is there
+			signal(n.roll.news)
+		}
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	return n.writeAcks(w, known, n.removals.underWay())
@@ -233,27 +242,16 @@ func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 // writeAcks writes what this node knows, in as many replies as that needs.
 func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error {
 	v := n.view.Load()
-	ack := Ack{
-		Incarnation: n.incarnation, Members: v.members(n.now()), Left: n.departed(),
-		Time: n.stamps.now(), Known: known,
-	}
+	ack := Ack{Incarnation: n.incarnation, Members: v.members(n.now()), Time: n.stamps.now(), Known: known}
+	ack.Left, ack.Lives = n.lives()
 	rest := removals
 	for {
-		keys, size, end := 0, 0, 0
-		for ; end < len(rest); end++ {
-			keys += len(rest[end].Keys) + 1
-			for _, key := range rest[end].Keys {
-				size += len(key)
-			}
-			if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
-				break
-			}
-		}
+		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
 		part := ack
 		part.Removals, rest = rest[:end], rest[end:]
 		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {
 			return err
 		}
-		ack.Members, ack.Known, ack.Left = nil, nil, nil
+		ack.Members, ack.Known, ack.Left, ack.Lives = nil, nil, nil, nil
 	}
 }

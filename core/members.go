@@ -106,6 +106,15 @@ func (n *Node) relist() {
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
+	if n.is(joined) {
+		var strangers []string
+		for _, p := range next.others(n.cfg.Self.ID) {
+			if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+				strangers = append(strangers, p.ID)
+			}
+		}
+		defer n.estrange(strangers)
+	}
 	n.inherit(next)
 	n.enter(next)
 }
@@ -245,17 +254,38 @@ func (n *Node) dismiss(who Sender) {
 	n.outboxes.dismiss(who.ID)
 }
 
-// departed are the lives that said goodbye and that are still on the list this
-// node was given.
-func (n *Node) departed() []Sender {
+// reappear takes note that somebody else has heard of a life that followed one
+// that left. Two members that start at the same time may each know of the
+// other's goodbye alone.
+func (n *Node) reappear(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
-	var list []Sender
-	for id, incarnation := range n.roll.left {
-		list = append(list, Sender{id, incarnation})
+	was, left := n.roll.left[who.ID]
+	if !left || was == who.Incarnation || who.ID == n.cfg.Self.ID || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
+		return
 	}
-	slices.SortFunc(list, func(a, b Sender) int { return cmp.Compare(a.ID, b.ID) })
-	return list
+	n.roll.supersede(who.ID, was)
+	delete(n.roll.left, who.ID)
+	n.relist()
+}
+
+// lives are the lives of members that said goodbye, and those that were heard of
+// since, both ordered by ID.
+func (n *Node) lives() (left, since []Sender) {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	byID := func(a, b Sender) int { return cmp.Compare(a.ID, b.ID) }
+	for id, incarnation := range n.roll.left {
+		left = append(left, Sender{id, incarnation})
+	}
+	for id, incarnation := range n.roll.lives {
+		if was, gone := n.roll.left[id]; !gone || was != incarnation {
+			since = append(since, Sender{id, incarnation})
+		}
+	}
+	slices.SortFunc(left, byID)
+	slices.SortFunc(since, byID)
+	return left, since
 }
 
 // without is the ring of the view's list without one member; nil if nobody is
@@ -268,7 +298,7 @@ func (v *view) without(id string) *ring.Ring {
 	if len(members) == 0 {
 		return nil
 	}
-	return ring.New(members)
+	return ring.Of(members)
 }
 
 // Peers is the member list, ordered by ID, without those that have left the

@@ -79,7 +79,7 @@ func newView(list []Peer, old view, former map[string]formerPeer) *view {
 		v.peers[p.ID] = known
 	}
 	if v.ring == nil || !v.ring.Is(members) {
-		v.ring = ring.New(members)
+		v.ring = ring.Of(members)
 		v.epoch++
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.peers)) {

@@ -67,6 +67,7 @@ type peerStats struct {
 type groupStats struct {
 	Name          string
 	Gets, Loads   uint64
+	Sets, Hedges  uint64
 	StaleHits     uint64 `json:"stale_hits"`
 	StaleOnError  uint64 `json:"stale_on_error"`
 	Overloaded    uint64

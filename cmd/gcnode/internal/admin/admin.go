@@ -11,28 +11,30 @@ import (
 // Readiness says whether applications should be sent to the node. The zero
 // value is not ready. It may be used from any goroutine.
 type Readiness struct {
-	reason atomic.Pointer[string] // why not; nil before the first Set
+	reason atomic.Pointer[func() string] // why not; nil before the first is set
 }
 
 // Ready says that the node serves.
-func (r *Readiness) Ready() { r.set("") }
+func (r *Readiness) Ready() { r.NotReady("") }
+
+// ReadyUnless says that the node serves whenever reason is empty. It is called
+// from any goroutine.
+func (r *Readiness) ReadyUnless(reason func() string) { r.reason.Store(&reason) }
 
 // NotReady says why the node does not serve.
-func (r *Readiness) NotReady(reason string) { r.set(reason) }
-
-func (r *Readiness) set(reason string) { r.reason.Store(&reason) }
+func (r *Readiness) NotReady(reason string) { r.ReadyUnless(func() string { return reason }) }
 
 // ServeHTTP answers 200 when the node serves, else 503 with the reason.
 func (r *Readiness) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
-	reason := r.reason.Load()
-	switch {
-	case reason == nil:
-		plain(w, http.StatusServiceUnavailable, "not ready: starting\n")
-	case *reason != "":
-		plain(w, http.StatusServiceUnavailable, "not ready: "+*reason+"\n")
-	default:
-		plain(w, http.StatusOK, "ready\n")
+	reason := "starting"
+	if why := r.reason.Load(); why != nil {
+		reason = (*why)()
 	}
+	if reason != "" {
+		plain(w, http.StatusServiceUnavailable, "not ready: "+reason+"\n")
+		return
+	}
+	plain(w, http.StatusOK, "ready\n")
 }
 
 // plain answers with a line of text.

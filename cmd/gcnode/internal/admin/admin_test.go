@@ -74,12 +74,15 @@ func newAdminOf(t *testing.T, pprof bool, getter gcnode.GetterFunc[gcnode.Value]
 
 func TestReadinessSaysWhyNot(t *testing.T) {
 	h, readiness, _, _ := newAdmin(t, false)
+	why := "joining"
 	for _, want := range []struct {
 		set  func()
 		code int
 		body string
 	}{
 		{func() {}, 503, "not ready: starting\n"},
+		{func() { readiness.ReadyUnless(func() string { return why }) }, 503, "not ready: joining\n"},
+		{func() { why = "" }, 200, "ready\n"},
 		{readiness.Ready, 200, "ready\n"},
 		{func() { readiness.NotReady("draining") }, 503, "not ready: draining\n"},
 	} {
@@ -116,6 +119,7 @@ func TestMetricsAreThoseOfTheNode(t *testing.T) {
 		}
 	}
 	require.NoError(t, group.Remove(t.Context(), "k"))
+	require.NoError(t, group.Clear(t.Context()))
 	instrumented := metrics.Instrument(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }))
 	_, _ = ask(t, instrumented, http.MethodGet, "/")
 
@@ -137,6 +141,11 @@ func TestMetricsAreThoseOfTheNode(t *testing.T) {
 		"gcnode_group_loads_not_found_total": 1,
 		"gcnode_group_load_errors_total":     0,
 		"gcnode_group_removals_total":        1,
+		"gcnode_group_sets_total":            0,
+		"gcnode_group_clears_total":          1,
+		"gcnode_joined":                      1,
+		"gcnode_peers_silent":                0,
+		"gcnode_gaps_total":                  0,
 		"gcnode_start_time_seconds":          1_700_000_000,
 		"gcnode_build_info":                  1,
 		"gcnode_removals_retrying":           0,
@@ -146,8 +155,8 @@ func TestMetricsAreThoseOfTheNode(t *testing.T) {
 	}
 	assert.Contains(t, text, `gcnode_build_info{goversion="go1.26",id="a",revision="abc",version="v1.2.3"} 1`)
 	assert.Contains(t, text, `gcnode_api_requests_total{code="418",method="get"} 1`)
-	assert.Contains(t, text, `gcnode_store_entries{group="g",part="owned"} 1`)
-	assert.Contains(t, text, `gcnode_store_removed_total{group="g",part="owned"} 1`)
+	assert.Contains(t, text, `gcnode_store_entries{group="g",part="owned"} 0`)
+	assert.Contains(t, text, `gcnode_store_removed_total{group="g",part="owned"} 2`)
 	assert.Contains(t, text, "go_goroutines ")
 }
 

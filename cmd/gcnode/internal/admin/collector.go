@@ -122,6 +122,17 @@ func newCollector(source *status.Source) *collector {
 		node: []figure[status.Report]{
 			gauge("start_time_seconds", "When the node was started, in seconds since 1970.", nil,
 				func(*status.Report) int64 { return source.Started.Unix() }),
+			gauge("joined", "0 while the node joins its cluster and keeps nothing.", nil,
+				func(r *status.Report) int64 {
+					if r.Node.Joined {
+						return 1
+					}
+					return 0
+				}),
+			gauge("peers_silent", "Nodes that this one has joined without, since they did not answer.", nil,
+				func(r *status.Report) int64 { return int64(len(r.Node.Silent)) }),
+			counter("gaps", "How often everything was dropped because removals could have been missed.", nil,
+				func(r *status.Report) uint64 { return r.Node.Gaps }),
 			gauge("removals_retrying", "Removals that wait for nodes that did not confirm them, counted once per node.", nil,
 				func(r *status.Report) int64 { return int64(r.Node.RetryingRemovals) }),
 		},
@@ -171,6 +182,16 @@ func newCollector(source *status.Source) *collector {
 			gauge("group_loading", "Calls of the getter that are running, if there is a limit on them.", group, func(g *status.Group) int64 { return int64(g.Loading) }),
 			gauge("group_queued", "Loads that wait for their turn.", group, func(g *status.Group) int64 { return int64(g.Queued) }),
 			counter("group_served_fetches", "Requests from other nodes.", group, func(g *status.Group) uint64 { return g.ServedFetches }),
+			counter("group_peeks", "Requests to nodes that owned the keys before.", group, func(g *status.Group) uint64 { return g.Peeks }),
+			counter("group_peek_hits", "Keys that these had.", group, func(g *status.Group) uint64 { return g.PeekHits }),
+			counter("group_inherited", "Those of them that were fetched before anybody asked.", group, func(g *status.Group) uint64 { return g.Inherited }),
+			counter("group_hot_admitted", "Fetched values of which a copy was made.", group, func(g *status.Group) uint64 { return g.HotAdmitted }),
+			counter("group_hot_refused", "Fetched values that are not asked for often enough.", group, func(g *status.Group) uint64 { return g.HotRefused }),
+			counter("group_revalidated", "Copies that their owner vouched for anew.", group, func(g *status.Group) uint64 { return g.Revalidated }),
+			counter("group_hedges", "Fetches that were sent to a second node since the first took long.", group, func(g *status.Group) uint64 { return g.Hedges }),
+			counter("group_hedges_won", "Those that the second node answered first.", group, func(g *status.Group) uint64 { return g.HedgesWon }),
+			counter("group_sets", "Values that applications set.", group, func(g *status.Group) uint64 { return g.Sets }),
+			counter("group_clears", "Removals of all keys by applications.", group, func(g *status.Group) uint64 { return g.Clears }),
 			counter("group_removals", "Removals by applications.", group, func(g *status.Group) uint64 { return g.Removals }),
 		},
 		stores: []figure[status.Store]{

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -101,6 +102,7 @@ func newHandler(t *testing.T, node *gcnode.Node) http.Handler {
 	t.Helper()
 	handler, err := api.NewHandler(api.Options{
 		Node:         node,
+		MaxBodyBytes: 256 << 20,
 		ContentTypes: map[string]string{nastyGroup: "text/plain; charset=utf-8"},
 		Stats:        http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "{}") }),
 		Logger:       slog.New(slog.DiscardHandler),
@@ -118,15 +120,24 @@ type reply struct {
 
 func (s *site) do(t *testing.T, method, pathAndQuery string) reply {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, s.url+pathAndQuery, http.NoBody)
+	return s.send(t, method, pathAndQuery, nil, http.NoBody)
+}
+
+// send is do with a body, and headers as name, value, name, value.
+func (s *site) send(t *testing.T, method, pathAndQuery string, headers []string, body io.Reader) reply {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, s.url+pathAndQuery, body)
 	require.NoError(t, err)
+	for pair := range slices.Chunk(headers, 2) {
+		req.Header.Add(pair[0], pair[1])
+	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(t, err)
 	defer func() { _ = resp.Body.Close() }()
-	body, err := io.ReadAll(resp.Body)
+	answer, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
-	return reply{resp.StatusCode, resp.Header, string(body)}
+	return reply{resp.StatusCode, resp.Header, string(answer)}
 }
 
 // problem is the error of an answer.
@@ -231,7 +242,7 @@ func TestQueriesThatTwoReadersCouldReadDifferentlyAreRefused(t *testing.T) {
 func TestPathsAreReadAsTheyWereSent(t *testing.T) {
 	s := newSite(t)
 	for _, p := range []string{
-		"/", "/v1", "/v1/groups", "/v1/groups/echo", "/v1/groups/echo/value/", "/v1/groups/echo/values", "/v1//groups/echo/value",
+		"/", "/v1", "/v1/groups", "/v1/groups/echo", "/v1/groups/echo/value/", "/v1/groups/echo/values/", "/v1/groups/echo/removal", "/v1//groups/echo/value",
 		"/v1/groups/x/../echo/value", "/v1/groups/a/b%20c%252F;%3F/value", "/v1/groups/echo%2Fvalue", "/v1/stats/", "/v2/stats",
 	} {
 		got := s.do(t, http.MethodGet, p+"?key=a")
@@ -250,10 +261,19 @@ func TestPathsAreReadAsTheyWereSent(t *testing.T) {
 func TestWrongMethodsSayWhichAreRight(t *testing.T) {
 	s := newSite(t)
 	for _, method := range []string{http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodOptions, "BREW"} {
-		got := s.do(t, method, path(echoGroup, "a"))
-		assert.Equal(t, 405, got.status, method)
-		assert.Equal(t, "GET, HEAD, DELETE", got.header.Get("Allow"))
-		assert.Equal(t, "method_not_allowed", got.problem(t).Kind)
+		for _, want := range []struct{ path, allow string }{
+			{path(echoGroup, "a"), "GET, HEAD, PUT, DELETE"},
+			{"/v1/groups/echo/values", "POST, DELETE"},
+			{"/v1/groups/echo/removals", "POST"},
+		} {
+			if strings.Contains(want.allow, method) {
+				continue
+			}
+			got := s.do(t, method, want.path)
+			assert.Equal(t, 405, got.status, method)
+			assert.Equal(t, want.allow, got.header.Get("Allow"))
+			assert.Equal(t, "method_not_allowed", got.problem(t).Kind)
+		}
 	}
 	got := s.do(t, http.MethodDelete, "/v1/stats")
 	assert.Equal(t, 405, got.status)
@@ -392,8 +412,9 @@ func TestAGroupWithTooManyLoadsIsOverloaded(t *testing.T) {
 		assert.Equal(t, "no-store", got.header.Get("Cache-Control"))
 		if method == http.MethodGet {
 			assert.Equal(t, api.ErrorDetail{
-				Kind:    "overloaded",
-				Message: `get "refused" in group "limited": overloaded, try later: 1 loads are running and 1 are waiting`,
+				Kind:       "overloaded",
+				Message:    `get "refused" in group "limited": overloaded, try later: 1 loads are running and 1 are waiting`,
+				RetryAfter: 1,
 			}, got.problem(t))
 		}
 	}
@@ -423,22 +444,34 @@ func (deaf) RoundTrip(context.Context, gcnode.Peer, *gcnode.Request, gcnode.Repl
 	return errors.New("nobody is there")
 }
 
-func TestARemovalThatNotAllConfirmNamesThem(t *testing.T) {
-	s := newSiteWith(t, gcnode.Config{Self: gcnode.Peer{ID: "a"}, Transport: deaf{}, PeerTimeout: 100 * time.Millisecond})
+func TestTheErrorOfAChangeNamesThoseWhoDidNotConfirm(t *testing.T) {
+	s := newSiteWith(t, gcnode.Config{
+		Self: gcnode.Peer{ID: "a"}, Transport: deaf{}, PeerTimeout: 100 * time.Millisecond, JoinTimeout: 10 * time.Millisecond,
+	})
 	require.NoError(t, s.node.SetPeers([]gcnode.Peer{{ID: "a"}, {ID: "b"}, {ID: "c"}}))
-	got := s.do(t, http.MethodDelete, path(echoGroup, "a"))
-	assert.Equal(t, 502, got.status)
-	problem := got.problem(t)
-	assert.Equal(t, "not_confirmed", problem.Kind)
 	group, _ := s.node.Lookup(echoGroup)
-	assert.Equal(t, group.Owner("a").ID, got.header.Get("Gcnode-Owner"))
-	ids := make([]string, 0, len(problem.Peers))
-	for _, p := range problem.Peers {
-		ids = append(ids, p.ID)
-		assert.Equal(t, "unreachable", p.Kind)
-		assert.Contains(t, p.Message, "nobody is there")
+	for _, change := range []struct {
+		what, owner string
+		reply       reply
+	}{
+		{"remove", group.Owner("k").ID, s.do(t, http.MethodDelete, path(echoGroup, "k"))},
+		{"set", group.Owner("k").ID, s.send(t, http.MethodPut, path(echoGroup, "k"), nil, strings.NewReader("x"))},
+		{"remove", "", s.send(t, http.MethodPost, "/v1/groups/echo/removals", jsonList, strings.NewReader(`["k","l"]`))},
+		{"clear", "", s.do(t, http.MethodDelete, "/v1/groups/echo/values?all=true")},
+	} {
+		assert.Equal(t, 502, change.reply.status, change.what)
+		assert.Equal(t, change.owner, change.reply.header.Get("Gcnode-Owner"))
+		problem := change.reply.problem(t)
+		assert.Equal(t, "not_confirmed", problem.Kind)
+		assert.Contains(t, problem.Message, change.what+": not confirmed by all peers")
+		ids := make([]string, 0, len(problem.Peers))
+		for _, p := range problem.Peers {
+			ids = append(ids, p.ID)
+			assert.Equal(t, "unreachable", p.Kind)
+			assert.Contains(t, p.Message, "nobody is there")
+		}
+		assert.Equal(t, []string{"b", "c"}, ids)
 	}
-	assert.Equal(t, []string{"b", "c"}, ids)
 }
 
 func TestAnApplicationThatLeavesEndsItsLoad(t *testing.T) {

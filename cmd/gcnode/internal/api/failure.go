@@ -32,11 +32,14 @@ type ErrorDetail struct {
 	Kind string `json:"kind"`
 	// Message is for people.
 	Message string `json:"message"`
-	// Peers are the nodes that did not confirm a removal.
+	// RetryAfter is how many seconds to wait before another attempt; 0: nothing
+	// is known.
+	RetryAfter int64 `json:"retry_after,omitempty"`
+	// Peers are the nodes that did not confirm a removal, a set or a clear.
 	Peers []PeerDetail `json:"peers,omitempty"`
 }
 
-// PeerDetail says why one node did not confirm a removal.
+// PeerDetail says why one node did not confirm a removal, a set or a clear.
 type PeerDetail struct {
 	ID      string `json:"id"`
 	Kind    string `json:"kind"`
@@ -52,10 +55,19 @@ type failure struct {
 	retryAfter time.Duration // 0: none
 }
 
-// failureOf translates an error of the node.
+// detail is what the JSON says of it.
+func (f failure) detail() ErrorDetail {
+	seconds := (f.retryAfter + time.Second - 1) / time.Second
+	return ErrorDetail{Kind: f.kind, Message: f.message, RetryAfter: int64(seconds), Peers: f.peers}
+}
+
+// failureOf translates an error of the node, or one of [refused].
 func failureOf(err error) failure {
+	if r, ok := errors.AsType[*refused](err); ok {
+		return r.failure
+	}
 	if pe, ok := errors.AsType[*gcnode.PeerErrors](err); ok {
-		f := failure{status: http.StatusBadGateway, kind: kindNotConfirmed, message: "remove: " + pe.Error()}
+		f := failure{status: http.StatusBadGateway, kind: kindNotConfirmed, message: err.Error()}
 		for _, p := range pe.Peers {
 			f.peers = append(f.peers, PeerDetail{ID: p.Peer, Kind: kindName(p.Kind), Message: p.Reason()})
 		}
@@ -130,7 +142,8 @@ func writeError(w http.ResponseWriter, f failure) {
 	var body bytes.Buffer
 	encoder := json.NewEncoder(&body)
 	encoder.SetEscapeHTML(false) // people read it
-	if err := encoder.Encode(ErrorBody{Error: ErrorDetail{Kind: f.kind, Message: f.message, Peers: f.peers}}); err != nil {
+	detail := f.detail()
+	if err := encoder.Encode(ErrorBody{Error: detail}); err != nil {
 		body.Reset()
 		body.WriteString(`{"error":{"kind":"internal","message":"the error cannot be shown"}}` + "\n")
 	}
@@ -138,9 +151,8 @@ func writeError(w http.ResponseWriter, f failure) {
 	if header.Get("Cache-Control") == "" {
 		header.Set("Cache-Control", "no-store")
 	}
-	if f.retryAfter > 0 {
-		seconds := (f.retryAfter + time.Second - 1) / time.Second
-		header.Set("Retry-After", strconv.FormatInt(int64(seconds), 10))
+	if detail.RetryAfter > 0 {
+		header.Set("Retry-After", strconv.FormatInt(detail.RetryAfter, 10))
 	}
 	header.Set("Content-Type", "application/json")
 	header.Set("Content-Length", strconv.Itoa(body.Len()))

@@ -15,11 +15,13 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// Paths of the interface. A value's path is groupPrefix, the escaped name of
-// the group, valueSuffix.
+// Paths of the interface. Those of a group are groupPrefix, the escaped name of
+// the group, and one of the suffixes.
 const (
-	groupPrefix = "/v1/groups/"
-	valueSuffix = "/value"
+	groupPrefix    = "/v1/groups/"
+	valueSuffix    = "/value"    // one value
+	valuesSuffix   = "/values"   // many, and all
+	removalsSuffix = "/removals" // of many
 	// StatsPath is where the statistics are.
 	StatsPath = "/v1/stats"
 )
@@ -33,6 +35,9 @@ type Options struct {
 	ContentTypes map[string]string
 	// Stats answers [StatsPath]; required.
 	Stats http.Handler
+	// MaxBodyBytes bounds the memory of all request bodies that are being
+	// received or worked on, at least [MinBodyBytes].
+	MaxBodyBytes int64
 	// Logger gets one line for each request at level debug, and defects;
 	// required.
 	Logger *slog.Logger
@@ -41,7 +46,8 @@ type Options struct {
 // Handler serves the interface. It reads the path and the query as they were
 // sent, so that any bytes can be a group and a key.
 type Handler struct {
-	opts Options
+	opts   Options
+	bodies *bodies
 }
 
 // NewHandler makes a handler.
@@ -49,7 +55,10 @@ func NewHandler(opts Options) (*Handler, error) {
 	if opts.Node == nil || opts.Stats == nil || opts.Logger == nil {
 		return nil, errors.New("api: node, stats and logger are required")
 	}
-	return &Handler{opts: opts}, nil
+	if opts.MaxBodyBytes < MinBodyBytes {
+		return nil, fmt.Errorf("api: MaxBodyBytes %d is too small; at least %d are needed", opts.MaxBodyBytes, MinBodyBytes)
+	}
+	return &Handler{opts: opts, bodies: newBodies(opts.MaxBodyBytes)}, nil
 }
 
 // ServeHTTP implements [http.Handler].
@@ -65,7 +74,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		return
 	}
-	group, ok := groupOf(path)
+	name, suffix, ok := groupOf(path)
 	if !ok {
 		writeError(w, failure{
 			status: http.StatusNotFound, kind: kindNoSuchEndpoint,
@@ -73,23 +82,33 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		})
 		return
 	}
-	if allow(w, r, http.MethodGet, http.MethodHead, http.MethodDelete) {
-		h.serveValue(w, r, group)
+	switch suffix {
+	case valuesSuffix:
+		h.serveValues(w, r, name)
+	case removalsSuffix:
+		if allow(w, r, http.MethodPost) {
+			h.removeMany(w, r, name)
+		}
+	default:
+		if allow(w, r, http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete) {
+			h.serveValue(w, r, name)
+		}
 	}
 }
 
-// groupOf is the name of the group in an escaped path.
-func groupOf(path string) (string, bool) {
-	escaped, ok := strings.CutPrefix(path, groupPrefix)
-	if !ok {
-		return "", false
+// groupOf is the name of the group in an escaped path, and what is behind it.
+func groupOf(path string) (name, suffix string, ok bool) {
+	path, ok = strings.CutPrefix(path, groupPrefix)
+	end := strings.IndexByte(path, '/')
+	if !ok || end < 0 {
+		return "", "", false
 	}
-	escaped, ok = strings.CutSuffix(escaped, valueSuffix)
-	if !ok || strings.Contains(escaped, "/") {
-		return "", false
+	name, suffix = path[:end], path[end:]
+	if suffix != valueSuffix && suffix != valuesSuffix && suffix != removalsSuffix {
+		return "", "", false
 	}
-	group, err := url.PathUnescape(escaped)
-	return group, err == nil
+	name, err := url.PathUnescape(name)
+	return name, suffix, err == nil
 }
 
 // allow reports whether the method is one of those given, and otherwise
@@ -106,38 +125,49 @@ func allow(w http.ResponseWriter, r *http.Request, methods ...string) bool {
 	return false
 }
 
-// serveValue reads or removes a value.
-func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string) {
-	key, err := keyOf(r.URL.RawQuery)
-	if err != nil {
-		writeError(w, failure{status: http.StatusBadRequest, kind: kindBadRequest, message: err.Error()})
-		return
-	}
-	if len(key) > gcnode.MaxKeyBytes {
-		writeError(w, failure{
-			status: http.StatusRequestEntityTooLarge, kind: kindName(gcnode.KindTooLarge),
-			message: fmt.Sprintf("the key has %d bytes; at most %d are allowed", len(key), gcnode.MaxKeyBytes),
-		})
-		return
-	}
+// lookup finds a group, and otherwise answers the request.
+func (h *Handler) lookup(w http.ResponseWriter, name string) (*gcnode.Group, bool) {
 	group, ok := h.opts.Node.Lookup(name)
 	if !ok {
 		writeError(w, failureOf(&gcnode.Error{Kind: gcnode.KindNoSuchGroup, Group: name}))
+	}
+	return group, ok
+}
+
+// serveValue reads, sets or removes a value.
+func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string) {
+	key, err := keyOf(r.URL.RawQuery)
+	if err != nil {
+		writeError(w, malformed("%v", err).failure)
+		return
+	}
+	if len(key) > gcnode.MaxKeyBytes {
+		writeError(w, tooLarge("the key has %d bytes; at most %d are allowed", len(key), gcnode.MaxKeyBytes).failure)
+		return
+	}
+	group, ok := h.lookup(w, name)
+	if !ok {
 		return
 	}
 	if owner := group.Owner(key).ID; owner != "" {
 		w.Header().Set(HeaderOwner, owner)
 	}
-	if r.Method == http.MethodDelete {
-		h.remove(w, r, group, key)
-		return
+	switch r.Method {
+	case http.MethodDelete:
+		h.finish(w, r, group, "remove", group.Remove(r.Context(), key))
+	case http.MethodPut:
+		h.set(w, r, group, key)
+	default:
+		h.get(w, r, group, key)
 	}
-	h.get(w, r, group, key)
 }
 
-// remove takes the key out of every node.
-func (h *Handler) remove(w http.ResponseWriter, r *http.Request, group *gcnode.Group, key string) {
-	if err := group.Remove(r.Context(), key); err != nil {
+// finish answers a request that has changed something, or failed to.
+func (h *Handler) finish(w http.ResponseWriter, r *http.Request, group *gcnode.Group, did string, err error) {
+	if err != nil {
+		if _, ok := errors.AsType[*gcnode.PeerErrors](err); ok { // the others say what was attempted
+			err = fmt.Errorf("%s: %w", did, err)
+		}
 		h.fail(w, r, group, err)
 		return
 	}
@@ -191,10 +221,7 @@ func (h *Handler) fail(w http.ResponseWriter, r *http.Request, group *gcnode.Gro
 		return
 	}
 	f := failureOf(err)
-	if f.kind == kindName(gcnode.KindInternal) {
-		h.opts.Logger.LogAttrs(r.Context(), slog.LevelError, "request failed by a defect",
-			slog.String("method", r.Method), slog.String("group", group.Name()), slog.Any("error", err))
-	}
+	h.logDefect(r, group, err)
 	h.log(r, group, f.status)
 	writeError(w, f)
 }

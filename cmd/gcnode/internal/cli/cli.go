@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"reflect"
 	"strings"
 
@@ -29,13 +30,16 @@ type commands struct {
 	Serve serveCommand `cmd:"" help:"Run a node until SIGTERM or SIGINT; a second signal ends it at once."`
 	Check checkCommand `cmd:"" help:"Check a configuration and its plugins without serving."`
 	Get   getCommand   `cmd:"" help:"Write the values of keys to standard output. Exit status 3: a key has no value."`
+	Set   setCommand   `cmd:"" help:"Store the value of a key at its owner, and remove older ones from every node."`
 	Rm    rmCommand    `cmd:"" help:"Remove keys from every node."`
+	Clear clearCommand `cmd:"" help:"Remove all keys of a group from every node."`
 	Stats statsCommand `cmd:"" help:"Print the figures of a node as JSON."`
 	Demo  demoCommand  `cmd:"" help:"Start three nodes on this machine and show what they do."`
 }
 
-// console is where a command writes.
+// console is what a command reads from and writes to.
 type console struct {
+	in       io.Reader
 	out, err io.Writer
 }
 
@@ -68,7 +72,7 @@ func Run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		kong.KindMapper(reflect.String, kong.MapperFunc(anyBytes)),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
 		kong.BindTo(ctx, (*context.Context)(nil)),
-		kong.Bind(&console{out: stdout, err: stderr}),
+		kong.Bind(&console{in: os.Stdin, out: stdout, err: stderr}),
 	)
 	if err != nil {
 		return report(stderr, err)

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -304,21 +305,44 @@ func cmdEmpty(ts *testscript.TestScript, _ bool, dirs []string) {
 func TestArgumentsOfAnyBytesArriveUnchanged(t *testing.T) {
 	var asked []string
 	node := httptest.NewServer(api.Named("n", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		asked = append(asked, r.Method+" "+r.URL.EscapedPath()+"?"+r.URL.RawQuery)
-		if r.Method == http.MethodDelete {
+		body, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		asked = append(asked, fmt.Sprintf("%s %s?%s %s", r.Method, r.URL.EscapedPath(), r.URL.RawQuery, body))
+		switch {
+		case r.URL.Path == "/v1/groups/g\xff/values" && r.Method == http.MethodPost:
+			for i := range 5 {
+				fmt.Fprintf(w, `{"index":%d,"key":"","value":"v%[1]d"}`+"\n", 4-i)
+			}
+		case r.Method != http.MethodGet:
 			w.WriteHeader(http.StatusNoContent)
 		}
 	})))
 	defer node.Close()
-	for command, method := range map[string]string{"get": "GET", "rm": "DELETE"} {
+	keys := []string{"\xff\xfe", "a,b", `a\,b\`, "\u2028", "<&>"}
+	const list = `[{"base64":"//4="},"a,b","a\\,b\\","\u2028","\u003c\u0026\u003e"]`
+	const path = "/v1/groups/g%FF/"
+	run := func(args ...string) string {
+		t.Helper()
 		asked = nil
-		args := []string{command, "--addr", node.URL, "g\xff", "\xff\xfe", "a,b", `a\,b\`, "\u2028", "<&>"}
-		assert.Zero(t, cli.Run(t.Context(), args, io.Discard, io.Discard))
-		const path = " /v1/groups/g%FF/value?key="
-		assert.Equal(t, []string{
-			method + path + "%FF%FE", method + path + "a%2Cb", method + path + "a%5C%2Cb%5C", method + path + "%E2%80%A8", method + path + "%3C%26%3E",
-		}, asked)
+		var out strings.Builder
+		assert.Zero(t, cli.Run(t.Context(), append([]string{args[0], "--addr", node.URL, "g\xff"}, args[1:]...), &out, io.Discard))
+		return out.String()
 	}
+	assert.Equal(t, "v0v1v2v3v4", run(append([]string{"get"}, keys...)...))
+	assert.Equal(t, []string{"POST " + path + "values? " + list}, asked)
+	run(append([]string{"rm"}, keys...)...)
+	assert.Equal(t, []string{"POST " + path + "removals? " + list}, asked)
+	for _, key := range keys {
+		query := path + "value?key=" + url.QueryEscape(key) + " "
+		run("get", key)
+		assert.Equal(t, []string{"GET " + query}, asked)
+		run("rm", key)
+		assert.Equal(t, []string{"DELETE " + query}, asked)
+		run("set", key, key)
+		assert.Equal(t, []string{"PUT " + query + key}, asked)
+	}
+	run("clear")
+	assert.Equal(t, []string{"DELETE " + path + "values?all=true "}, asked)
 	var stderr strings.Builder
 	assert.Equal(t, 2, cli.Run(t.Context(), []string{"check", "--config", "caf\xe9.yaml"}, io.Discard, &stderr))
 	assert.Equal(t, "gcnode: configuration file: caf\xe9.yaml: no such file or directory\n", stderr.String())

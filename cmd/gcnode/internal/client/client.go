@@ -2,6 +2,7 @@
 package client
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -82,16 +83,25 @@ func NotFound(err error) bool {
 
 // ValueURL is the address of a value.
 func (c *Client) ValueURL(group, key string) string {
+	return c.groupURL(group) + "/value?key=" + url.QueryEscape(key)
+}
+
+// groupURL is what the addresses of a group begin with.
+func (c *Client) groupURL(group string) string {
 	name := url.PathEscape(group)
 	if name == "." || name == ".." {
 		name = strings.ReplaceAll(name, ".", "%2E") // or it is taken for a relative path
 	}
-	return c.base + "/v1/groups/" + name + "/value?key=" + url.QueryEscape(key)
+	return c.base + "/v1/groups/" + name
 }
 
 // Get asks for a value.
 func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
-	resp, err := c.value(ctx, http.MethodGet, group, key)
+	address, err := c.valueAt(group, key)
+	if err != nil {
+		return Answer{}, err
+	}
+	resp, err := c.do(ctx, http.MethodGet, address, content{})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -110,22 +120,48 @@ func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
 	return answer, err
 }
 
-// Remove takes a key out of every node.
-func (c *Client) Remove(ctx context.Context, group, key string) error {
-	resp, err := c.value(ctx, http.MethodDelete, group, key)
+// Set stores a value at the owner of its key and takes older ones out of every
+// node. Its life is a number of whole seconds, [gcnode.Forever],
+// [gcnode.NoStore], or 0 for the one that the group gives.
+func (c *Client) Set(ctx context.Context, group, key string, value []byte, life gcnode.Lifetime) error {
+	if err := checkLength("the value", len(value), gcnode.MaxValueBytes); err != nil {
+		return err
+	}
+	address, err := c.valueAt(group, key)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusNoContent {
-		return readError(resp)
+	return c.change(ctx, http.MethodPut, address, content{body: value, kind: "application/octet-stream", life: life})
+}
+
+// Remove takes keys, at most as many as one request may have, out of every
+// node.
+func (c *Client) Remove(ctx context.Context, group string, keys ...string) error {
+	if len(keys) == 1 {
+		address, err := c.valueAt(group, keys[0])
+		if err != nil {
+			return err
+		}
+		return c.change(ctx, http.MethodDelete, address, content{})
 	}
-	return nil
+	list, err := listOf(group, keys)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, http.MethodPost, c.groupURL(group)+"/removals", list)
+}
+
+// Clear takes all values of a group out of every node.
+func (c *Client) Clear(ctx context.Context, group string) error {
+	if err := checkGroup(group); err != nil {
+		return err
+	}
+	return c.change(ctx, http.MethodDelete, c.groupURL(group)+"/values?all=true", content{})
 }
 
 // Stats asks for the node's figures, in JSON.
 func (c *Client) Stats(ctx context.Context) ([]byte, error) {
-	resp, err := c.do(ctx, http.MethodGet, c.base+api.StatsPath)
+	resp, err := c.do(ctx, http.MethodGet, c.base+api.StatsPath, content{})
 	if err != nil {
 		return nil, err
 	}
@@ -136,33 +172,68 @@ func (c *Client) Stats(ctx context.Context) ([]byte, error) {
 	return readBody(resp, maxTextBytes)
 }
 
-// value sends a request about a value. What no node accepts is refused here:
-// beyond some length nobody reads a request far enough to say why.
-func (c *Client) value(ctx context.Context, method, group, key string) (*http.Response, error) {
-	if err := checkLength("the name of the group", group, gcnode.MaxIDBytes); err != nil {
-		return nil, err
+// content is what a request sends along.
+type content struct {
+	body []byte
+	kind string // its media type; empty: there is no body
+	life gcnode.Lifetime
+}
+
+// valueAt is the address of a value. What no node accepts is refused here: beyond
+// some length nobody reads a request far enough to say why.
+func (c *Client) valueAt(group, key string) (string, error) {
+	if err := checkGroup(group); err != nil {
+		return "", err
 	}
-	if err := checkLength("the key", key, gcnode.MaxKeyBytes); err != nil {
-		return nil, err
+	if err := checkLength("the key", len(key), gcnode.MaxKeyBytes); err != nil {
+		return "", err
 	}
-	return c.do(ctx, method, c.ValueURL(group, key))
+	return c.ValueURL(group, key), nil
+}
+
+// checkGroup refuses as a node would.
+func checkGroup(name string) error {
+	return checkLength("the name of the group", len(name), gcnode.MaxIDBytes)
 }
 
 // checkLength refuses as a node would.
-func checkLength(what, text string, maxBytes int) error {
-	if len(text) <= maxBytes {
+func checkLength(what string, length, maxBytes int) error {
+	if length <= maxBytes {
 		return nil
 	}
 	return &Error{Status: http.StatusRequestEntityTooLarge, ErrorDetail: api.ErrorDetail{
-		Kind: "too_large", Message: fmt.Sprintf("%s has %d bytes; at most %d are allowed", what, len(text), maxBytes),
+		Kind: "too_large", Message: fmt.Sprintf("%s has %d bytes; at most %d are allowed", what, length, maxBytes),
 	}}
 }
 
+// change sends a request whose answer has no content.
+func (c *Client) change(ctx context.Context, method, address string, with content) error {
+	resp, err := c.do(ctx, method, address, with)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusNoContent {
+		return readError(resp)
+	}
+	return nil
+}
+
 // do sends a request and looks whether a node answered it.
-func (c *Client) do(ctx context.Context, method, address string) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, address, http.NoBody)
+func (c *Client) do(ctx context.Context, method, address string, with content) (*http.Response, error) {
+	var body io.Reader = http.NoBody
+	if with.kind != "" {
+		body = bytes.NewReader(with.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, body)
 	if err != nil {
 		return nil, fmt.Errorf("request to %s: %w", c.base, err)
+	}
+	if with.kind != "" {
+		req.Header.Set("Content-Type", with.kind)
+	}
+	if life := api.CacheControl(with.life); life != "" {
+		req.Header.Set("Cache-Control", life)
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {

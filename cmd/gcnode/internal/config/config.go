@@ -24,6 +24,12 @@ type Config struct {
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another node's value.
 	HotTTL time.Duration
+	// JoinTimeout is how long a node that starts waits for members that do not
+	// answer.
+	JoinTimeout time.Duration
+	// HedgeAfter is how long a fetch waits for a node before the next in line is
+	// asked as well; 0: never.
+	HedgeAfter time.Duration
 	// ClockResolution is how much longer than its life a value may be served;
 	// negative: the clock is read each time.
 	ClockResolution time.Duration
@@ -34,6 +40,8 @@ type Config struct {
 	CompilationCache string
 	// MaxRequests is how many requests of applications are answered at a time.
 	MaxRequests int
+	// MaxBodyBytes bounds the memory of all bodies that applications send.
+	MaxBodyBytes int64
 	// Pprof adds Go's profiling endpoints to the administration listener.
 	Pprof bool
 }
@@ -80,6 +88,8 @@ type Group struct {
 	MaxLoads int
 	// MaxQueuedLoads is how many more may wait for their turn.
 	MaxQueuedLoads int
+	// HotAfter is the how-manieth fetch of another node's value makes a copy.
+	HotAfter int
 }
 
 // Options are those of the node's group.
@@ -95,6 +105,7 @@ func (g *Group) Options() gcnode.GroupOptions {
 		LoadTimeout:          g.LoadTimeout,
 		MaxLoads:             g.MaxLoads,
 		MaxQueuedLoads:       g.MaxQueuedLoads,
+		HotAfter:             g.HotAfter,
 	}
 }
 
@@ -133,9 +144,12 @@ const (
 	DefaultContentType  = "application/octet-stream"
 	DefaultPeerTimeout  = 2 * time.Second
 	DefaultHotTTL       = 10 * time.Second
+	DefaultJoinTimeout  = 5 * time.Second
+	DefaultHotAfter     = 2
 	DefaultResolution   = 5 * time.Millisecond
 	DefaultDrainTimeout = 20 * time.Second
 	DefaultMaxRequests  = 10_000
+	DefaultMaxBodyBytes = 256 * mebibyte
 	DefaultMaxBytes     = 64 * mebibyte
 	DefaultNegativeTTL  = 5 * time.Second
 	DefaultLoadTimeout  = 30 * time.Second
@@ -152,9 +166,11 @@ func defaults() *Config {
 		Listen:          Listen{API: DefaultAPI, Admin: DefaultAdmin},
 		PeerTimeout:     DefaultPeerTimeout,
 		HotTTL:          DefaultHotTTL,
+		JoinTimeout:     DefaultJoinTimeout,
 		ClockResolution: DefaultResolution,
 		DrainTimeout:    DefaultDrainTimeout,
 		MaxRequests:     DefaultMaxRequests,
+		MaxBodyBytes:    DefaultMaxBodyBytes,
 	}
 }
 
@@ -167,6 +183,7 @@ func defaultGroup(name string) Group {
 		TTL:         gcnode.Forever,
 		NegativeTTL: DefaultNegativeTTL,
 		LoadTimeout: DefaultLoadTimeout,
+		HotAfter:    DefaultHotAfter,
 		Plugin: Plugin{
 			MaxMemoryBytes: DefaultMemory,
 			Timeout:        DefaultTimeout,

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -59,6 +60,7 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 			TTL:         gcnode.Forever,
 			NegativeTTL: 5 * time.Second,
 			LoadTimeout: 30 * time.Second,
+			HotAfter:    2,
 			Plugin: config.Plugin{
 				Module:         filepath.Join(filepath.Dir(path), "m.wasm"),
 				MaxMemoryBytes: 64 << 20,
@@ -70,9 +72,11 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 		}},
 		PeerTimeout:     2 * time.Second,
 		HotTTL:          10 * time.Second,
+		JoinTimeout:     5 * time.Second,
 		ClockResolution: 5 * time.Millisecond,
 		DrainTimeout:    20 * time.Second,
 		MaxRequests:     10_000,
+		MaxBodyBytes:    256 << 20,
 	}, cfg)
 }
 
@@ -110,6 +114,7 @@ groups:
     load_timeout: 20s
     max_loads: 8
     max_queued_loads: 100
+    hot_after: 3
   "a/b c":
     plugin: {module: m.wasm}
     ttl: no-store
@@ -118,10 +123,12 @@ groups:
     max_loads: 1
     max_queued_loads: 0
 log: {level: warn, format: json}
-api: {max_requests: 50}
+api: {max_requests: 50, max_body_bytes: 1GiB}
 admin: {pprof: true}
 peer_timeout: 500ms
 hot_ttl: 3s
+join_timeout: 30s
+hedge_after: 20ms
 clock_resolution: exact
 drain_timeout: 1h
 compilation_cache: cache
@@ -143,6 +150,7 @@ func TestEverySettingIsRead(t *testing.T) {
 	assert.Equal(t, gcnode.GroupOptions{
 		MaxBytes: 3 << 29, TTL: gcnode.For(90 * time.Second), TTLJitter: 0.1, NegativeTTL: -1, RefreshAhead: 20 * time.Second,
 		StaleWhileRevalidate: time.Minute, StaleOnError: time.Hour, LoadTimeout: 20 * time.Second, MaxLoads: 8, MaxQueuedLoads: 100,
+		HotAfter: 3,
 	}, cfg.Groups[0].Options())
 	assert.Equal(t, &config.Config{
 		ID:     "b",
@@ -164,6 +172,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			LoadTimeout:          20 * time.Second,
 			MaxLoads:             8,
 			MaxQueuedLoads:       100,
+			HotAfter:             3,
 			Plugin: config.Plugin{
 				Module:         filepath.Join(dir, "m.wasm"),
 				MaxMemoryBytes: 32e6,
@@ -181,9 +190,12 @@ func TestEverySettingIsRead(t *testing.T) {
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},
 		PeerTimeout:      500 * time.Millisecond,
 		HotTTL:           3 * time.Second,
+		JoinTimeout:      30 * time.Second,
+		HedgeAfter:       20 * time.Millisecond,
 		ClockResolution:  -1,
 		DrainTimeout:     time.Hour,
 		MaxRequests:      50,
+		MaxBodyBytes:     1 << 30,
 		CompilationCache: filepath.Join(dir, "cache"),
 		Pprof:            true,
 	}, cfg)
@@ -290,7 +302,7 @@ drain_timeout:
 		`node.yaml:36: log.format: "xml" must be one of text, json`,
 		`node.yaml:37: admin.pprof: "maybe" must be true or false`,
 		`node.yaml:38: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
-		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, discovery, groups, log, api, admin, peer_timeout, hot_ttl, clock_resolution, drain_timeout, compilation_cache`,
+		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, discovery, groups, log, api, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
 		`node.yaml:40: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
 		`node.yaml:41: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
@@ -415,17 +427,21 @@ func TestListenersThatLetTheSystemChoosePortsDoNotClash(t *testing.T) {
 func TestTheNodeAcceptsEveryBound(t *testing.T) {
 	for name, text := range map[string]string{
 		"lowest": "groups: {g: {max_bytes: 64KiB, ttl: 2ms, ttl_jitter: 0, negative_ttl: 1ms, refresh_ahead: 1ms, stale_while_revalidate: 1ms, " +
-			"stale_on_error: 1ms, load_timeout: 10ms, max_loads: 1, max_queued_loads: 0, plugin: {module: m.wasm}}}\n" +
-			"peer_timeout: 40ms\nhot_ttl: 1ms\nclock_resolution: 1ms\n",
+			"stale_on_error: 1ms, load_timeout: 10ms, max_loads: 1, max_queued_loads: 0, hot_after: 1, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 40ms\nhot_ttl: 1ms\njoin_timeout: 10ms\nhedge_after: 1ms\nclock_resolution: 1ms\n" +
+			"api: {max_requests: 1, max_body_bytes: 128MiB}\n",
 		"highest": "groups: {g: {ttl: 2562047h, ttl_jitter: 99.9%, negative_ttl: 8760h, refresh_ahead: 8760h, stale_while_revalidate: 8760h, " +
-			"stale_on_error: 8760h, load_timeout: 8760h, max_loads: 1000000, max_queued_loads: 1000000, plugin: {module: m.wasm}}}\n" +
-			"peer_timeout: 8760h\nhot_ttl: 8760h\nclock_resolution: 1s\n",
+			"stale_on_error: 8760h, load_timeout: 8760h, max_loads: 1000000, max_queued_loads: 1000000, hot_after: 1000000, plugin: {module: m.wasm}}}\n" +
+			"peer_timeout: 8760h\nhot_ttl: 8760h\njoin_timeout: 8760h\nhedge_after: 8760h\nclock_resolution: 1s\n",
 		"nothing": "groups: {g: {ttl: no-store, negative_ttl: never, refresh_ahead: never, stale_while_revalidate: never, stale_on_error: never, " +
-			"max_queued_loads: 0, plugin: {module: m.wasm}}}\nclock_resolution: exact\n",
+			"max_queued_loads: 0, plugin: {module: m.wasm}}}\nhedge_after: never\nclock_resolution: exact\n",
 	} {
 		cfg, err := config.Load(writeFiles(t, text), config.Flags{})
 		require.NoError(t, err, name)
-		node, err := gcnode.NewNode(gcnode.Config{PeerTimeout: cfg.PeerTimeout, HotTTL: cfg.HotTTL, ClockResolution: cfg.ClockResolution})
+		node, err := gcnode.NewNode(gcnode.Config{
+			PeerTimeout: cfg.PeerTimeout, HotTTL: cfg.HotTTL, JoinTimeout: cfg.JoinTimeout, HedgeAfter: cfg.HedgeAfter,
+			ClockResolution: cfg.ClockResolution,
+		})
 		require.NoError(t, err, name)
 		getter := gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
 			return gcnode.Item[gcnode.Value]{}, nil
@@ -433,14 +449,16 @@ func TestTheNodeAcceptsEveryBound(t *testing.T) {
 		_, err = node.Group("g", getter, cfg.Groups[0].Options())
 		require.NoError(t, err, name)
 		require.NoError(t, node.Close(t.Context()))
+		assert.GreaterOrEqual(t, cfg.MaxBodyBytes, int64(api.MinBodyBytes), name)
 	}
 	assert.Equal(t, []string{
 		`node.yaml:1: groups.g.negative_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m, or never`,
 		`node.yaml:1: groups.g.load_timeout: "8761h" must be a duration from 10ms to 8760h, such as 500ms, 30s or 1h30m`,
 		`node.yaml:2: peer_timeout: "39ms" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
 		`node.yaml:3: hot_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:4: api.max_body_bytes: "127MiB" must be a size from 128MiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
 	}, problems(t, "groups: {g: {negative_ttl: 8761h, load_timeout: 8761h, plugin: {module: m.wasm}}}\n"+
-		"peer_timeout: 39ms\nhot_ttl: 8761h\n", config.Flags{}))
+		"peer_timeout: 39ms\nhot_ttl: 8761h\napi: {max_body_bytes: 127MiB}\n", config.Flags{}))
 }
 
 func TestParts(t *testing.T) {

@@ -55,6 +55,7 @@ func (r *reader) group(in *section, name string) Group {
 	in.duration("load_timeout", &g.LoadTimeout, smallestTimeout, longestTime, nil)
 	in.count("max_loads", &g.MaxLoads, 1, maxLoads)
 	in.count("max_queued_loads", &g.MaxQueuedLoads, 0, maxLoads)
+	in.count("hot_after", &g.HotAfter, 1, maxHotAfter)
 	checkGroup(in, &g)
 	if plugin := in.section("plugin"); in.find("plugin") != nil {
 		g.Plugin = r.plugin(plugin, g.Plugin)

@@ -22,12 +22,14 @@ const maxFileBytes = 1 << 20
 const (
 	minGroupBytes   = 64 * kibibyte
 	maxGroupBytes   = 16 * tebibyte
+	minBodyBytes    = 2 * gcnode.MaxValueBytes // as the interface asks for
 	minMemory       = 1 * mebibyte
 	maxMemory       = 4 * gibibyte
 	maxRequests     = 1_000_000
 	maxInstances    = 1024
 	maxQueue        = 1_000_000
 	maxLoads        = 1_000_000
+	maxHotAfter     = 1_000_000
 	maxFetches      = 1_000_000
 	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
@@ -181,6 +183,7 @@ func (r *reader) read(file *section, cfg *Config) {
 
 	api := file.section("api")
 	api.count("max_requests", &cfg.MaxRequests, 1, maxRequests)
+	api.size("max_body_bytes", &cfg.MaxBodyBytes, minBodyBytes, maxGroupBytes)
 	api.close()
 
 	admin := file.section("admin")
@@ -189,6 +192,8 @@ func (r *reader) read(file *section, cfg *Config) {
 
 	file.duration("peer_timeout", &cfg.PeerTimeout, smallestSilence, longestTime, nil)
 	file.duration("hot_ttl", &cfg.HotTTL, shortestTime, longestTime, nil)
+	file.duration("join_timeout", &cfg.JoinTimeout, smallestTimeout, longestTime, nil)
+	file.duration("hedge_after", &cfg.HedgeAfter, shortestTime, longestTime, map[string]time.Duration{never: 0})
 	file.duration("clock_resolution", &cfg.ClockResolution, shortestTime, coarsestClock, map[string]time.Duration{exact: -1})
 	file.duration("drain_timeout", &cfg.DrainTimeout, smallestTimeout, 0, nil)
 	if t, ok := file.text("compilation_cache", "a directory", &cfg.CompilationCache); ok {

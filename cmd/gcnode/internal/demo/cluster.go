@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"text/template"
@@ -83,19 +85,20 @@ func (c *cluster) try(ctx context.Context) error {
 			return err
 		}
 	}
-	// The first one compiles the module; the others find it compiled.
+	// The first one compiles the module, and waits for the others to join; they
+	// find it compiled.
 	for i, m := range c.members {
 		if err := c.launch(m); err != nil {
 			return err
 		}
 		if i == 0 {
-			if err := m.waitReady(ctx); err != nil {
+			if err := m.await(ctx, stateReady, stateJoining); err != nil {
 				return err
 			}
 		}
 	}
 	for _, m := range c.members {
-		if err := m.waitReady(ctx); err != nil {
+		if err := m.await(ctx, stateReady); err != nil {
 			return err
 		}
 	}
@@ -186,14 +189,20 @@ func (c *cluster) writeConfig(m *member) error {
 	return os.WriteFile(m.config, []byte(text.String()), 0o600)
 }
 
-// waitReady waits until the node says that it is ready.
-func (m *member) waitReady(ctx context.Context) error {
+// What a node says of itself when it is asked whether it is ready.
+const (
+	stateReady   = "ready"
+	stateJoining = "not ready: joining"
+)
+
+// await waits until the node is in one of the states.
+func (m *member) await(ctx context.Context, states ...string) error {
 	ctx, cancel := context.WithTimeout(ctx, readyTime)
 	defer cancel()
 	ticker := time.NewTicker(pollEvery)
 	defer ticker.Stop()
 	for {
-		if m.ready(ctx) {
+		if slices.Contains(states, m.state(ctx)) {
 			return nil
 		}
 		select {
@@ -209,19 +218,23 @@ func (m *member) waitReady(ctx context.Context) error {
 	}
 }
 
-// ready asks the node whether it is ready.
-func (m *member) ready(ctx context.Context) bool {
+// state asks the node whether it is ready; empty: it does not answer.
+func (m *member) state(ctx context.Context) string {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+"/readyz", http.NoBody)
 	if err != nil {
-		return false
+		return ""
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return false
+		return ""
 	}
-	_ = resp.Body.Close()
-	return resp.StatusCode == http.StatusOK
+	defer func() { _ = resp.Body.Close() }()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
 }

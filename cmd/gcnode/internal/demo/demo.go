@@ -157,7 +157,7 @@ func (d *demo) keep(ctx context.Context) error {
 		}
 		err := d.cluster.launch(m)
 		if err == nil {
-			err = m.waitReady(ctx)
+			err = m.await(ctx, stateReady)
 		}
 		if err != nil && ctx.Err() == nil {
 			return d.failed(ctx, "start "+m.ID+" again", err)
@@ -173,7 +173,9 @@ func (d *demo) keep(ctx context.Context) error {
 		p.line("   %s: http://%s/v1/stats   http://%s/metrics   http://%s/readyz", m.ID, m.API, m.Admin, m.Admin)
 	}
 	p.line("   %s get --headers --addr http://%s %s io.Reader", d.opts.Program, first.API, groupName)
+	p.line("   %s set --ttl 1m --addr http://%s %s net/http 'a page of your own'", d.opts.Program, first.API, groupName)
 	p.line("   %s rm --addr http://%s %s net/http", d.opts.Program, first.API, groupName)
+	p.line("   %s clear --addr http://%s %s", d.opts.Program, first.API, groupName)
 	p.line("   the origin's access log, the nodes' configurations and logs: %s", d.cluster.dir)
 	p.line("")
 	p.line("Ctrl-C ends everything.")

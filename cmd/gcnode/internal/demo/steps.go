@@ -2,6 +2,7 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,6 +17,7 @@ const (
 	bigPackage     = "net/http"
 	crowdPackage   = "encoding/json"
 	missingPackage = "no/such/package"
+	setKey         = "set/by/hand"
 	crowd          = 300
 )
 
@@ -35,6 +37,7 @@ func (d *demo) steps() []step {
 		{"The same key through the other nodes", d.sameKeyElsewhere},
 		{fmt.Sprintf("%d concurrent gets of one cold key, through all nodes", crowd), d.stampede},
 		{"A removal, seen by all nodes", d.removal},
+		{"A value that is set, and a group that is cleared", d.setAndClear},
 		{"A package that does not exist", d.notFound},
 		{"kill -9 of the owner of a key", d.killOwner},
 	}
@@ -261,6 +264,55 @@ func checkEdition(got measured, n int) error {
 	if !bytes.Contains(got.Value, []byte(edition(n))) {
 		return fmt.Errorf("the answer (%d bytes, source %s) is not edition %d", len(got.Value), got.Source, n)
 	}
+	return nil
+}
+
+// setAndClear sets a value that the origin does not have, and clears all.
+func (d *demo) setAndClear(ctx context.Context) error {
+	before, err := d.origin.trafficOf(setKey)
+	if err != nil {
+		return err
+	}
+	setter, clearer, value := d.cluster.members[2], d.cluster.members[0], []byte("no package, but a value")
+	begun := time.Now()
+	if err := setter.client.Set(ctx, groupName, setKey, value, 0); err != nil {
+		return fmt.Errorf("set through %s: %w", setter.ID, err)
+	}
+	d.print.detail("%s set through %s: stored at its owner, older values void on all three, in %s", setKey, setter.ID, short(time.Since(begun)))
+	for _, m := range d.cluster.members {
+		got, err := m.get(ctx, setKey)
+		if err != nil {
+			return err
+		}
+		if !bytes.Equal(got.Value, value) {
+			return fmt.Errorf("%s answered with something else than what was set", m.ID)
+		}
+	}
+	if _, err := d.wantRuns(setKey, before, 0); err != nil {
+		return err
+	}
+	d.print.detail("read through all nodes, without a getter run")
+	if before, err = d.origin.trafficOf(bigPackage); err != nil {
+		return err
+	}
+	begun = time.Now()
+	if err := clearer.client.Clear(ctx, groupName); err != nil {
+		return fmt.Errorf("clear through %s: %w", clearer.ID, err)
+	}
+	d.print.detail("the group was cleared through %s: confirmed by all three in %s", clearer.ID, short(time.Since(begun)))
+	for _, m := range d.cluster.members {
+		if _, err := m.get(ctx, setKey); !client.NotFound(err) {
+			return fmt.Errorf("%s still has the value that was set (%w)", m.ID, cmp.Or(err, errors.New("it answered with one")))
+		}
+		if _, err := m.get(ctx, bigPackage); err != nil {
+			return err
+		}
+	}
+	seen, err := d.wantRuns(bigPackage, before, 1)
+	if err != nil {
+		return err
+	}
+	d.print.pass("the value that was set is gone, and %s was loaded anew, with %s", bigPackage, runs(seen.runs))
 	return nil
 }
 

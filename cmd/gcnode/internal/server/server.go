@@ -127,7 +127,11 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.statsHandler.show(source.Handler())
-	if err := s.join(ctx, failed, configs); err != nil {
+	if err := s.members.follow(ctx, s.cfg); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	s.readiness.NotReady("there is no list of members yet")
+	if err := s.waitFor(ctx, failed, configs, s.members.await); err != nil {
 		return err
 	}
 	contentTypes := make(map[string]string, len(s.cfg.Groups))
@@ -135,7 +139,7 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		contentTypes[g.Name] = g.ContentType
 	}
 	apiHandler, err := api.NewHandler(api.Options{
-		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), Logger: s.log,
+		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), MaxBodyBytes: s.cfg.MaxBodyBytes, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -148,8 +152,22 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		s.peerHandler.show(peerHandler)
 	}
 	s.apiHandler.show(apiHandler)
-	s.readiness.Ready()
+	s.readiness.ReadyUnless(joining(s.node, time.Now().Add(s.cfg.JoinTimeout)))
 	return nil
+}
+
+// joining says, until the time for it is over, that the node has not joined its
+// cluster. It serves meanwhile, but keeps nothing, and what the one before it has
+// left is not fetched yet: whoever replaces the nodes of a cluster one by one
+// should wait. Not for longer, since a node whose list is not that of the others
+// joins when they have it too.
+func joining(node *gcnode.Node, until time.Time) func() string {
+	return func() string {
+		if time.Now().Before(until) && !node.Stats().Joined {
+			return "joining"
+		}
+		return ""
+	}
 }
 
 // makeNode makes the node with its groups.
@@ -159,6 +177,8 @@ func (s *server) makeNode() error {
 		Logger:          s.log,
 		PeerTimeout:     s.cfg.PeerTimeout,
 		HotTTL:          s.cfg.HotTTL,
+		JoinTimeout:     s.cfg.JoinTimeout,
+		HedgeAfter:      s.cfg.HedgeAfter,
 		ClockResolution: s.cfg.ClockResolution,
 	}
 	for _, p := range s.cfg.Peers {

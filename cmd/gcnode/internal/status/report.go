@@ -17,6 +17,13 @@ type Node struct {
 	Version       string `json:"version"`
 	GoVersion     string `json:"go_version"`
 	UptimeSeconds int64  `json:"uptime_seconds"`
+	// Joined is false while the node joins its cluster.
+	Joined bool `json:"joined"`
+	// Silent are the nodes that this one has joined without, by id.
+	Silent []string `json:"silent"`
+	// Gaps counts how often everything was dropped because removals could have
+	// been missed.
+	Gaps uint64 `json:"gaps"`
 	// RetryingRemovals counts removals that some node has not confirmed yet.
 	RetryingRemovals int `json:"retrying_removals"`
 }
@@ -63,7 +70,17 @@ type Group struct {
 	Loading       int     `json:"loading"` // 0 without a limit on loads
 	Queued        int     `json:"queued"`
 	ServedFetches uint64  `json:"served_fetches"`
+	Peeks         uint64  `json:"peeks"`
+	PeekHits      uint64  `json:"peek_hits"`
+	Inherited     uint64  `json:"inherited"`
+	HotAdmitted   uint64  `json:"hot_admitted"`
+	HotRefused    uint64  `json:"hot_refused"`
+	Revalidated   uint64  `json:"revalidated"`
+	Hedges        uint64  `json:"hedges"`
+	HedgesWon     uint64  `json:"hedges_won"`
+	Sets          uint64  `json:"sets"`
 	Removals      uint64  `json:"removals"`
+	Clears        uint64  `json:"clears"`
 	LoadTime      Latency `json:"load_time"`
 	Owned         Store   `json:"owned"`
 	Hot           Store   `json:"hot"`
