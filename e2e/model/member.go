@@ -51,7 +51,12 @@ func (r *run) join(n int) {
 // joinWithout makes the node a member like the others, which has not met some.
 func (r *run) joinWithout(n int, unmet set) {
 	nd := &r.s.nodes[n]
-	nd.phase, nd.unmet = joined, nd.unmet|unmet
+	for p := range nd.heard.all() {
+		if r.Rules.CoveredJoin && !(nd.told[p] | nd.seen).covers(r.known(n)) {
+			unmet = unmet.with(p)
+		}
+	}
+	nd.phase, nd.unmet, nd.told = joined, nd.unmet|unmet, [maxNodes]set{}
 	nd.estate = r.list(n).without(n)
 	nd.pulls = nd.estate &^ unmet
 	r.raiseFloor(n)
@@ -148,15 +153,12 @@ func (r *run) welcomed(n int, m message) {
 	}
 	joins := nd.phase == joining
 	r.learn(n, m)
-	covered := !r.Rules.Covering || (m.known | nd.seen).covers(r.known(n))
 	if joins {
-		nd.heard = nd.heard.with(from)
-		if !covered {
-			nd.unmet = nd.unmet.with(from)
-		}
+		nd.heard, nd.told[from] = nd.heard.with(from), m.known
 		r.join(n)
 		return
 	}
+	covered := !r.Rules.Covering || (m.known | nd.seen).covers(r.known(n))
 	if covered && nd.unmet.has(from) {
 		nd.unmet = nd.unmet.without(from)
 		r.raiseFloor(n)
@@ -174,6 +176,9 @@ func (r *run) meet(n, p int) bool {
 		if m.verb == hello && int(m.from) == n && int(m.to) == p || m.verb == welcome && int(m.from) == p && int(m.to) == n {
 			return false
 		}
+	}
+	if !spend(&r.s.left.meets) {
+		return false
 	}
 	r.hello(n, p)
 	return true

@@ -102,10 +102,14 @@ func ablations() []ablation {
 		{"meeting, in two clusters", func(r *Rules) *bool { return &r.Meeting }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet = [maxNodes]set{} })},
 		{"meeting under one list", func(r *Rules) *bool { return &r.MeetUnderList }, silent(removeAt(1)).but(func(sc *Scenario) { sc.Rules.Meeting = false })},
 		{"covering", func(r *Rules) *bool { return &r.Covering }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet[0] = 0 })},
+		{"covering, by those who join", func(r *Rules) *bool { return &r.CoveredJoin }, between(removeAt(2))},
+		{"the clocks of those who were not met", func(r *Rules) *bool { return &r.AskClocks }, halves(setAt(2), removeAt(1)).but(func(sc *Scenario) {
+			sc.Ahead, sc.Has, sc.Gets, sc.Outside = [maxNodes]uint8{0, 0, 3}, 0, 0, first2
+		})},
 		{"dropping at a gap", func(r *Rules) *bool { return &r.DropAtGap }, lost(removeAt(1))},
 		{"counting without gaps", func(r *Rules) *bool { return &r.Contiguous }, lost(removeAt(1), otherAt(1))},
 		{"asking only heirs that listen", func(r *Rules) *bool { return &r.ListenForHeirs }, leaves(removeAt(2)).but(func(sc *Scenario) { sc.Outside, sc.Expiries, sc.Forgets, sc.Gets = of(0), 4, 2, 0 })},
-		{"the clock of the members", func(r *Rules) *bool { return &r.ClientHello }, outside(setAt(1), removeAt(2))},
+		{"the clock of the members", func(r *Rules) *bool { return &r.AskClocks }, outside(setAt(1), removeAt(2))},
 	}
 }
 

@@ -40,6 +40,9 @@ type Rules struct {
 	// Covering: a member is met only if it knows all that this node does, but
 	// for the removals that requests carry.
 	Covering bool
+	// CoveredJoin: a node that joins has not met a member that lacks what others
+	// have told it.
+	CoveredJoin bool
 	// DropAtGap: whoever lacks removals that nobody remembers drops everything.
 	DropAtGap bool
 	// Contiguous: what is known of a caller's writes ends before the first one
@@ -48,9 +51,10 @@ type Rules struct {
 	// ListenForHeirs: a previous owner is asked only while it is told of
 	// removals.
 	ListenForHeirs bool
-	// ClientHello: the clock of a node that is not on its own list is that of
-	// the members, each time it writes.
-	ClientHello bool
+	// AskClocks: before a write, a node asks those for their clocks who do not
+	// tell it of theirs: members that it has not met, and all if it is not on its
+	// own list.
+	AskClocks bool
 }
 
 // Protocol has all of them.
@@ -58,7 +62,7 @@ func Protocol() Rules {
 	return Rules{
 		Causal: true, Detach: true, Closure: true, Grace: true, Barrier: true, Alone: true, SameList: true,
 		Apart: true, Stamps: true, OwnerFirst: true, JoinFloor: true, LateForgetting: true,
-		Meeting: true, MeetUnderList: true, Covering: true, DropAtGap: true, Contiguous: true,
-		ListenForHeirs: true, ClientHello: true,
+		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, DropAtGap: true, Contiguous: true,
+		ListenForHeirs: true, AskClocks: true,
 	}
 }

@@ -40,7 +40,8 @@ type Scenario struct {
 
 	Gets, Timeouts, Evictions, Duplicates, Failures, Retries  uint8
 	Forgets, Syncs, Expiries, JoinTimeouts, Pulls, Departures uint8
-	Crashes, Leaves                                           set // who may, once in all
+	Meets                                                     uint8 // hellos of members to those whom they have not met
+	Crashes, Leaves                                           set   // who may, once in all
 	// Outside are the nodes that a write may miss, because nobody whom it reaches
 	// knows them or knew them a short time ago.
 	Outside set
@@ -55,7 +56,7 @@ func (sc *Scenario) initial() *state {
 	s := &state{left: budget{
 		gets: sc.Gets, timeouts: sc.Timeouts, evictions: sc.Evictions, duplicates: sc.Duplicates,
 		failures: sc.Failures, retries: sc.Retries, forgets: sc.Forgets, syncs: sc.Syncs, expiries: sc.Expiries,
-		joinTimeouts: sc.JoinTimeouts, pulls: sc.Pulls, crashes: min(1, uint8(sc.Crashes)), departures: sc.Departures,
+		joinTimeouts: sc.JoinTimeouts, meets: sc.Meets, pulls: sc.Pulls, crashes: min(1, uint8(sc.Crashes)), departures: sc.Departures,
 	}}
 	for n := range sc.Nodes {
 		nd := &s.nodes[n]

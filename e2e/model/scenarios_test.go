@@ -84,7 +84,7 @@ func crashes(writes ...Write) Scenario {
 func returns(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
 	sc.Lists = [][]set{{all3}, {all3, heirs, all3}, {all3, heirs, all3}}
-	sc.Has, sc.Outside, sc.Expiries, sc.Forgets = of(0), of(0), 4, 2
+	sc.Has, sc.Outside, sc.Expiries, sc.Forgets, sc.Meets = of(0), of(0), 4, 2, 2
 	return sc
 }
 
@@ -94,7 +94,15 @@ func halves(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
 	sc.Lists[2] = []set{of(2), all3}
 	sc.Unmet = [maxNodes]set{of(2), of(2)}
-	sc.Has, sc.Outside, sc.Gets, sc.Forgets = of(0), first2, 2, 1
+	sc.Has, sc.Outside, sc.Gets, sc.Forgets, sc.Meets = of(0), first2, 2, 1, 2
+	return sc
+}
+
+// between has 1 start while 0 and 2, two clusters that become one, have not met.
+func between(writes ...Write) Scenario {
+	sc := halves(writes...)
+	sc.Unmet = [maxNodes]set{of(2)}
+	sc.Down, sc.Outside, sc.Meets = of(1), first2, 0
 	return sc
 }
 
@@ -103,6 +111,7 @@ func silent(writes ...Write) Scenario {
 	sc := everybody(first2, writes...)
 	sc.Lists = [][]set{{first2}, {of(1), first2}}
 	sc.Down, sc.Has, sc.Outside, sc.JoinTimeouts, sc.Gets, sc.Forgets = of(0), 0, of(0), 1, 2, 1
+	sc.Meets = 2
 	return sc
 }
 

@@ -23,6 +23,7 @@ type budget struct {
 	duplicates, failures, retries      uint8
 	forgets, syncs, expiries           uint8
 	departures, joinTimeouts, pulls    uint8
+	meets                              uint8
 }
 
 // spend takes one off, and reports whether there was one.
@@ -70,9 +71,10 @@ type node struct {
 	// former left the list so short a time ago that they are told of removals;
 	// they are asked for what they have as long as they are also in asked.
 	former, asked set
-	heard         set // who has answered the hello
-	unmet         set // on the list, but nothing goes between the two
-	pulls         set // from whom it is to fetch what it inherits
+	heard         set           // who has answered the hello
+	told          [maxNodes]set // what they know
+	unmet         set           // on the list, but nothing goes between the two
+	pulls         set           // from whom it is to fetch what it inherits
 
 	value   value
 	kind    kind

@@ -29,11 +29,12 @@ func (r *run) call(w int) bool {
 	if wr.status != idle || nd.phase != joined && nd.phase != client || w > 0 && r.s.writes[w-1].status == idle {
 		return false
 	}
-	if nd.phase == client && r.Rules.ClientHello {
-		for p := range r.list(n).all() {
-			if r.s.nodes[p].phase == down {
-				return false
-			}
+	if r.Rules.AskClocks {
+		ask := nd.unmet
+		if nd.phase == client {
+			ask = r.list(n)
+		}
+		for p := range ask.all() { // those who are down confirm nothing either
 			nd.clock = max(nd.clock, r.s.nodes[p].clock)
 		}
 	}
@@ -97,11 +98,7 @@ func (r *run) tell(w int, more set) {
 	wr.targets = targets
 	if wr.status == spreading && wr.acked.covers(wr.targets) {
 		wr.status = confirmed
-		for p := range (r.Outside &^ wr.targets).without(n).all() {
-			if ph := r.s.nodes[p].phase; ph != down && ph != joining {
-				wr.missed = wr.missed.with(p)
-			}
-		}
+		wr.missed = (r.Outside &^ wr.targets).without(n)
 	}
 }
 
