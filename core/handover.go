@@ -84,7 +84,7 @@ func (n *Node) inheritFrom(v *view) {
 	defer cancel()
 	whole := true
 	for _, p := range v.others(n.cfg.Self.ID) {
-		whole = !n.silent.has(p.ID) && n.inheritOf(ctx, v, p) && whole
+		whole = !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) && whole
 	}
 	if whole {
 		v.estate.settled.Store(true)
@@ -137,9 +137,18 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
+	// What is removed from now on detaches these flights, and what was removed
+	// before the sender has been told of, if it still is.
+	if g.node.view.Load().heard(from.ID, g.node.now()) == nil {
+		from = nil
+	}
 	wanted := batch.Keys()
 	done := make(chan error, 1)
 	batch.Run(func(context.Context) error { // whose context ends with the last answer, before the peer has ended
+		if from == nil {
+			done <- errors.New("it has left long ago")
+			return errNotHeld
+		}
 		err := g.peek(ctx, from, wanted, func(i int, a answer, listHash uint64) {
 			batch.Answer(i, a, nil, func() {
 				if listHash == v.ring.Hash() && g.keepable(v) {
@@ -195,7 +204,7 @@ func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, lis
 		return a, 0, false
 	}
 	from := v.heard(v.estate.ring.Owner(key), now)
-	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.silent.has(from.ID) {
+	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.strangers.has(from.ID) {
 		return a, 0, false
 	}
 	err := g.peek(ctx, from, []string{key}, func(_ int, held answer, hash uint64) { a, listHash, ok = held, hash, true })
@@ -265,7 +274,7 @@ func (n *Node) heir(req *Request) (*Group, *Error) {
 	switch {
 	case !ok:
 		return nil, &Error{Kind: KindNoSuchGroup, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
-	case n.is(joining) || n.silent.has(req.From.ID):
+	case n.is(joining) || n.strangers.has(req.From.ID):
 		return nil, n.stranger(req)
 	case n.gone.Load():
 		return nil, &Error{Kind: KindDraining, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}

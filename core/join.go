@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -144,9 +145,11 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 	if missing > 0 {
 		slices.Sort(unreachable)
 		n.log.LogAttrs(n.done, levelWarn, "joined without members that do not answer", slog.String("peers", strings.Join(unreachable, ", ")))
-		n.silent.add(unreachable)
-		n.goBackground(n.listen)
+		n.estrange(unreachable)
 	}
+	// A set that was sent to an earlier life of this node may come now. What
+	// has overtaken it meanwhile nobody may remember.
+	n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
@@ -223,6 +226,9 @@ func (n *Node) learnFrom(a *Ack) {
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
+	if req.ListHash == n.view.Load().ring.Hash() { // it keeps nothing before it has this answer
+		n.strangers.remove(req.From.ID)
+	}
 	if n.is(joining) { // so it is there
 		signal(n.roll.news)
 	}
@@ -239,16 +245,7 @@ func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error
 	}
 	rest := removals
 	for {
-		keys, size, end := 0, 0, 0
-		for ; end < len(rest); end++ {
-			keys += len(rest[end].Keys) + 1
-			for _, key := range rest[end].Keys {
-				size += len(key)
-			}
-			if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
-				break
-			}
-		}
+		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
 		part := ack
 		part.Removals, rest = rest[:end], rest[end:]
 		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {

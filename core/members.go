@@ -106,6 +106,15 @@ func (n *Node) relist() {
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
+	if n.is(joined) {
+		var strangers []string
+		for _, p := range next.others(n.cfg.Self.ID) {
+			if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+				strangers = append(strangers, p.ID)
+			}
+		}
+		defer n.estrange(strangers)
+	}
 	n.inherit(next)
 	n.enter(next)
 }

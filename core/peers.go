@@ -127,8 +127,12 @@ func (n *Node) probe(p *peer) {
 // try asks a member that was down what it knows, so that what was missed in the
 // meantime is known before anything else goes between the two.
 func (n *Node) try(p *peer) error {
-	if n.is(joined) && !n.silent.has(p.ID) {
-		return n.syncWith(n.done, p)
+	if n.is(joined) && !n.strangers.has(p.ID) {
+		_, even, err := n.syncWith(n.done, p)
+		if err == nil && !even {
+			err = errors.New("it has missed removals that this node knows of")
+		}
+		return err
 	}
 	return n.roundTrip(n.done, p.Peer, &Request{Op: OpFinish}, func(Reply) error { return nil })
 }

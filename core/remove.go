@@ -76,11 +76,17 @@ func (n *Node) spread(ctx context.Context, begun time.Time, t *telling) error {
 	switch {
 	case len(failed) > 0:
 		return &PeerErrors{Peers: failed}
-	case time.Since(begun) >= removeTimeout: // a process that was stopped and went on must not promise what others have forgotten
+	case since(begun) >= removeTimeout: // a process that was stopped and went on must not promise what others have forgotten
 		return &Error{Kind: KindTimeout, Op: OpRemove, Group: t.Group, Err: fmt.Errorf("the removal took longer than %v", removeTimeout)}
 	default:
 		return nil
 	}
+}
+
+// since is how long ago t was by the clock on which it is later: the monotonic
+// one may stand still while the machine sleeps.
+func since(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }
 
 // untold are the members that have not been told of the removal.
@@ -214,5 +220,8 @@ func (n *Node) forgetAll(why string) {
 			g.owned.Clear()
 			g.hot.Clear()
 		})
+	}
+	if n.cfg.Hooks.Dropped != nil {
+		n.cfg.Hooks.Dropped(why)
 	}
 }

@@ -123,7 +123,7 @@ func lookupOf(a answer) int {
 // Stats returns the figures of the node, its peers and groups.
 func (n *Node) Stats() NodeStats {
 	st := NodeStats{
-		Self: n.cfg.Self.ID, Joined: !n.is(joining), Silent: n.silent.list(), Gaps: n.gaps.Load(), Retrying: n.outboxes.len(),
+		Self: n.cfg.Self.ID, Joined: !n.is(joining), Silent: n.strangers.list(), Gaps: n.gaps.Load(), Retrying: n.outboxes.len(),
 	}
 	for id, p := range n.view.Load().peers {
 		if id != n.cfg.Self.ID {

@@ -67,6 +67,9 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 	if err := n.awaitJoined(ctx); err != nil {
 		return refuse(KindUnreachable, err)
 	}
+	if n.is(client) { // nobody tells it the time of the others' writes
+		n.helloAll(n.view.Load().others(n.cfg.Self.ID), 0)
+	}
 	n.sign(&r)
 	return run(ctx, begun, r)
 }

@@ -158,6 +158,7 @@ func TestAFileThatIsWrittenInStepsIsReadWhole(t *testing.T) {
 	for id := range strings.FieldsSeq("a b c d e") {
 		_, err := file.WriteString(linesOf(id))
 		require.NoError(t, err)
+		time.Sleep(20 * time.Millisecond) // a reader that does not wait for the rest comes now
 	}
 	require.NoError(t, file.Close())
 	w.has(t, "a b c d e")
@@ -235,6 +236,16 @@ func TestLinksAnywhereOnTheWayAreFollowed(t *testing.T) {
 	w := watchFile(t, discovery.FileOptions{Path: filepath.Join(root, "etc", "peers")})
 	w.has(t, "a b")
 	relink(t, filepath.Join(root, "current"), "two")
+	w.has(t, "a c")
+	// What .. leads to depends on where the link before it leads to.
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "deep", "er"), 0o700))
+	write(t, filepath.Join(root, "deep", "peers"), linesOf("a f"))
+	relink(t, filepath.Join(root, "etc", "er"), filepath.Join("..", "deep", "er"))
+	relink(t, filepath.Join(root, "etc", "peers"), "er/../peers")
+	w.has(t, "a f")
+	replace(t, filepath.Join(root, "deep", "peers"), linesOf("a g"))
+	w.has(t, "a g")
+	relink(t, filepath.Join(root, "etc", "peers"), filepath.Join("..", "current", "peers"))
 	w.has(t, "a c")
 	replace(t, filepath.Join(root, "two", "peers"), linesOf("a d"))
 	w.has(t, "a d")

@@ -3,6 +3,7 @@ package discovery
 import (
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,13 @@ import (
 	"github.com/fsnotify/fsnotify"
 )
 
-// maxLinks is how many symbolic links may be on the way to a file.
-const maxLinks = 40
+const (
+	// maxLinks is how many symbolic links may be on the way to a file.
+	maxLinks = 40
+	// maxRoutes is how often the way is looked at again because it has changed
+	// meanwhile.
+	maxRoutes = 10
+)
 
 // follower watches the directories on the way to a file whose entries decide
 // what the path leads to: the one that the file is in, and those of all
@@ -22,9 +28,9 @@ type follower struct {
 	working bool
 	path    string // absolute
 
-	watched map[string]fs.FileInfo // directories, as they were
-	names   map[string]bool        // whose events matter
-	failed  string                 // what could not be watched, as it was last told
+	watched map[string]bool // directories
+	names   map[string]bool // whose events matter
+	failed  string          // what could not be watched, as it was last told
 }
 
 // follow sets the watches anew. Its error says which directory cannot be
@@ -33,28 +39,16 @@ func (w *follower) follow() error {
 	if !w.working {
 		return nil
 	}
-	dirs, names := route(w.path)
-	w.names = names
-	for dir := range w.watched {
-		if now, wanted := dirs[dir]; !wanted || !os.SameFile(w.watched[dir], now) {
-			_ = w.watcher.Remove(dir) // it may be gone
-			delete(w.watched, dir)
+	var err error
+	for range maxRoutes {
+		dirs, names := route(w.path)
+		err = w.watch(dirs)
+		w.names = names
+		// What was changed before the watches were set has caused no event.
+		if again, _ := route(w.path); maps.Equal(dirs, again) {
+			break
 		}
 	}
-	if w.watched == nil {
-		w.watched = map[string]fs.FileInfo{}
-	}
-	var errs []error
-	for dir, info := range dirs {
-		// Also for those that seem to be watched: a watch may have ended with
-		// a directory that came back since.
-		if err := w.watcher.Add(dir); err != nil {
-			errs = append(errs, &fs.PathError{Op: "watch", Path: dir, Err: err})
-			continue
-		}
-		w.watched[dir] = info
-	}
-	err := errors.Join(errs...)
 	switch {
 	case err == nil:
 		w.failed = ""
@@ -66,29 +60,45 @@ func (w *follower) follow() error {
 	return err
 }
 
+// watch watches these directories and no others.
+func (w *follower) watch(dirs map[string]bool) error {
+	for dir := range w.watched {
+		if !dirs[dir] {
+			_ = w.watcher.Remove(dir) // it may be gone
+		}
+	}
+	w.watched = dirs
+	var errs []error
+	for dir := range dirs {
+		// Also those that were watched before: another directory may have come
+		// in the place of one.
+		if err := w.watcher.Add(dir); err != nil {
+			errs = append(errs, &fs.PathError{Op: "watch", Path: dir, Err: err})
+		}
+	}
+	return errors.Join(errs...)
+}
+
 // concerns reports whether the path may lead to something else now.
 func (w *follower) concerns(event fsnotify.Event) bool {
-	return w.names[filepath.Clean(event.Name)] && event.Op != fsnotify.Chmod
+	return w.names[filepath.Clean(event.Name)]
 }
 
 // route walks to an absolute path. What decides where it leads are the entries
 // in names, and these are in the directories dirs.
-func route(path string) (dirs map[string]fs.FileInfo, names map[string]bool) {
-	dirs, names = map[string]fs.FileInfo{}, map[string]bool{}
+func route(path string) (dirs, names map[string]bool) {
+	dirs, names = map[string]bool{}, map[string]bool{}
 	volume := filepath.VolumeName(path)
 	root := volume + string(filepath.Separator)
 	at, rest := root, strings.TrimPrefix(path[len(volume):], string(filepath.Separator))
 	decides := func(name string) {
 		names[name] = true
 		// The directory itself may be renamed or removed.
-		names[at] = true
-		if info, err := os.Stat(at); err == nil {
-			dirs[at] = info
-		}
+		names[at], dirs[at] = true, true
 	}
 	for links := 0; rest != ""; {
 		part, after, _ := strings.Cut(rest, string(filepath.Separator))
-		rest = after
+		rest = strings.TrimLeft(after, string(filepath.Separator))
 		switch part {
 		case "", ".":
 			continue
@@ -117,7 +127,8 @@ func route(path string) (dirs map[string]fs.FileInfo, names map[string]bool) {
 		if filepath.IsAbs(target) {
 			at, target = root, strings.TrimPrefix(target[len(filepath.VolumeName(target)):], string(filepath.Separator))
 		}
-		rest = filepath.Join(target, rest)
+		// Not cleaned: what a .. leads to depends on the links before it.
+		rest = target + string(filepath.Separator) + rest
 	}
 	return dirs, names
 }

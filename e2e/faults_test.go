@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -155,7 +156,7 @@ func zipf(n int) int {
 func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, newProxies(t), 4)
-	resident, written := someKeys("r", 400), someKeys("k", 6)
+	resident, written := someKeys("r", 1000), someKeys("k", 6)
 	for _, key := range resident {
 		w.read(t.Context(), w.nodes[0], key)
 	}
@@ -181,12 +182,20 @@ func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 			case <-time.After(20 * time.Millisecond):
 			}
 			nodes := w.asked()
-			switch n, key := nodes[rand.IntN(len(nodes))], written[i%len(written)]; i % 2 {
-			case 0:
-				w.remove(t.Context(), n, 100, key)
-			default:
+			n, key := nodes[rand.IntN(len(nodes))], written[i%len(written)]
+			if i%2 == 0 {
 				w.set(t.Context(), n, 100, key)
+				continue
 			}
+			w.remove(t.Context(), n, 100, key)
+			loads := w.origin.count()
+			var reading sync.WaitGroup
+			reading.Go(func() { w.read(t.Context(), n, key) })
+			for deadline := time.Now().Add(time.Second); w.origin.count() == loads && time.Now().Before(deadline); {
+				runtime.Gosched()
+			}
+			w.remove(t.Context(), n, 100, key) // in the middle of the load
+			reading.Wait()
 		}
 	})
 	for _, n := range w.nodes {

@@ -71,7 +71,7 @@ type peerStats struct {
 type groupStats struct {
 	Name          string
 	Gets, Loads   uint64
-	Sets          uint64
+	Sets, Hedges  uint64
 	HotHits       uint64 `json:"hot_hits"`
 	Peeks         uint64
 	Inherited     uint64

@@ -278,7 +278,7 @@ func (c *check) promise(w, read *Op) string {
 		return RuleBarrier
 	case c.reach.stays(w, read) && c.calm.since(read.Start) >= c.h.Bounds.Heal && read.Start-w.End >= c.h.Bounds.Heal:
 		return RuleHeal
-	case w.Error == Unconfirmed && c.reach.reached(w, read) && read.Start < w.Start+c.h.Bounds.Memory:
+	case w.Error == Unconfirmed && c.reach.lived(w, read) && c.reach.reached(w, read) && read.Start < w.Start+c.h.Bounds.Memory:
 		return RuleObeyed
 	default:
 		c.Unjudged["read soon after a write that was not confirmed"]++

@@ -140,6 +140,13 @@ func (r *reach) sameLife(id string, n int, w *Op) bool {
 	return l == nil || l.from < w.Start && l.to > w.End
 }
 
+// lived reports whether the life of a read's member had begun when the write was
+// called: a later one has confirmed nothing.
+func (r *reach) lived(w, read *Op) bool {
+	up := r.lives[life{read.Node, read.Life}]
+	return up == nil || up.from < w.Start
+}
+
 // stays reports whether the member of a read has been on the writer's list
 // since the write, and both have lived all the time.
 func (r *reach) stays(w, read *Op) bool {

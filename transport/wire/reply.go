@@ -178,7 +178,7 @@ func decodeFrame(b []byte) (frame, error) {
 
 func (out *frame) decodeReply(b []byte) error {
 	r := out.reply
-	var keys batch
+	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -201,7 +201,7 @@ func (out *frame) decodeReply(b []byte) error {
 			if r.Ack == nil {
 				r.Ack = &gcnode.Ack{}
 			}
-			f.message(func(b []byte) error { return decodeAck(b, r.Ack) })
+			f.message(func(b []byte) error { return decodeAck(b, r.Ack, &removed) })
 		case f.is(8, protowire.VarintType):
 			out.total = f.varint()
 		case f.is(9, protowire.VarintType):
@@ -296,8 +296,7 @@ func decodeError(b []byte, e *gcnode.Error) error {
 	return f.err
 }
 
-func decodeAck(b []byte, a *gcnode.Ack) error {
-	var removed batch
+func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -326,7 +325,7 @@ func decodeAck(b []byte, a *gcnode.Ack) error {
 				return tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
-			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed) })
+			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed) })
 			a.Removals = append(a.Removals, r)
 		default:
 			f.skip()

@@ -9,7 +9,7 @@ import (
 
 // shared are the rings in use, by the hashes of their lists. A ring is a
 // megabyte, and all nodes of a process that have the same list can use one.
-var shared struct {
+var shared struct { //nolint:gochecknoglobals // what nodes that know nothing of each other have in common
 	mu    sync.Mutex
 	rings map[uint64]weak.Pointer[Ring]
 }

@@ -67,14 +67,14 @@ func (l *keyList) next(decoder *json.Decoder) error {
 	case err != nil:
 		return malformed("after %d keys the body is not JSON: %v", len(l.keys), err)
 	}
-	var key Text
-	if err := key.UnmarshalJSON(raw); err != nil {
+	key, err := readText(raw)
+	if err != nil {
 		return malformed("key %d: %v", len(l.keys), err)
 	}
 	if len(key) > gcnode.MaxKeyBytes {
 		return tooLarge("key %d has %d bytes; at most %d are allowed", len(l.keys), len(key), gcnode.MaxKeyBytes)
 	}
-	l.keys, l.bytes = append(l.keys, string(key)), l.bytes+len(key)
+	l.keys, l.bytes = append(l.keys, key), l.bytes+len(key)
 	if len(l.keys) > gcnode.MaxBatchKeys {
 		return tooLarge("there are more than %d keys, which are allowed", gcnode.MaxBatchKeys)
 	}

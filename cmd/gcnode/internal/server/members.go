@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"reflect"
 	"sync"
@@ -90,19 +89,15 @@ func (m *members) await(ctx context.Context) error {
 	return nil
 }
 
-// join waits until the node has its first list, which a new configuration may
-// be needed for.
-func (s *server) join(ctx context.Context, failed <-chan error, configs <-chan *config.Config) error {
-	if err := s.members.follow(ctx, s.cfg); err != nil {
-		return fmt.Errorf("discovery: %w", err)
-	}
-	s.readiness.NotReady("there is no list of members yet")
+// waitFor waits for something on the node's way to its cluster, which a new
+// configuration may be needed for.
+func (s *server) waitFor(ctx context.Context, failed <-chan error, configs <-chan *config.Config, what func(context.Context) error) error {
 	for {
 		waiting, cancel := context.WithCancel(ctx)
-		first := make(chan error, 1)
-		go func() { first <- s.members.await(waiting) }()
+		done := make(chan error, 1)
+		go func() { done <- what(waiting) }()
 		select {
-		case err := <-first:
+		case err := <-done:
 			cancel()
 			return err
 		case err := <-failed:

@@ -127,7 +127,11 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return fmt.Errorf("metrics: %w", err)
 	}
 	s.statsHandler.show(source.Handler())
-	if err := s.join(ctx, failed, configs); err != nil {
+	if err := s.members.follow(ctx, s.cfg); err != nil {
+		return fmt.Errorf("discovery: %w", err)
+	}
+	s.readiness.NotReady("there is no list of members yet")
+	if err := s.waitFor(ctx, failed, configs, s.members.await); err != nil {
 		return err
 	}
 	contentTypes := make(map[string]string, len(s.cfg.Groups))
