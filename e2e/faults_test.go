@@ -85,13 +85,13 @@ func TestANodeThatStandsStillIsNamedAndCatchesUp(t *testing.T) {
 			assert.Equal(t, victim.id, refusal.Error.Peers[0].ID)
 			w.count("removals that a stopped node did not confirm")
 		}
-		w.more(t, "answers", 150)
+		w.more(t, "answers", 60)
 		w.goOn(t, victim)
 		w.heal(t)
 		for _, key := range []string{own, copied} {
 			w.read(t.Context(), victim, key) // which is judged: it has confirmed
 		}
-		w.more(t, "answers", 150)
+		w.more(t, "answers", 60)
 	}
 	w.finish(t, stop, keys, "stops", "removals that a stopped node did not confirm", "confirmed removes", "failed removes")
 }
@@ -200,7 +200,7 @@ func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 	})
 	for _, n := range w.nodes {
 		w.more(t, "answers", 100)
-		w.spare(n)
+		w.leave(t, n)
 		w.event(history.Closed, n, "")
 		n.signal(t, syscall.SIGTERM)
 		require.Zero(t, n.wait(t), "exit status")

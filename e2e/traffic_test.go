@@ -105,17 +105,30 @@ func (w *world) act(ctx context.Context, client int, traffic traffic) {
 // begin records that a client asks a node.
 func (w *world) begin(n *node, op history.Op, name func(id int) string) int {
 	op.Node, op.Life = n.id, w.life(n)
+	w.mu.Lock()
+	w.asking[n.id]++
+	w.mu.Unlock()
 	return w.rec.Begin(op, name)
 }
 
+// end records that it has answered, or failed to.
+func (w *world) end(n *node, id int, finish func(*history.Op)) {
+	w.rec.End(id, finish)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asking[n.id]--
+}
+
 // excuse marks a read whose failure says nothing about the cluster: the node
-// was killed, did not take requests any more, or the test has ended.
+// was killed, stood still, did not take requests any more, or the test has
+// ended.
 func (w *world) excuse(ctx context.Context, err error) func(*history.Op) {
 	return func(op *history.Op) {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		op.Excused = err != nil && (ctx.Err() != nil || errors.Is(err, syscall.ECONNREFUSED) || op.Life <= w.killed[op.Node])
-		if op.Excused && ctx.Err() == nil {
+		op.Excused = op.Start < w.still[op.Node] ||
+			err != nil && (ctx.Err() != nil || errors.Is(err, syscall.ECONNREFUSED) || op.Life <= w.killed[op.Node])
+		if op.Excused && err != nil && ctx.Err() == nil {
 			w.met["reads that met a closed door"]++
 		}
 	}
@@ -147,7 +160,7 @@ func (w *world) get(ctx context.Context, n *node, op history.Op, key string) ans
 		w.timed(time.Since(begun))
 	}
 	w.rec.Answer(id, a)
-	w.rec.End(id, w.excuse(ctx, err))
+	w.end(n, id, w.excuse(ctx, err))
 	return got
 }
 
@@ -190,7 +203,7 @@ func (w *world) readMany(ctx context.Context, n *node, client int, keys map[stri
 	for key := range keys {
 		failed(key, err.Error())
 	}
-	w.rec.End(id, w.excuse(ctx, err))
+	w.end(n, id, w.excuse(ctx, err))
 	w.count("batches")
 }
 
@@ -243,7 +256,7 @@ func (w *world) change(ctx context.Context, n *node, op history.Op, method, addr
 			unconfirmed = append(unconfirmed, p.ID)
 		}
 	}
-	w.rec.End(id, func(op *history.Op) { op.Error, op.Unconfirmed = outcome, unconfirmed })
+	w.end(n, id, func(op *history.Op) { op.Error, op.Unconfirmed = outcome, unconfirmed })
 	what := "confirmed "
 	if outcome != "" {
 		what = "failed "

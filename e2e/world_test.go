@@ -39,10 +39,12 @@ type world struct {
 	outages []outage
 
 	mu     sync.Mutex
-	lives  map[string]int  // of each node, counted from 1
-	killed map[string]int  // the last life of a node that was ended by killing it
-	out    map[string]bool // nodes that clients do not ask, by ID
-	met    map[string]int  // what has happened, by its name
+	lives  map[string]int   // of each node, counted from 1
+	killed map[string]int   // the last life of a node that was ended by killing it
+	still  map[string]int64 // until when a node stood still
+	out    map[string]bool  // nodes that clients do not ask, by ID
+	asking map[string]int   // requests under way to a node
+	met    map[string]int   // what has happened, by its name
 }
 
 // outage is the time of a fault, until everything works again. It has not ended
@@ -54,7 +56,7 @@ func newWorld(t *testing.T, f fabric, size int) *world {
 	t.Helper()
 	w := &world{
 		fabric: f, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
-		killed: map[string]int{}, out: map[string]bool{}, met: map[string]int{},
+		killed: map[string]int{}, still: map[string]int64{}, out: map[string]bool{}, asking: map[string]int{}, met: map[string]int{},
 	}
 	w.rec = history.NewRecorder(t.Name(), history.Bounds{
 		Resolution: int64(time.Second),
@@ -191,6 +193,18 @@ func (w *world) serve(n *node) {
 	delete(w.out, n.id)
 }
 
+// leave spares a node, and returns when it has answered those who asked it
+// before.
+func (w *world) leave(t *testing.T, n *node) {
+	t.Helper()
+	w.spare(n)
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.asking[n.id] == 0
+	}, patience, time.Millisecond, "%s does not answer", n.id)
+}
+
 // asked are the nodes that clients ask.
 func (w *world) asked() cluster {
 	w.mu.Lock()
@@ -235,6 +249,10 @@ func (w *world) stop(t *testing.T, n *node) {
 func (w *world) goOn(t *testing.T, n *node) {
 	t.Helper()
 	n.signal(t, syscall.SIGCONT)
+	now := w.rec.Now()
+	w.mu.Lock()
+	w.still[n.id] = now
+	w.mu.Unlock()
 	w.serve(n)
 }
 
@@ -263,6 +281,13 @@ func (w *world) owner(t *testing.T, asked, owner *node) string {
 	}
 	require.FailNow(t, "the node owns next to nothing", owner.id)
 	return ""
+}
+
+// pass lets time pass.
+func (w *world) pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	until := w.rec.Now() + int64(d)
+	require.Eventually(t, func() bool { return w.rec.Now() >= until }, patience, pollEvery)
 }
 
 // warning finds in a log when a node dropped everything, or took another for
@@ -363,17 +388,17 @@ func crossings(h *history.History) (n int) {
 	return n
 }
 
-// finish lets some time pass after everything is healed, reads all keys from
-// all nodes for the last time, and judges.
+// finish lets traffic go on for some time after everything is healed. When it
+// has ended and older copies have, too, it reads all keys from all nodes for
+// the last time, and judges.
 func (w *world) finish(t *testing.T, stopTraffic func(), keys []string, musts ...string) {
 	t.Helper()
-	w.more(t, "answers", 100)
 	if len(w.outages) > 0 {
-		healed := w.outages[len(w.outages)-1].to
-		require.Eventually(t, func() bool { return w.rec.Now()-healed > int64(worldHotTTL+worldHotTTL/2) }, patience, pollEvery)
-		w.more(t, "answers", 100) // to which the bound applies
+		w.pass(t, worldHotTTL+worldHotTTL/2)
 	}
+	w.more(t, "answers", 100) // to which the bounds apply
 	stopTraffic()
+	w.pass(t, worldHotTTL+worldHotTTL/2)
 	for range 2 {
 		for _, n := range w.nodes {
 			for _, key := range keys {
