@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
@@ -82,12 +83,21 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 func (n *Node) inheritFrom(v *view) {
 	ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 	defer cancel()
-	whole := true
-	for _, p := range v.others(n.cfg.Self.ID) {
-		whole = !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) && whole
-	}
-	if whole {
-		v.estate.settled.Store(true)
+	rest := v.others(n.cfg.Self.ID)
+	for wait := helloFirst; len(rest) > 0; wait = min(2*wait, helloMax) {
+		rest = slices.DeleteFunc(rest, func(p *peer) bool { return !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) })
+		if len(rest) == 0 {
+			v.estate.settled.Store(true)
+			return
+		}
+		select { // perhaps they have to meet first
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		if n.view.Load().epoch != v.epoch {
+			return
+		}
 	}
 }
 

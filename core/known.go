@@ -34,6 +34,7 @@ type knowledge struct {
 // track is what is known of one life.
 type track struct {
 	upTo  uint64 // all removals up to here
+	told  uint64 // up to here others have said so
 	ahead map[uint64]struct{}
 	seen  int64 // the last sign of it, on the node's clock
 }
@@ -115,6 +116,15 @@ func (t *track) catchUp() {
 	}
 }
 
+// has reports whether this node itself has applied the removal with all its
+// keys.
+func (k *knowledge) has(id RemovalID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.lives[Sender{id.Sender, id.Incarnation}]
+	return t != nil && id.Seq > t.told && id.Seq <= t.upTo
+}
+
 // lacks reports whether another member that knows this has applied a removal
 // that this node has not.
 func (k *knowledge) lacks(known []Known) bool {
@@ -135,7 +145,7 @@ func (k *knowledge) accept(known []Known) {
 		if o.Seq <= t.upTo {
 			continue
 		}
-		t.upTo = o.Seq
+		t.upTo, t.told = o.Seq, o.Seq
 		maps.DeleteFunc(t.ahead, func(seq uint64, _ struct{}) bool { return seq <= t.upTo })
 		t.catchUp()
 	}

@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -41,6 +42,14 @@ func (s *strangers) add(ids []string) (begin bool) {
 	begin = len(s.ids) > 0 && !s.meeting
 	s.meeting = s.meeting || begin
 	return begin
+}
+
+// keep takes out those that are not on the list any more.
+func (s *strangers) keep(listed func(id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.ids, func(id string, _ bool) bool { return !listed(id) })
+	s.any.Store(len(s.ids) > 0)
 }
 
 func (s *strangers) remove(id string) {
@@ -88,12 +97,9 @@ func (n *Node) meetAll() {
 		v := n.view.Load()
 		var wg sync.WaitGroup
 		for _, id := range ids {
-			p := v.peers[id]
-			if p == nil {
-				n.strangers.remove(id)
-				continue
+			if p := v.peers[id]; p != nil {
+				wg.Go(func() { n.meet(v, p) })
 			}
-			wg.Go(func() { n.meet(v, p) })
 		}
 		wg.Wait()
 		select {
@@ -115,4 +121,30 @@ func (n *Node) meet(v *view, p *peer) {
 	if err == nil && even && listHash == v.ring.Hash() && n.view.Load().epoch == v.epoch {
 		n.strangers.remove(p.ID)
 	}
+}
+
+// timesOf takes over the clocks of members whose writes this node is not told
+// of, so that its own count as later.
+func (n *Node) timesOf(ctx context.Context, peers []*peer) {
+	broadcast(peers, func(p *peer) {
+		err := n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: n.knowledge.known()}, func(r Reply) error {
+			if r.Ack != nil {
+				n.stamps.merge(Stamp{Time: r.Ack.Time})
+			}
+			return nil
+		})
+		if err != nil { // it will not confirm the write either
+			n.log.LogAttrs(ctx, levelInfo, "peer did not tell its time", peerAttr(p.Peer), errAttr(err))
+		}
+	})
+}
+
+// untimed are the members whose clocks this node does not know: strangers, or
+// all if it is a client.
+func (n *Node) untimed() []*peer {
+	others := n.view.Load().others(n.cfg.Self.ID)
+	if n.is(client) {
+		return others
+	}
+	return slices.DeleteFunc(others, func(p *peer) bool { return !n.strangers.has(p.ID) })
 }

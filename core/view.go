@@ -112,6 +112,17 @@ func (v *view) heard(id string, now int64) *peer {
 	return nil
 }
 
+// unheard are the members that an older view did not tell of removals.
+func (v *view) unheard(old *view, now int64) []string {
+	var ids []string
+	for _, p := range v.owners {
+		if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
 // members are the list and those that left it recently, ordered by ID.
 func (v *view) members(now int64) []Peer {
 	byID := map[string]Peer{}
