@@ -21,16 +21,20 @@ import (
 	"github.com/gcnode/gcnode/e2e/history"
 )
 
-// The settings of the nodes of a world.
+// The settings of the nodes of a world. Nodes are waited for shortly where
+// they fall silent, and otherwise so long that a busy machine does not make them
+// look dead.
 const (
-	worldPeerTimeout = 2 * time.Second
+	shortPeerTimeout = 2 * time.Second
+	longPeerTimeout  = 10 * time.Second
+	worldJoinTimeout = 10 * time.Second
 	worldHotTTL      = 2 * time.Second
-	worldJoinTimeout = time.Second
 )
 
 // world is a cluster with all that happens to it and in it, recorded.
 type world struct {
 	fabric  fabric
+	timeout time.Duration // the peer timeout
 	nodes   cluster
 	rec     *history.Recorder
 	begun   time.Time
@@ -52,19 +56,20 @@ type world struct {
 type outage struct{ from, to int64 }
 
 // newWorld starts a cluster whose nodes have the group versions.
-func newWorld(t *testing.T, f fabric, size int) *world {
+func newWorld(t *testing.T, f fabric, size int, peerTimeout time.Duration) *world {
 	t.Helper()
 	w := &world{
-		fabric: f, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
+		fabric: f, timeout: peerTimeout, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
 		killed: map[string]int{}, still: map[string]int64{}, out: map[string]bool{}, asking: map[string]int{}, met: map[string]int{},
 	}
 	w.rec = history.NewRecorder(t.Name(), history.Bounds{
 		Resolution: int64(time.Second),
 		Grace:      int64(2 * worldHotTTL),
 		Heal:       int64(worldHotTTL),
-		Settle:     int64(5 * worldJoinTimeout),
-		Again:      int64(worldPeerTimeout),
-		Memory:     int64(time.Minute),
+		Settle:     int64(2 * worldJoinTimeout),
+		// Whoever is not told of the end of a removal carries it for a minute.
+		Again:  int64(time.Minute),
+		Memory: int64(time.Minute),
 	}, func() int64 { return int64(time.Since(w.begun)) })
 	w.origin = startVersions(t, f.host(), w.rec)
 	for range startTries {
@@ -120,6 +125,7 @@ peers:
 %speer_timeout: %v
 hot_ttl: %v
 join_timeout: %v
+drain_timeout: 1m
 compilation_cache: %q
 groups:
   versions:
@@ -128,7 +134,7 @@ groups:
       instances: 32
       allow_fetch: [%q]
       config: {origin: "%[11]s/%[1]s/%[12]d"}
-`, n.id, n.peers, n.api, n.admin, members.String(), worldPeerTimeout, worldHotTTL, worldJoinTimeout,
+`, n.id, n.peers, n.api, n.admin, members.String(), w.timeout, worldHotTTL, worldJoinTimeout,
 		built.compiled, built.versions, w.origin.url, w.life(n))
 	require.NoError(t, os.WriteFile(n.config, []byte(config), 0o600))
 	w.event(history.Up, n, "")
