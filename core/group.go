@@ -128,7 +128,7 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	fresh := loading.freshness()
 	fresh.random = n.cfg.Random
 	batch, _ := getter.(BatchGetter[Value])
-	return &Group{
+	g := &Group{
 		node:      n,
 		name:      name,
 		getter:    getter,
@@ -145,9 +145,10 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		}),
 		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
 		popularity: newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL)),
-		flights:    flight.New[answer](),
 		lookups:    count.New(),
-	}, nil
+	}
+	g.flights = flight.New(g.rules())
+	return g, nil
 }
 
 // answer is what is known about a key.

@@ -133,8 +133,7 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		}
 		g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
-			Alone: func() bool { return g.alone(flight.Load, key) },
-			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
+			Look: func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
 	wanted := batch.Keys()
