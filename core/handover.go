@@ -144,8 +144,7 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		}
 		g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
-			Alone: func() bool { return g.alone(flight.Load, key) },
-			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
+			Look: func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
 	// What is removed from now on detaches these flights, and what was removed
