@@ -129,7 +129,7 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	fresh.random = n.cfg.Random
 	batch, _ := getter.(BatchGetter[Value])
 	popular := newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL))
-	return &Group{
+	g := &Group{
 		node:      n,
 		name:      name,
 		getter:    getter,
@@ -146,9 +146,10 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		}),
 		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
 		popularity: popular,
-		flights:    flight.New[answer](),
 		lookups:    count.New(),
-	}, nil
+	}
+	g.flights = flight.New(g.rules())
+	return g, nil
 }
 
 // answer is what is known about a key.

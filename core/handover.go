@@ -59,6 +59,7 @@ func (n *Node) goodbye(ctx context.Context) {
 // serveGoodbye goes on without the sender, and answers when this node has what
 // it inherits.
 func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) error {
+	met := !n.strangers.has(req.From.ID)
 	n.depart(req.From)
 	done := make(chan Reply, 1)
 	if !n.beginBackground() {
@@ -67,7 +68,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 	go func() {
 		defer n.background.Done()
 		v := n.view.Load()
-		if from := v.heard(req.From.ID, n.now()); from != nil && n.is(joined) {
+		if from := v.heard(req.From.ID, n.now()); met && from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
 			if n.inheritOf(ctx, v, from) && v.estate != nil {
@@ -143,8 +144,7 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		}
 		g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
-			Alone: func() bool { return g.alone(flight.Load, key) },
-			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
+			Look: func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
 	// What is removed from now on detaches these flights, and what was removed

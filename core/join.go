@@ -154,12 +154,10 @@ func (n *Node) finishJoin(v *view, heard map[string][]Known, unreachable []strin
 }
 
 // behind are the members that have not heard of everything that this node was
-// told by others, but for what it carries along with its requests.
+// told by others.
 func (n *Node) behind(heard map[string][]Known) (ids []string) {
-	mine := n.knowledge.known()
 	for id, known := range heard {
-		has := bySender(known)
-		if slices.ContainsFunc(mine, func(k Known) bool { return !n.removals.carries(k.Sender, has[k.Sender], k.Seq) }) {
+		if !n.knowledge.covered(known) {
 			ids = append(ids, id)
 		}
 	}

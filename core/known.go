@@ -136,6 +136,16 @@ func (k *knowledge) lacks(known []Known) bool {
 	})
 }
 
+// covered reports whether another member that knows this knows all that this
+// node knows.
+func (k *knowledge) covered(known []Known) bool { return covers(known, k.known()) }
+
+// covers reports whether one list knows all that another knows.
+func covers(known, other []Known) bool {
+	has := bySender(known)
+	return !slices.ContainsFunc(other, func(o Known) bool { return has[o.Sender] < o.Seq })
+}
+
 // accept takes over what another member knows.
 func (k *knowledge) accept(known []Known) {
 	k.mu.Lock()

@@ -44,11 +44,11 @@ func (s *strangers) add(ids []string) (begin bool) {
 	return begin
 }
 
-// keep takes out those that are not on the list any more.
-func (s *strangers) keep(listed func(id string) bool) {
+// keep takes out those that cannot be asked any more.
+func (s *strangers) keep(known func(id string) bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.DeleteFunc(s.ids, func(id string, _ bool) bool { return !listed(id) })
+	maps.DeleteFunc(s.ids, func(id string, _ bool) bool { return !known(id) })
 	s.any.Store(len(s.ids) > 0)
 }
 
@@ -90,11 +90,14 @@ func (n *Node) estrange(ids []string) {
 	}
 }
 
-// meetAll tries to meet the strangers until there is none on the list any more.
+// meetAll tries to meet the strangers until there is none that could be asked.
 func (n *Node) meetAll() {
 	wait := helloFirst
 	for ids := n.strangers.rest(); len(ids) > 0; ids = n.strangers.rest() {
+		n.roll.mu.Lock() // a change of the list notes strangers first
 		v := n.view.Load()
+		n.strangers.keep(func(id string) bool { return v.heard(id, n.now()) != nil })
+		n.roll.mu.Unlock()
 		var wg sync.WaitGroup
 		for _, id := range ids {
 			if p := v.peers[id]; p != nil {

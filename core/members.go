@@ -111,7 +111,7 @@ func (n *Node) relist() {
 		begin = n.strangers.add(next.unheard(old, now))
 	}
 	n.inherit(next)
-	n.strangers.keep(func(id string) bool { return next.peers[id] != nil })
+	n.strangers.keep(func(id string) bool { return next.heard(id, now) != nil })
 	n.enter(next)
 	if begin {
 		n.goBackground(n.meetAll)

@@ -253,25 +253,6 @@ func (rs *removals) floor(r *Removal, key string) {
 	}
 }
 
-// carries reports whether requests carry all removals of a life after one number
-// up to another, as far as they concern their keys.
-func (rs *removals) carries(of Sender, after, upTo uint64) bool {
-	if after >= upTo {
-		return true
-	}
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if upTo-after > uint64(len(rs.byID)) {
-		return false
-	}
-	for seq := after + 1; seq <= upTo; seq++ {
-		if a := rs.byID[RemovalID{of.ID, of.Incarnation, seq}]; a == nil || a.done {
-			return false
-		}
-	}
-	return true
-}
-
 // raise takes note that there may have been writes of all keys up to a stamp.
 func (rs *removals) raise(s Stamp) {
 	rs.mu.Lock()

@@ -3,7 +3,6 @@ package gcnode
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -83,9 +82,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		n.forgetAll("removals were missed that " + p.ID + " knows of")
 		n.knowledge.accept(known)
 	}
-	has := bySender(known)
-	even = !slices.ContainsFunc(mine, func(k Known) bool { return has[k.Sender] < k.Seq })
-	return listHash, even, nil
+	return listHash, covers(known, mine), nil
 }
 
 // serveSync answers a member that compares. If it knows more, this node asks it

@@ -112,11 +112,12 @@ func (v *view) heard(id string, now int64) *peer {
 	return nil
 }
 
-// unheard are the members that an older view did not tell of removals.
+// unheard are the members that need not have been told of removals by an older
+// view.
 func (v *view) unheard(old *view, now int64) []string {
 	var ids []string
 	for _, p := range v.owners {
-		if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
+		if old.heard(p.ID, now) == nil {
 			ids = append(ids, p.ID)
 		}
 	}

@@ -155,7 +155,7 @@ func (r *run) fly(n int) {
 				return fmt.Sprintf("%d's flight %d gets %v", n, f.uid, loaded(f.called))
 			})
 		case asking, peeking:
-			r.step(func() bool { return spend(&r.s.left.timeouts) && r.goOn(n, &r.s.nodes[n].flights[i]) }, func() string {
+			r.step(func() bool { return r.giveUpPeer(n, i) }, func() string {
 				return fmt.Sprintf("%d's flight %d waits no longer for %d", n, f.uid, f.peer)
 			})
 		case none:
@@ -174,8 +174,17 @@ func (r *run) land(n, i int) bool {
 	return true
 }
 
+// giveUpPeer waits no longer for a peer.
+func (r *run) giveUpPeer(n, i int) bool {
+	if !spend(&r.s.left.timeouts) {
+		return false
+	}
+	r.goOn(n, &r.s.nodes[n].flights[i])
+	return true
+}
+
 // goOn is what becomes of a flight whose peer has no answer.
-func (r *run) goOn(n int, f *flight) bool {
+func (r *run) goOn(n int, f *flight) {
 	switch {
 	case f.stage == asking:
 		r.askNext(n, f)
@@ -183,7 +192,7 @@ func (r *run) goOn(n int, f *flight) bool {
 		waiting := *f
 		*f = flight{}
 		if waiting.gets == 0 && waiting.waiters[0].node == 0 {
-			return true
+			return
 		}
 		l := r.fresh(n)
 		l.gets, l.waiters = waiting.gets, waiting.waiters
@@ -191,7 +200,6 @@ func (r *run) goOn(n int, f *flight) bool {
 	default:
 		f.stage, f.called = origin, r.s.called()
 	}
-	return true
 }
 
 // end answers those who wait, and keeps the value as it is told: not at all if

@@ -61,6 +61,7 @@ func (m message) String() string {
 		s += fmt.Sprintf(" of write %d", m.write)
 	case ack:
 		s += fmt.Sprintf(" of write %d, members %v", m.write, m.members)
+	case refusal, goodbye, gone:
 	case welcome, compare, compared:
 		s += fmt.Sprintf(" under %v, knows %v, removals %v", m.list, m.known, m.carries)
 	}
@@ -68,12 +69,12 @@ func (m message) String() string {
 }
 
 // order is by what is packed into two words.
-func (m *message) order(o *message) int {
+func (m message) order(o message) int {
 	a, b := m.pack(), o.pack()
 	return cmp.Or(cmp.Compare(a[0], b[0]), cmp.Compare(a[1], b[1]))
 }
 
-func (m *message) pack() (words [2]uint64) {
+func (m message) pack() (words [2]uint64) {
 	for i, b := range [...]uint8{
 		uint8(m.verb), m.from, m.to, m.life, m.uid, uint8(m.list), uint8(m.value),
 		uint8(m.carries), m.write, uint8(m.members), uint8(m.known), m.clock,
@@ -90,18 +91,16 @@ func (r *run) send(m message) {
 		r.breaks("the model has no room for another message")
 		return
 	}
-	for ; i > 0 && m.order(&r.s.messages[i-1]) < 0; i-- {
+	for ; i > 0 && m.order(r.s.messages[i-1]) < 0; i-- {
 		r.s.messages[i] = r.s.messages[i-1]
 	}
 	r.s.messages[i] = m
 }
 
 // take takes the i-th message out of the network.
-func (s *state) take(i int) message {
-	m := s.messages[i]
+func (s *state) take(i int) {
 	copy(s.messages[i:], s.messages[i+1:])
 	s.messages[maxMessages-1] = message{}
-	return m
 }
 
 // count is how many messages are under way.

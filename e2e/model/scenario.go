@@ -6,6 +6,7 @@ type Kind uint8
 const (
 	// Remove is a Remove, or a Clear, which is the same to each key.
 	Remove Kind = iota
+	// Set stores a value at the owner, and removes older ones.
 	Set
 	// RemoveOther is a Remove of another key: it only takes a number.
 	RemoveOther
@@ -52,7 +53,7 @@ type Scenario struct {
 }
 
 // initial is the state at the beginning.
-func (sc *Scenario) initial() *state {
+func (sc Scenario) initial() *state {
 	s := &state{left: budget{
 		gets: sc.Gets, timeouts: sc.Timeouts, evictions: sc.Evictions, duplicates: sc.Duplicates,
 		failures: sc.Failures, retries: sc.Retries, forgets: sc.Forgets, syncs: sc.Syncs, expiries: sc.Expiries,

@@ -1,6 +1,9 @@
 package model
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"slices"
+)
 
 // Result is what a search has found.
 type Result struct {
@@ -26,9 +29,9 @@ func Search(sc *Scenario, limit int) Result {
 	seeds := [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()}
 	seen := map[[2]uint64]struct{}{}
 	isNew := func(s *state) bool {
-		print := [2]uint64{maphash.Comparable(seeds[0], *s), maphash.Comparable(seeds[1], *s)}
-		_, known := seen[print]
-		seen[print] = struct{}{}
+		mark := [2]uint64{maphash.Comparable(seeds[0], *s), maphash.Comparable(seeds[1], *s)}
+		_, known := seen[mark]
+		seen[mark] = struct{}{}
 		return !known
 	}
 	first := sc.initial()
@@ -71,12 +74,12 @@ func trace(sc *Scenario, made []provenance) []string {
 	}
 	var lines []string
 	at := *sc.initial()
-	for i := len(choices) - 1; i >= 0; i-- {
+	for _, choice := range slices.Backward(choices) {
 		nth := int32(0)
 		var chosen state
 		r := run{Scenario: sc, from: &at}
 		r.next = func(s *state, _ string, say func() string) {
-			if nth++; nth == choices[i] {
+			if nth++; nth == choice {
 				chosen = *s
 				lines = append(lines, say())
 			}

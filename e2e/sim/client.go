@@ -118,7 +118,7 @@ func (c *call) answer(ctx context.Context, w *world, key, source string, v gcnod
 	default:
 		a.Error = err.Error()
 		kind := gcnode.KindOf(err)
-		excused = ctx.Err() != nil || c.on.node == nil || kind == gcnode.KindDraining || kind == gcnode.KindTimeout ||
+		excused = ctx.Err() != nil || kind == gcnode.KindDraining ||
 			strings.Contains(err.Error(), errOrigin.Error())
 	}
 	w.rec.Answer(c.ID, a)

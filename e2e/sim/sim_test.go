@@ -19,6 +19,7 @@ var (
 	oneSeed   = flag.Int64("sim.seed", -1, "run this seed alone and print its history")
 	seeds     = flag.Uint64("sim.seeds", 300, "how many seeds to run")
 	firstSeed = flag.Uint64("sim.first", 0, "the first seed")
+	stopEarly = flag.Bool("sim.stop", false, "stop at the first seed that fails")
 	atMost    = flag.Duration("sim.time", 0, "stop after this time; 0: never")
 )
 
@@ -40,7 +41,7 @@ var met = []string{
 	"revalidated", "hedges", "gaps", "removals crossing loads", "writes that some did not confirm",
 }
 
-func TestSeeds(t *testing.T) {
+func TestSimulation(t *testing.T) {
 	if *oneSeed >= 0 {
 		keepLogs = true
 		r := runSeed(t, uint64(*oneSeed))
@@ -60,7 +61,7 @@ func TestSeeds(t *testing.T) {
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for n := next.Add(1) - 1; n < *seeds && (*atMost == 0 || time.Since(begun) < *atMost); n = next.Add(1) - 1 {
+			for n := next.Add(1) - 1; n < *seeds && (*atMost == 0 || time.Since(begun) < *atMost) && (!*stopEarly || !t.Failed()); n = next.Add(1) - 1 {
 				r := runSeed(t, *firstSeed+n)
 				ran.Add(1)
 				mu.Lock()
@@ -69,7 +70,7 @@ func TestSeeds(t *testing.T) {
 				unjudged.Add(r.Report.Unjudged)
 				if r.Failed() {
 					if failed++; failed <= 10 {
-						t.Errorf("%s breaks a promise; go test ./e2e/sim -run TestSeeds -sim.seed=%d prints its history\n%v", r.History.Name, r.Seed, r.Report.Violations[0])
+						t.Errorf("%s breaks a promise; go test ./e2e/sim -run TestSimulation -sim.seed=%d prints its history\n%v", r.History.Name, r.Seed, r.Report.Violations[0])
 					}
 				}
 				mu.Unlock()
