@@ -368,7 +368,7 @@ func (w *world) judge(t *testing.T, musts ...string) {
 // keep writes a history to a file that stays.
 func (w *world) keep(t *testing.T, h *history.History) {
 	t.Helper()
-	f, err := os.CreateTemp("", "gcnode-history-*.jsonl")
+	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
 	require.NoError(t, err)
 	require.NoError(t, h.Write(f))
 	require.NoError(t, f.Close())
