@@ -256,11 +256,11 @@ func (w *world) stop(t *testing.T, n *node) {
 
 func (w *world) goOn(t *testing.T, n *node) {
 	t.Helper()
-	n.signal(t, syscall.SIGCONT)
 	now := w.rec.Now()
 	w.mu.Lock()
 	w.still[n.id] = now
 	w.mu.Unlock()
+	n.signal(t, syscall.SIGCONT)
 	w.serve(n)
 }
 
