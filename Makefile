@@ -85,7 +85,7 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
 
-SIM := go test -count=1 -timeout=0 -v -run=TestSeeds ./sim
+SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
 
 .PHONY: sim
 sim: ## simulate clusters with faults: SEEDS (10000) schedules, or SIM_TIME (4m) of them

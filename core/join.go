@@ -194,7 +194,6 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Kno
 		last = &r
 		if r.Ack != nil {
 			n.learnFrom(r.Ack)
-			n.knowledge.accept(r.Ack.Known)
 			known = append(known, r.Ack.Known...)
 		}
 		return nil
@@ -205,6 +204,7 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Kno
 	case last == nil || last.Ack == nil:
 		return 0, nil, errNoAck(last)
 	default:
+		n.knowledge.accept(known) // now that the removals are here
 		n.arrive(Sender{to.ID, last.Ack.Incarnation})
 		return last.ListHash, known, nil
 	}
