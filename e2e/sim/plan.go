@@ -48,7 +48,7 @@ func (p *plan) bounds() history.Bounds {
 		Resolution: int64(max(p.config.ClockResolution, 0)),
 		Grace:      int64(2 * p.config.HotTTL),
 		Copy:       int64(p.config.HotTTL),
-		Heal:       int64(12 * time.Second),
+		Heal:       int64(7 * time.Second),
 		Settle:     int64(p.config.JoinTimeout + 4*p.config.PeerTimeout + time.Second),
 		Again:      int64(75 * time.Second),
 		Memory:     int64(time.Minute),
@@ -84,6 +84,9 @@ func newPlan(seed uint64) *plan {
 		HotTTL:          w.between(time.Second, 3*time.Second),
 		JoinTimeout:     w.between(200*time.Millisecond, time.Second),
 		ClockResolution: pick(w, []time.Duration{-1, 0, 20 * time.Millisecond}),
+	}
+	if w.chance(0.25) { // so short that members are out of everybody's grace for a part of the run
+		p.config.HotTTL = w.between(150*time.Millisecond, 400*time.Millisecond)
 	}
 	if w.chance(0.2) {
 		p.config.HedgeAfter = w.between(time.Millisecond, 30*time.Millisecond)
