@@ -144,7 +144,7 @@ func (p *plan) run() {
 // heal ends all trouble, and begins the wait for the last reads.
 func (p *plan) heal() {
 	p.net.heal()
-	p.origin.slow, p.origin.fail, p.origin.steer = 0, 0, nil
+	p.origin.slow, p.origin.fail = 0, 0
 	if len(p.up()) == 0 {
 		p.start(p.ids[0], &p.settings, nil)
 	}
@@ -270,8 +270,6 @@ func (p *plan) getMany() {
 		p.issue(&call{Op: history.Op{Kind: history.GetMany, Keys: p.keys}, on: pick(p.world, up)})
 	}
 }
-
-func (p *plan) publish(key string) { p.origin.publish(key) }
 
 // write is a write, after which members are asked.
 func (p *plan) write(op history.Op) {
