@@ -38,6 +38,9 @@ type plan struct {
 	trouble int
 	keys    []string
 	window  time.Duration // how long clients call and things go wrong
+	forEver bool          // what is set has no end
+	wait    time.Duration // before clients call
+	apart   bool          // no two reads wait on one member at a time
 	target  []string      // the list that all should have
 	done    bool
 }
@@ -131,13 +134,13 @@ func (p *plan) run() {
 		p.at(p.between(0, 20*time.Millisecond), func() { p.start(id, &p.settings, p.ids) })
 	}
 	for range 4 + p.rng.IntN(12) {
-		p.at(p.between(0, p.window), p.burst)
+		p.at(p.between(p.wait, p.wait+p.window), p.burst)
 	}
 	if p.trouble&^slowOrigin != 0 {
 		p.rec.Event(history.Event{What: history.Fault, Detail: p.describe()})
 	}
 	p.troubles()
-	p.at(p.window, p.heal)
+	p.at(p.wait+p.window, p.heal)
 	p.world.run(10*time.Minute, func() bool { return p.done })
 }
 
@@ -249,9 +252,14 @@ func (p *plan) burst() {
 	}
 }
 
+// readers are the members that a client may read from.
+func (p *plan) readers() []*life {
+	return slices.DeleteFunc(p.ready(), func(l *life) bool { return p.apart && l.open > 0 })
+}
+
 // get reads on a member, or on any.
 func (p *plan) get(on *life, key string) {
-	up := p.ready()
+	up := p.readers()
 	if len(up) == 0 {
 		return
 	}
@@ -266,7 +274,7 @@ func (p *plan) get(on *life, key string) {
 }
 
 func (p *plan) getMany() {
-	if up := p.ready(); len(up) > 0 {
+	if up := p.readers(); len(up) > 0 {
 		p.issue(&call{Op: history.Op{Kind: history.GetMany, Keys: p.keys}, on: pick(p.world, up)})
 	}
 }
@@ -299,7 +307,7 @@ func (p *plan) clear()                { p.write(history.Op{Kind: history.Clear})
 
 func (p *plan) set(key string) {
 	op := history.Op{Kind: history.Set, Keys: []string{key}}
-	if p.chance(0.3) {
+	if !p.forEver && p.chance(0.3) {
 		op.Keep = int64(p.between(50*time.Millisecond, 3*time.Second))
 	}
 	p.write(op)
