@@ -24,6 +24,10 @@ WASIP1 := GOOS=wasip1 GOARCH=wasm
 ALONE := bench tools/release-check
 TOOLS := tools/buf tools/golangci-lint tools/wazero
 
+# What the end-to-end tests with faults have met, and how they made them: "go
+# test" is silent about tests that pass.
+export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
+
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
@@ -55,12 +59,15 @@ demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it u
 
 .PHONY: test
 test: ## test all modules, with the race detector where it works
-	@set -e; race=$$(tools/race.sh); set -x; go test $$race -shuffle=on work
+	@set -e; race=$$(tools/race.sh); mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; \
+	status=0; (set -x; go test $$race -shuffle=on work) || status=$$?; \
+	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -shuffle=on ./...); done
 
 .PHONY: test-e2e
-test-e2e: ## run the end-to-end tests alone
-	go test -count=1 ./e2e/...
+test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
+	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
+	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
@@ -119,6 +126,10 @@ generate-check: ## fail if "make generate" would change a file
 .PHONY: bench
 bench: ## measure beside other caches and write docs/benchmarks.md (on an idle machine; BENCH="Hit Fill" for some)
 	@tools/bench.sh $(BENCH)
+
+.PHONY: bench-cluster
+bench-cluster: ## measure whole clusters alone, and write docs/benchmarks.md (on an idle machine)
+	@tools/bench.sh cluster
 
 .PHONY: tidy
 tidy: ## tidy every go.mod

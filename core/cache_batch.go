@@ -111,7 +111,7 @@ func (c *Cache[V]) loadAll(ctx context.Context, keys []string, indices []int, re
 						return found[V]{}, err
 					}
 					defer c.limit.Release()
-					return c.load(ctx, call, key)
+					return c.load(ctx, call)
 				}
 				r.found, r.err = c.settle(ctx, key, c.flights.Board(ctx, plan))
 				replies <- r

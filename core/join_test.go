@@ -198,7 +198,7 @@ func TestANodeKeepsNothingBeforeAllMembersHaveAnswered(t *testing.T) {
 func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
-		key := c.keyOf(1)
+		key := c.keyOf(2)
 		deliver := c.removeHeld(0, "n1", key)
 		c.start("n3", defaultOptions)
 		for _, node := range c.nodes {

@@ -106,17 +106,16 @@ func (n *Node) relist() {
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
-	if n.is(joined) {
-		var strangers []string
-		for _, p := range next.others(n.cfg.Self.ID) {
-			if old.peers[p.ID] == nil && now >= old.former[p.ID].until {
-				strangers = append(strangers, p.ID)
-			}
-		}
-		defer n.estrange(strangers)
+	begin := false
+	if n.is(joined) { // before anybody can be asked by the new list
+		begin = n.strangers.add(next.unheard(old, now))
 	}
 	n.inherit(next)
+	n.strangers.keep(func(id string) bool { return next.heard(id, now) != nil })
 	n.enter(next)
+	if begin {
+		n.goBackground(n.meetAll)
+	}
 }
 
 // inherit makes next the view. What others own by it stays for a while.
@@ -210,12 +209,12 @@ func (n *Node) leave() {
 }
 
 // arrive takes note that a life of a member is there, so that one that left
-// before has been followed by it.
-func (n *Node) arrive(who Sender) {
+// before has been followed by it, and reports whether it is news.
+func (n *Node) arrive(who Sender) (news bool) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	if !n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
-		return
+		return false
 	}
 	last, heard := n.roll.lives[who.ID]
 	n.roll.lives[who.ID] = who.Incarnation
@@ -227,6 +226,7 @@ func (n *Node) arrive(who Sender) {
 		delete(n.roll.left, who.ID)
 		n.relist()
 	}
+	return !heard || last != who.Incarnation
 }
 
 // supersede takes note that a life was followed by another.

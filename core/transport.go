@@ -271,11 +271,11 @@ type Digest [16]byte
 //
 // What a member has to tell may be more than a transport takes at once. With
 // OpHello and OpSync it is cut to several replies with an Ack each: Removals
-// are bounded as those of a request, and Members, Left and Known are in the
-// first Ack only. These three are at most 2·MaxPeers, 2·MaxPeers and MaxPeers.
-// For MaxPeers members on the list, as many that left and as many lives there
-// is room beside the Removals if an ID has up to 48 bytes and an address up to
-// 80; for fewer members they may be longer.
+// are bounded as those of a request, and Members, Left, Lives and Known are in
+// the first Ack only: at most MaxPeers of Known and twice that of the others.
+// Beside the Removals there is room for 2·MaxPeers members, and MaxPeers each
+// of the rest, if an ID has up to 48 bytes and an address up to 80; for fewer
+// members they may be longer.
 type Ack struct {
 	// Incarnation of the member that confirms.
 	Incarnation uint64

@@ -67,9 +67,7 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 	if err := n.awaitJoined(ctx); err != nil {
 		return refuse(KindUnreachable, err)
 	}
-	if n.is(client) { // nobody tells it the time of the others' writes
-		n.helloAll(n.view.Load().others(n.cfg.Self.ID), 0)
-	}
+	n.timesOf(ctx, n.untimed())
 	n.sign(&r)
 	return run(ctx, begun, r)
 }
@@ -88,8 +86,10 @@ func (g *Group) set(ctx context.Context, begun time.Time, r Removal, it Item[Val
 		return n.spread(ctx, begun, t)
 	}
 	p := v.peers[owner]
-	if ack := g.setAt(ctx, p.Peer, r, it); ack != nil {
-		n.outboxes.told(t, p.Peer, ack)
+	if !n.strangers.has(owner) {
+		if ack := g.setAt(ctx, p.Peer, r, it); ack != nil {
+			n.outboxes.told(t, p.Peer, ack)
+		}
 	}
 	n.applyWhole(r)
 	return n.spread(ctx, begun, t)

@@ -14,22 +14,18 @@ type Flights struct {
 }
 
 // NewFlights makes an empty set of flights.
-func NewFlights() *Flights { return &Flights{flight.New[string]()} }
+func NewFlights() *Flights {
+	return &Flights{flight.New(flight.Rules[string]{
+		Look:   func(string) (string, bool) { return "", false },
+		Report: func(string, error) {},
+	})}
+}
 
 // Do joins the call under way for the key, or else begins one.
 func (f *Flights) Do(ctx context.Context, key string, call func(context.Context) (string, error)) (string, error) {
-	seat, ok := f.flights.Join(flight.Load, key, alone)
-	if !ok {
-		seat = f.flights.Board(ctx, flight.Plan[string]{
-			Role: flight.Load, Key: key, Timeout: time.Minute,
-			Alone:  alone,
-			Look:   func() (string, bool) { return "", false },
-			Run:    func(ctx context.Context, _ *flight.Call[string]) (string, error) { return call(ctx) },
-			Report: func(error) {},
-		})
-	}
-	v, _, err := seat.Wait(ctx)
+	v, _, err := f.flights.Board(ctx, flight.Plan[string]{
+		Role: flight.Load, Key: key, Timeout: time.Minute,
+		Run: func(ctx context.Context, _ *flight.Call[string]) (string, error) { return call(ctx) },
+	}).Wait(ctx)
 	return v, err
 }
-
-func alone() bool { return false }

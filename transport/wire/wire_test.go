@@ -355,13 +355,13 @@ func TestAtTheLimitsOfTheContract(t *testing.T) {
 	}
 	for _, r := range []gcnode.Reply{
 		{Keys: keys},
-		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Time: 1, Known: known, Removals: many}},
-		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Time: 1, Known: known, Removals: one}},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: many}},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: one}},
 	} {
 		data := encodeReplies(t, []gcnode.Reply{r}, nil)
 		got, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
 		require.NoError(t, err)
-		require.True(t, reflect.DeepEqual(r, got))
+		require.True(t, reflect.DeepEqual(r, got)) //nolint:govet // there is no error in it
 	}
 }
 

@@ -23,7 +23,8 @@ func report() map[string]part {
 	impl := []string{implKey}
 	ratios := []string{"policy.txt", "ratio.txt"}
 	return map[string]part{
-		"goals": targets(ratios),
+		"goals":         targets(ratios),
+		"cluster-goals": clusterTargets(),
 
 		"hits": table{
 			files: []string{"hit.txt"}, rows: impl, columns: []string{"keys", "goroutines"},
@@ -105,6 +106,26 @@ func report() map[string]part {
 			files: []string{"flight.txt"}, rows: impl, columns: []string{"waiters"},
 			units: []string{"ns/waiter"},
 		},
+		"remove": table{
+			files: []string{"remove.txt"}, rows: []string{"nodes"},
+			units: []string{"remove-p50-us", "remove-p99-us", "trip-p50-us", "trip-p99-us"},
+		},
+		"burst": table{
+			files: []string{"burst.txt"}, rows: []string{"nodes", "removals"},
+			units: []string{"messages", "messages/naive", "burst-ms"},
+		},
+		"restart": table{
+			files: []string{"restart.txt"}, rows: []string{"nodes"},
+			units: []string{"resident", "gets", "loads", "loads-%"},
+		},
+		"dead-peer": table{
+			files: []string{"deadpeer.txt"}, rows: []string{"peer"},
+			units: []string{"before-p50-us", "before-p99-us", "slowest-ms", "waits", "after-p50-us", "after-p99-us", "slowest-after-ms"},
+		},
+		"cold": table{
+			files: []string{"cold.txt"}, rows: []string{"nodes", "callers"},
+			units: []string{"runs", "slowest-ms"},
+		},
 		"size": table{
 			files: []string{"size.txt"}, rows: impl, columns: []string{"platform"},
 			units: []string{"MiB"}, fixed: true,
@@ -113,6 +134,23 @@ func report() map[string]part {
 			files: []string{"fetch.txt"}, rows: impl, columns: []string{"callers"},
 			units: []string{nsPerOp, allocs},
 		},
+	}
+}
+
+// clusterTargets are what clusters have to reach.
+func clusterTargets() goals {
+	remove, dead := []string{"remove.txt"}, []string{"deadpeer.txt"}
+	hangs := label{"peer", "hangs"}
+	return goals{
+		{what: "getter runs for one cold key asked 10,000 times at once through 12 nodes", reach: "1", files: []string{"cold.txt"}, limit: 1, measure: worst("runs")},
+		{what: "`Remove` on 3 nodes, p99 ÷ p99 of one peer round trip", reach: "≤ 3", files: remove, limit: 3, measure: worst("p99/trip-p99")},
+		{what: "the same ÷ median of one peer round trip", reach: "≤ 3", files: remove, limit: 3, measure: worst("p99/trip-p50")},
+		{what: "origin loads in a rolling restart of 6 nodes, % of the resident keys", reach: "≤ 5", files: []string{"restart.txt"}, limit: 5, measure: worst("loads-%")},
+		{what: "one of 6 nodes hangs: slowest request ÷ peer timeout", reach: "≤ 1.1", files: dead, limit: 1.1, measure: worst("slowest/timeout", hangs)},
+		{what: "the same: requests that waited for the timeout, over the five that ask", reach: "≤ 5", files: dead, limit: 5, measure: worst("waits", hangs)},
+		{what: "then: p50 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p50")},
+		{what: "then: p99 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p99")},
+		{what: "messages for 1,000 removals at once on 12 nodes ÷ naive", reach: "≤ 0.1", files: []string{"burst.txt"}, limit: 0.1, measure: worst("messages/naive")},
 	}
 }
 
