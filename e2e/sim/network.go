@@ -31,6 +31,9 @@ type network struct {
 	// steer, when not nil, sees every message when it is sent, and may delay it
 	// or lose it.
 	steer func(m *Message) Fate
+	// again, when not nil, says which requests are delivered a second time when
+	// they are released.
+	again func(m *Message) *Hold
 }
 
 // link is one direction between two members.
@@ -65,7 +68,36 @@ type Message struct {
 type Fate struct {
 	Delay time.Duration
 	Lose  bool // in silence
-	Twice time.Duration
+	// Refuse loses it, and tells the sender of the request.
+	Refuse bool
+	Twice  time.Duration
+	// By, when not nil, holds the message until it is released.
+	By *Hold
+}
+
+// Hold is where things wait that are held.
+type Hold struct {
+	w    *world
+	held []func()
+	over bool
+}
+
+// Release lets go of what is held, and of what is to come.
+func (h *Hold) Release() {
+	h.over = true
+	for _, run := range h.held {
+		h.w.after(time.Microsecond, run)
+	}
+	h.held = nil
+}
+
+// pass lets something happen at a time, or when it is released.
+func (f *Fate) pass(w *world, at time.Duration, run func()) {
+	if f.By != nil && !f.By.over {
+		f.By.held = append(f.By.held, run)
+		return
+	}
+	w.at(at, run)
 }
 
 // exchange is one request with its replies.
@@ -173,7 +205,13 @@ func (r *request) accept() {
 	case told:
 		w.after(fate.Delay, func() { x.finish(errLost) })
 	case !fate.Lose:
-		w.after(fate.Delay, func() { x.deliver(true) })
+		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(true) })
+	}
+	if n.again != nil {
+		if h := n.again(&Message{From: x.from.id, To: x.to, Request: x.req}); h != nil {
+			twice := Fate{By: h}
+			twice.pass(w, w.now(), func() { x.deliver(false) })
+		}
 	}
 	if fate.Twice > 0 && !told {
 		w.counts["duplicates"]++
@@ -189,6 +227,9 @@ func (n *network) fate(m *Message) (fate Fate, told bool) {
 		fate = n.steer(m)
 	}
 	fate.Delay += w.between(time.Microsecond, max(f.Delay, 10*time.Microsecond))
+	if fate.Refuse {
+		return fate, true
+	}
 	if n.blocked[link{m.From, m.To}] {
 		w.counts["messages into a partition"]++
 		fate.Lose = true
@@ -299,9 +340,9 @@ func (r *reply) accept() {
 	case fate.Lose:
 		x.mute = true
 	case r.end:
-		w.at(x.last, func() { x.arrive(frame{end: true, err: r.err}) })
+		fate.pass(w, x.last, func() { x.arrive(frame{end: true, err: r.err}) })
 	default:
-		w.at(x.last, func() { x.arrive(frame{reply: r.reply}) })
+		fate.pass(w, x.last, func() { x.arrive(frame{reply: r.reply}) })
 	}
 }
 

@@ -24,7 +24,7 @@ type origin struct {
 	keep                time.Duration // the life of values; 0 is for ever
 	pad                 int           // bytes that values are longer
 	missing             map[string]map[int]bool
-	steer               func(l *loading) time.Duration
+	hold                *Hold // of loads, when not nil
 }
 
 var errOrigin = errors.New("the origin has failed")
@@ -131,15 +131,13 @@ func (l *loading) accept() {
 		w.counts["slow loads"]++
 		takes = w.between(o.takes, o.slowest)
 	}
-	if o.steer != nil {
-		takes += o.steer(l)
-	}
 	if w.chance(o.fail) {
 		w.counts["failed loads"]++
 		r.err = errOrigin
 	}
 	w.counts["loads"]++
-	w.after(takes, func() { l.end(r) })
+	fate := Fate{By: o.hold}
+	fate.pass(w, w.now()+takes, func() { l.end(r) })
 }
 
 // end hands over the result.

@@ -195,6 +195,9 @@ func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 // pick is one of some.
 func pick[T any](w *world, of []T) T { return of[w.rng.IntN(len(of))] }
 
+// publish writes a new version of a key at the origin.
+func (w *world) publish(key string) { w.origin.publish(key) }
+
 // note writes into the history what a reader wants to know.
 func (w *world) note(text string) {
 	w.rec.Event(history.Event{What: history.Note, Detail: text})
