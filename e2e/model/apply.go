@@ -1,11 +1,11 @@
 package model
 
-// apply takes the key out of the node, unless that was done: what a removal
-// does under the lock of the key's stripe.
+// apply takes the key out of the node, unless that was done, even if it was
+// forgotten since: what a removal does under the lock of the key's stripe.
 func (r *run) apply(n, w int) {
 	nd := &r.s.nodes[n]
 	nd.clock = max(nd.clock, r.s.writes[w].stamp)
-	if nd.seen.has(w) {
+	if (nd.seen | nd.own).has(w) {
 		return
 	}
 	nd.seen = nd.seen.with(w)
@@ -48,7 +48,8 @@ func (r *run) applyAll(n int, ws set) {
 // applyWhole applies a removal that came with all its keys.
 func (r *run) applyWhole(n, w int) {
 	r.apply(n, w)
-	r.s.nodes[n].whole = r.s.nodes[n].whole.with(w)
+	nd := &r.s.nodes[n]
+	nd.whole, nd.own = nd.whole.with(w), nd.own.with(w)
 }
 
 // store is the arrival of a Set where it is to be stored.

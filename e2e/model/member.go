@@ -52,7 +52,7 @@ func (r *run) join(n int) {
 func (r *run) joinWithout(n int, unmet set) {
 	nd := &r.s.nodes[n]
 	for p := range nd.heard.all() {
-		if r.Rules.CoveredJoin && !(nd.told[p] | nd.seen).covers(r.known(n)) {
+		if r.Rules.CoveredJoin && !nd.told[p].covers(r.known(n)) {
 			unmet = unmet.with(p)
 		}
 	}
@@ -134,6 +134,7 @@ func (r *run) learn(n int, m message) {
 		return
 	}
 	nd.whole |= m.known
+	nd.own &^= m.known
 	if nd.phase == joining {
 		return
 	}
@@ -158,7 +159,7 @@ func (r *run) welcomed(n int, m message) {
 		r.join(n)
 		return
 	}
-	covered := !r.Rules.Covering || (m.known | nd.seen).covers(r.known(n))
+	covered := !r.Rules.Covering || m.known.covers(r.known(n))
 	if covered && nd.unmet.has(from) {
 		nd.unmet = nd.unmet.without(from)
 		r.raiseFloor(n)

@@ -65,6 +65,8 @@ func large() []Scenario {
 		lost(removeAt(1), otherAt(1)).named("the first of two removals is lost, and both are forgotten"),
 		halves(removeAt(2)).named("two clusters become one"),
 		halves(removeAt(2)).named("two clusters become one, and meet often").but(func(sc *Scenario) { sc.Meets = 6 }),
+		between(removeAt(2)).named("a node joins two clusters that become one, and all meet").but(func(sc *Scenario) { sc.Meets = 3 }),
+		halves(removeAt(2)).named("two clusters become one, and the removal is forgotten").but(func(sc *Scenario) { sc.Forgets = 3 }),
 		halves(removeAt(0)).named("two clusters become one, and the owner removes").but(func(sc *Scenario) { sc.Outside = of(2) }),
 		returns(removeAt(2)).named("the owner is off the others' lists for long, and the removal is forgotten"),
 		silent(removeAt(1)).named("a node joins without a member that is silent"),

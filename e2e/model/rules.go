@@ -37,8 +37,7 @@ type Rules struct {
 	Meeting bool
 	// MeetUnderList: a hello counts only under the same list.
 	MeetUnderList bool
-	// Covering: a member is met only if it knows all that this node does, but
-	// for the removals that requests carry.
+	// Covering: a member is met only if it knows all that this node does.
 	Covering bool
 	// CoveredJoin: a node that joins has not met a member that lacks what others
 	// have told it.

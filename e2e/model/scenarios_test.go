@@ -102,7 +102,7 @@ func halves(writes ...Write) Scenario {
 func between(writes ...Write) Scenario {
 	sc := halves(writes...)
 	sc.Unmet = [maxNodes]set{of(2)}
-	sc.Down, sc.Outside, sc.Meets = of(1), first2, 0
+	sc.Down, sc.Outside, sc.Meets, sc.Forgets = of(1), first2, 0, 2
 	return sc
 }
 
