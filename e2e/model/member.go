@@ -65,7 +65,7 @@ func (r *run) joinWithout(n int, unmet set) {
 // raiseFloor makes sure that no Set is stored that was called before now: what
 // has overtaken it may be forgotten everywhere.
 func (r *run) raiseFloor(n int) {
-	if nd := &r.s.nodes[n]; r.Rules.JoinFloor {
+	if nd := &r.s.nodes[n]; r.Rules.Floors {
 		nd.floor = max(nd.floor, (nd.clock+1)*maxWrites)
 	}
 }
@@ -119,7 +119,8 @@ func (r *run) serveHello(n int, m message) bool {
 
 // learn takes over what another node knows: it applies what that one remembers,
 // and if that is not all that this one lacks it drops everything. Then it has
-// met nobody: others may still have what it has dropped.
+// met nobody, since others may still have what it has dropped, and stores no
+// Set that was called before, since it does not know what has overtaken it.
 func (r *run) learn(n int, m message) {
 	for w := range m.carries.all() {
 		if m.known.has(w) {
@@ -138,6 +139,7 @@ func (r *run) learn(n int, m message) {
 	if nd.phase == joining {
 		return
 	}
+	r.raiseFloor(n)
 	if r.Rules.DropAtGap {
 		r.dropAll(n)
 	}
@@ -162,7 +164,6 @@ func (r *run) welcomed(n int, m message) {
 	covered := !r.Rules.Covering || m.known.covers(r.known(n))
 	if covered && nd.unmet.has(from) {
 		nd.unmet = nd.unmet.without(from)
-		r.raiseFloor(n)
 	}
 }
 

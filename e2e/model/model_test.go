@@ -72,6 +72,7 @@ func large() []Scenario {
 		silent(removeAt(1)).named("a node joins without a member that is silent"),
 		failover(removeAt(1), setAt(2)).named("a Remove and a Set, retries").but(func(sc *Scenario) { sc.Timeouts, sc.Gets, sc.Failures, sc.Retries = 1, 1, 1, 1 }),
 		crashes(removeAt(2)).named("the owner crashes, and members are not waited for").but(func(sc *Scenario) { sc.Gets, sc.Timeouts, sc.Forgets = 2, 2, 1 }),
+		late(setAt(1), removeAt(1)).named("a Set arrives late at an owner that was off the list"),
 		returns(setAt(2)).named("the owner is off the others' lists for long, and a value is set"),
 		removed(setAt(2), removeAt(1)).named("the owner is taken off the lists, a Set and a Remove"),
 	}
@@ -101,7 +102,7 @@ func ablations() []ablation {
 		})},
 		{"stamps", func(r *Rules) *bool { return &r.Stamps }, failover(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Timeouts, sc.Gets = 1, 0 })},
 		{"the owner first", func(r *Rules) *bool { return &r.OwnerFirst }, stable(setAt(1)).but(func(sc *Scenario) { sc.Strict, sc.Has = true, 0 })},
-		{"the floor of a start", func(r *Rules) *bool { return &r.JoinFloor }, crashes(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Gets, sc.Forgets = 0, 2; sc.Has = of(0) })},
+		{"the floor of a start", func(r *Rules) *bool { return &r.Floors }, crashes(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Gets, sc.Forgets = 0, 2; sc.Has = of(0) })},
 		{"late forgetting", func(r *Rules) *bool { return &r.LateForgetting }, stable(removeAt(1)).but(func(sc *Scenario) { sc.Forgets = 1 })},
 		{"meeting", func(r *Rules) *bool { return &r.Meeting }, returns(removeAt(2))},
 		{"meeting, in two clusters", func(r *Rules) *bool { return &r.Meeting }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet = [maxNodes]set{} })},

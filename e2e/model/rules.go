@@ -28,8 +28,9 @@ type Rules struct {
 	Stamps bool
 	// OwnerFirst: a Set is stored at the owner before anybody else hears of it.
 	OwnerFirst bool
-	// JoinFloor: a node that has joined stores no Set that was called before.
-	JoinFloor bool
+	// Floors: a node that has joined, or has taken over from another what it
+	// lacked, stores no Set that was called before.
+	Floors bool
 	// LateForgetting: an id is not forgotten while its Remove may return nil.
 	LateForgetting bool
 	// Meeting: members that are new to each other's lists have nothing to do
@@ -60,7 +61,7 @@ type Rules struct {
 func Protocol() Rules {
 	return Rules{
 		Causal: true, Detach: true, Closure: true, Grace: true, Barrier: true, Alone: true, SameList: true,
-		Apart: true, Stamps: true, OwnerFirst: true, JoinFloor: true, LateForgetting: true,
+		Apart: true, Stamps: true, OwnerFirst: true, Floors: true, LateForgetting: true,
 		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, DropAtGap: true, Contiguous: true,
 		ListenForHeirs: true, AskClocks: true,
 	}

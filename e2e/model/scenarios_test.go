@@ -88,6 +88,14 @@ func returns(writes ...Write) Scenario {
 	return sc
 }
 
+// late has a Set wait on its way to an owner that is meanwhile off the list.
+func late(writes ...Write) Scenario {
+	sc := everybody(first2, writes...)
+	sc.Lists = [][]set{{first2}, {first2, of(1), first2}}
+	sc.Has, sc.Outside, sc.Timeouts, sc.Expiries, sc.Forgets, sc.Meets = 0, of(0), 1, 2, 1, 2
+	return sc
+}
+
 // halves has two clusters that become one: 0 and 1 know that already, and 2,
 // which stands for the second, does not.
 func halves(writes ...Write) Scenario {
