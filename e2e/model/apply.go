@@ -90,11 +90,23 @@ func (r *run) late(n, w int) bool {
 // forget forgets the id of a removal, and keeps its rank.
 func (r *run) forget(n, w int) bool {
 	nd := &r.s.nodes[n]
-	if !nd.seen.has(w) || r.Rules.LateForgetting && r.s.writes[w].running() || !spend(&r.s.left.forgets) {
+	if !nd.seen.has(w) || r.Rules.LateForgetting && r.s.writes[w].running() || r.Rules.ComparedInTime && !r.compared(n, w) ||
+		!spend(&r.s.left.forgets) {
 		return false
 	}
 	nd.seen, nd.stored = nd.seen.without(w), nd.stored.without(w)
 	nd.floor = max(nd.floor, r.s.rank(w))
+	return true
+}
+
+// compared reports whether all whom the node asks for anything know a removal.
+func (r *run) compared(n, w int) bool {
+	nd := &r.s.nodes[n]
+	for p := range (r.list(n) &^ nd.unmet).without(n).all() {
+		if r.s.nodes[p].phase == joined && !r.s.nodes[p].whole.has(w) {
+			return false
+		}
+	}
 	return true
 }
 

@@ -103,7 +103,7 @@ func ablations() []ablation {
 		{"stamps", func(r *Rules) *bool { return &r.Stamps }, failover(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Timeouts, sc.Gets = 1, 0 })},
 		{"the owner first", func(r *Rules) *bool { return &r.OwnerFirst }, stable(setAt(1)).but(func(sc *Scenario) { sc.Strict, sc.Has = true, 0 })},
 		{"the floor of a start", func(r *Rules) *bool { return &r.Floors }, crashes(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Gets, sc.Forgets = 0, 2; sc.Has = of(0) })},
-		{"late forgetting", func(r *Rules) *bool { return &r.LateForgetting }, stable(removeAt(1)).but(func(sc *Scenario) { sc.Forgets = 1 })},
+		{"late forgetting", func(r *Rules) *bool { return &r.LateForgetting }, stable(removeAt(1)).but(func(sc *Scenario) { sc.Forgets, sc.Rules.ComparedInTime = 1, false })},
 		{"meeting", func(r *Rules) *bool { return &r.Meeting }, returns(removeAt(2))},
 		{"meeting, in two clusters", func(r *Rules) *bool { return &r.Meeting }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet = [maxNodes]set{} })},
 		{"meeting under one list", func(r *Rules) *bool { return &r.MeetUnderList }, silent(removeAt(1)).but(func(sc *Scenario) { sc.Rules.Meeting = false })},
@@ -112,6 +112,7 @@ func ablations() []ablation {
 		{"the clocks of those who were not met", func(r *Rules) *bool { return &r.AskClocks }, halves(setAt(2), removeAt(1)).but(func(sc *Scenario) {
 			sc.Ahead, sc.Has, sc.Gets, sc.Outside = [maxNodes]uint8{0, 0, 3}, 0, 0, first2
 		})},
+		{"comparing in time", func(r *Rules) *bool { return &r.ComparedInTime }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet[0] = 0 })},
 		{"dropping at a gap", func(r *Rules) *bool { return &r.DropAtGap }, lost(removeAt(1))},
 		{"counting without gaps", func(r *Rules) *bool { return &r.Contiguous }, lost(removeAt(1), otherAt(1))},
 		{"asking only heirs that listen", func(r *Rules) *bool { return &r.ListenForHeirs }, leaves(removeAt(2)).but(func(sc *Scenario) { sc.Outside, sc.Expiries, sc.Forgets, sc.Gets = of(0), 4, 2, 0 })},

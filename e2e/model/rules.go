@@ -43,6 +43,9 @@ type Rules struct {
 	// CoveredJoin: a node that joins has not met a member that lacks what others
 	// have told it.
 	CoveredJoin bool
+	// ComparedInTime: an id is not forgotten before the members that are met
+	// have compared: those that were not for half of that time are not met.
+	ComparedInTime bool
 	// DropAtGap: whoever lacks removals that nobody remembers drops everything.
 	DropAtGap bool
 	// Contiguous: what is known of a caller's writes ends before the first one
@@ -62,7 +65,8 @@ func Protocol() Rules {
 	return Rules{
 		Causal: true, Detach: true, Closure: true, Grace: true, Barrier: true, Alone: true, SameList: true,
 		Apart: true, Stamps: true, OwnerFirst: true, Floors: true, LateForgetting: true,
-		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, DropAtGap: true, Contiguous: true,
+		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, ComparedInTime: true,
+		DropAtGap: true, Contiguous: true,
 		ListenForHeirs: true, AskClocks: true,
 	}
 }

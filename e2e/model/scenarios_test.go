@@ -123,10 +123,12 @@ func silent(writes ...Write) Scenario {
 	return sc
 }
 
-// lost has removals that do not arrive, and members that compare what they know.
+// lost has removals that do not arrive, and members that compare what they know
+// when some have forgotten it.
 func lost(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
 	sc.Has, sc.Gets = of(0, 2), 0
+	sc.Rules.ComparedInTime = false
 	sc.Failures, sc.Forgets, sc.Syncs = uint8(len(writes)), uint8(len(writes)), 1
 	return sc
 }
