@@ -31,6 +31,10 @@ export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
+# How many states of each scenario "make model" looks at; a million take about
+# 1 GB of memory and 10 s.
+STATES ?= 2000000
+
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
 	test-arm64 test test-wasip1 fuzz sim release-check demo
@@ -68,6 +72,10 @@ test: ## test all modules, with the race detector where it works
 test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
 	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
+
+.PHONY: model
+model: ## search the schedules of the removal protocol further (up to STATES of each scenario)
+	go test -count=1 -timeout=2h -v ./e2e/model -states=$(STATES)
 
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
