@@ -114,6 +114,11 @@ func (w *world) begin(n *node, op history.Op, name func(id int) string) int {
 // end records that it has answered, or failed to.
 func (w *world) end(n *node, id int, finish func(*history.Op)) {
 	w.rec.End(id, finish)
+	w.answered(n)
+}
+
+// answered counts a request that is not under way any more.
+func (w *world) answered(n *node) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.asking[n.id]--
@@ -243,9 +248,7 @@ func (w *world) change(ctx context.Context, n *node, op history.Op, method, addr
 	switch {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		outcome = history.Refused
-	case err != nil:
-		outcome = err.Error()
-	case resp.StatusCode != http.StatusNoContent:
+	case err == nil && resp.StatusCode != http.StatusNoContent:
 		outcome, f = failureOf(resp)
 	}
 	if err == nil {
@@ -255,6 +258,12 @@ func (w *world) change(ctx context.Context, n *node, op history.Op, method, addr
 		for _, p := range f.Error.Peers {
 			unconfirmed = append(unconfirmed, p.ID)
 		}
+	}
+	if err != nil && outcome != history.Refused {
+		// Nobody knows what has become of it, or will: it has not ended.
+		w.answered(n)
+		w.count("cut off " + string(op.Kind) + "s")
+		return nil
 	}
 	w.end(n, id, func(op *history.Op) { op.Error, op.Unconfirmed = outcome, unconfirmed })
 	what := "confirmed "
