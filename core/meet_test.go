@@ -24,7 +24,7 @@ func strange(t *testing.T, fault func(transporttest.Message) transporttest.Fault
 	for _, i := range []int{0, 1} {
 		c.setPeers(c.nodes[i], 2)
 	}
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute + time.Second) // none of them compares just now
 	c.origin.write(key, 1)
 	c.mustRemove(0, key)
 	time.Sleep(time.Minute) // nobody remembers it
@@ -141,6 +141,27 @@ func TestAStrangerWithAnotherListIsNotMet(t *testing.T) {
 		time.Sleep(time.Second)
 		if st := c.nodes[0].Stats(); len(st.Silent) != 0 {
 			t.Errorf("n0 has not met %v", st.Silent)
+		}
+	})
+}
+
+// One that could not be reached while a node joined.
+func TestANodeInheritsNothingFromStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		c.net.Crash("n1")
+		c.net.Partition([]string{"n2"}, []string{"n1"})
+		before := map[int]int{}
+		for i := range c.nodes {
+			before[i] = c.net.Sent("n1", id(i), gcnode.OpKeys)
+		}
+		c.restart(1, 3)
+		c.join()
+		synctest.Wait()
+		for i, want := range map[int]int{0: 1, 2: 0} {
+			if n := c.net.Sent("n1", id(i), gcnode.OpKeys) - before[i]; n != want {
+				t.Errorf("n%d was asked %d times for what n1 inherits, want %d", i, n, want)
+			}
 		}
 	})
 }

@@ -43,6 +43,7 @@ func flights() []mutant {
 			"serve.go", "g.loadMany(ctx, v, &misses, func(", "g.each(&misses, func(key string) (answer, error) { return g.fill(ctx, key) }, func(",
 			"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther"),
 		one("late-peek-waits", "a peek waits for a load",
-			"handover.go", "a, ok := g.ownedAnswer(key)\n\t\tr := Reply", "a, err := g.load(context.Background(), key)\n\t\tok := err == nil\n\t\tr := Reply"),
+			"handover.go", "a, ok := g.ownedAnswer(key)\n\t\tr := Reply", "a, err := g.load(context.Background(), key)\n\t\tok := err == nil\n\t\tr := Reply",
+			"TestAPeekNeitherLoadsNorWaits"),
 	}
 }
