@@ -99,14 +99,22 @@ func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
 		t.Errorf("%s: the histories differ", first.History.Name)
 		for i, line := range first.Log {
 			if i >= len(second.Log) || line != second.Log[i] {
-				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, strings.Join(around(first.Log, i), "\n"), strings.Join(around(second.Log, i), "\n"))
+				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, around(first.Log, i), around(second.Log, i))
 				break
 			}
 		}
 	}
 }
 
-// around are the lines around one of them.
-func around(lines []string, i int) []string {
-	return lines[max(0, min(i, len(lines))-5):min(i+5, len(lines))]
+// around are the lines around one of them, which is marked.
+func around(lines []string, i int) string {
+	var b strings.Builder
+	for j := max(0, i-8); j < min(i+3, len(lines)); j++ {
+		mark := ' '
+		if j == i {
+			mark = '>'
+		}
+		fmt.Fprintf(&b, "%c %s\n", mark, lines[j])
+	}
+	return b.String()
 }

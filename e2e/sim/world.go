@@ -78,7 +78,7 @@ func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	}
 	w.rec = history.NewRecorder(name, bounds, func() int64 { return int64(w.now()) })
 	w.net = network{w: w, blocked: map[link]bool{}}
-	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}}
+	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}, ends: map[string]time.Duration{}}
 	return w
 }
 
