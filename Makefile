@@ -62,6 +62,10 @@ test: ## test all modules, with the race detector where it works
 test-e2e: ## run the end-to-end tests alone
 	go test -count=1 ./e2e/...
 
+.PHONY: mutants
+mutants: ## break core in every way that its tests or the simulation must notice (MUTANTS="-run causal" for some)
+	@go run ./e2e/mutants $(MUTANTS)
+
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
 	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...

@@ -34,7 +34,7 @@ func flights() []mutant {
 		one("flight-look", "a call begins though its answer has come meanwhile",
 			flightFile, "if v, ok := p.Look(); ok {\n\t\treturn Seat", "if v, ok := p.Look(); ok && false {\n\t\treturn Seat",
 			"internal/flight:TestAnAnswerThatCameMeanwhileSparesTheCall"),
-		mutant{
+		{
 			"flight-roles", "asking and loading are one kind of flight",
 			[]edit{{file: "load.go", old: "g.join(flight.Load, key)", new: "g.join(flight.Ask, key)"}},
 			[]string{"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther"},

@@ -2,6 +2,8 @@ package main
 
 // joining are the mutants of what a node that starts must know before it may
 // keep anything.
+//
+// That it hands over nothing while it joins is not among them: it has nothing.
 func joining() []mutant {
 	return []mutant{
 		one("barrier", "a node that starts has joined at once",

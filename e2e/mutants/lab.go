@@ -42,7 +42,7 @@ func seedOf(output string) (seed int, what string) {
 	if m == nil {
 		return 0, ""
 	}
-	seed, _ = strconv.Atoi(m[1]) //nolint:errcheck // they are digits
+	seed, _ = strconv.Atoi(m[1])
 	return seed, m[2]
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -27,7 +28,7 @@ func (l *lab) look(ctx context.Context, m mutant) (v verdict) {
 	begun := time.Now()
 	defer func() {
 		v.took = time.Since(begun)
-		fmt.Printf("%-28s %s\n", m.name, v.summary())
+		fmt.Fprintf(os.Stdout, "%-28s %s\n", m.name, v.summary())
 	}()
 	b, err := l.prepare(m)
 	if err != nil {
@@ -89,7 +90,7 @@ func lastLine(output string) string {
 
 // complaints are what is wrong: with the mutant, or with the tests that did not
 // notice it.
-func (v verdict) complaints(m mutant) (list []error) {
+func (v *verdict) complaints(m mutant) (list []error) {
 	if v.err != nil {
 		return []error{fmt.Errorf("%s: %w", m.name, v.err)}
 	}
@@ -102,7 +103,7 @@ func (v verdict) complaints(m mutant) (list []error) {
 	return list
 }
 
-func (v verdict) summary() string {
+func (v *verdict) summary() string {
 	switch {
 	case v.err != nil:
 		return "could not be looked at"
@@ -114,7 +115,7 @@ func (v verdict) summary() string {
 }
 
 // simulated is what the simulation says.
-func (v verdict) simulated() string {
+func (v *verdict) simulated() string {
 	switch {
 	case v.simTook == 0:
 		return "-"
@@ -164,7 +165,7 @@ func printTable(w io.Writer, list []mutant, verdicts []verdict) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nMUTANT\tBROKEN SO THAT\tSIMULATION\tTESTS OF CORE\tSECONDS")
 	for i, m := range list {
-		v := verdicts[i]
+		v := &verdicts[i]
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\n", m.name, m.broken, v.simulated(), strings.Join(v.noticed, " "), v.took.Seconds())
 	}
 	t.Flush()
