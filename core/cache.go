@@ -146,7 +146,6 @@ func NewCache[V any](getter Getter[V], opts CacheOptions[V]) (*Cache[V], error) 
 		freshness: loading.freshness(),
 		limit:     loading.limit(),
 		window:    maxBatchLoads,
-		flights:   flight.New[found[V]](),
 		counts:    count.New(),
 	}
 	c.batch, _ = getter.(BatchGetter[V])
@@ -161,6 +160,7 @@ func NewCache[V any](getter Getter[V], opts CacheOptions[V]) (*Cache[V], error) 
 		store.Max, store.Entries = opts.MaxCost, opts.MaxCost/guessedCost
 	}
 	c.entries = objects.New[cached[V]](store)
+	c.flights = flight.New(c.rules())
 	return c, nil
 }
 

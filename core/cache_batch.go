@@ -111,7 +111,7 @@ func (c *Cache[V]) loadAll(ctx context.Context, keys []string, indices []int, re
 						return found[V]{}, err
 					}
 					defer c.limit.Release()
-					return c.load(ctx, call, key)
+					return c.load(ctx, call)
 				}
 				r.found, r.err = c.settle(ctx, key, c.flights.Board(ctx, plan))
 				replies <- r
@@ -166,7 +166,11 @@ func (c *Cache[V]) loadBatch(ctx context.Context, b *flight.Batch[found[V]]) err
 		if i < 0 || i >= len(keys) || answered[i].Swap(true) {
 			return
 		}
-		a, store, err := c.answer(keys[i], it, err)
-		b.Answer(i, a, err, store)
+		a, cost, born, err := c.answer(keys[i], it, err)
+		if err != nil {
+			b.Answer(i, a, err, nil)
+			return
+		}
+		b.Answer(i, a, nil, func() { c.keep(keys[i], a, cost, born) })
 	})
 }

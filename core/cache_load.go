@@ -66,32 +66,32 @@ func (c *Cache[V]) late(ctx context.Context, e *entry[V], now int64) (found[V], 
 	return found[V]{e.Value, e.Expires}, true
 }
 
+// rules are those of the cache's flights.
+func (c *Cache[V]) rules() flight.Rules[found[V]] {
+	return flight.Rules[found[V]]{Look: c.fresh, Run: c.fly, Report: c.reportLoadDefect}
+}
+
 // plan is how a key is loaded.
 func (c *Cache[V]) plan(key string) flight.Plan[found[V]] {
-	return flight.Plan[found[V]]{
-		Role:    flight.Load,
-		Key:     key,
-		Timeout: c.timeout,
-		Alone:   func() bool { return false },
-		Look: func() (found[V], bool) {
-			e := c.entries.Get(key)
-			if e == nil || e.Expires <= c.clock.Now() {
-				return found[V]{}, false
-			}
-			return found[V]{e.Value, e.Expires}, true
-		},
-		Run: func(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
-			if err := c.acquire(ctx); err != nil {
-				return found[V]{}, err
-			}
-			defer c.limit.Release()
-			return c.load(ctx, call, key)
-		},
-		Report: func(err error) {
-			c.counts.Add(countLoadErrors)
-			c.reportDefect(key, err)
-		},
+	return flight.Plan[found[V]]{Role: flight.Load, Key: key, Timeout: c.timeout}
+}
+
+// fresh is the answer that is in memory and whose life has not ended.
+func (c *Cache[V]) fresh(key string) (found[V], bool) {
+	e := c.entries.Get(key)
+	if e == nil || e.Expires <= c.clock.Now() {
+		return found[V]{}, false
 	}
+	return found[V]{e.Value, e.Expires}, true
+}
+
+// fly is a flight of one key.
+func (c *Cache[V]) fly(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
+	if err := c.acquire(ctx); err != nil {
+		return found[V]{}, err
+	}
+	defer c.limit.Release()
+	return c.load(ctx, call)
 }
 
 // acquire waits for a load's turn.
@@ -106,31 +106,31 @@ func (c *Cache[V]) acquire(ctx context.Context) error {
 }
 
 // load calls the getter and keeps what it says.
-func (c *Cache[V]) load(ctx context.Context, call *flight.Call[found[V]], key string) (found[V], error) {
+func (c *Cache[V]) load(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
 	c.counts.Add(countLoads)
-	it, err := c.getter.GetItem(ctx, key)
-	a, store, err := c.answer(key, it, err)
-	if store != nil {
-		call.Keep(store)
+	it, err := c.getter.GetItem(ctx, call.Key())
+	a, cost, born, err := c.answer(call.Key(), it, err)
+	if err == nil {
+		call.Keep(func() { c.keep(call.Key(), a, cost, born) })
 	}
 	return a, err
 }
 
-// answer is what the getter said, and how it is kept.
-func (c *Cache[V]) answer(key string, it Item[V], err error) (a found[V], store func(), _ error) {
-	now := c.clock.Exact()
+// answer is what the getter said, what the cache takes it for, and when it
+// was said. There is nothing to be kept beside an error.
+func (c *Cache[V]) answer(key string, it Item[V], err error) (a found[V], cost, born int64, _ error) {
+	born = c.clock.Exact()
 	switch {
 	case err == nil:
-		a.value, a.expires = it.Value, c.freshness.expires(now, it.Keep)
+		a.value, a.expires = it.Value, c.freshness.expires(born, it.Keep)
 	case KindOf(err) == KindNotFound:
 		c.counts.Add(countNotFound)
-		a.notFound, a.expires = c.named(key, err), c.freshness.negativeExpires(now, it.Keep)
+		a.notFound, a.expires = c.named(key, err), c.freshness.negativeExpires(born, it.Keep)
 	default:
 		c.counts.Add(countLoadErrors)
-		return found[V]{}, nil, err
+		return found[V]{}, 0, 0, err
 	}
-	cost := c.costOf(key, a)
-	return a, func() { c.keep(key, a, cost, now) }, nil
+	return a, c.costOf(key, a), born, nil
 }
 
 // settle waits for a flight. If it fails, an older value may do.
@@ -213,7 +213,7 @@ func (c *Cache[V]) refresh(ctx context.Context, e *entry[V], now int64) {
 			c.limit.Release()
 			e.Attend.Store(c.clock.Exact() + int64(pause)) // of no effect if it was replaced
 		}()
-		if a, err = c.load(ctx, call, e.Key); err != nil {
+		if a, err = c.load(ctx, call); err != nil {
 			if told, ok := errors.AsType[*Error](err); ok {
 				pause = min(max(pause, told.RetryAfter), maxDuration)
 			}
@@ -227,6 +227,12 @@ func (c *Cache[V]) refresh(ctx context.Context, e *entry[V], now int64) {
 		return
 	}
 	c.counts.Add(countRefreshes)
+}
+
+// reportLoadDefect takes note of a load that did not return.
+func (c *Cache[V]) reportLoadDefect(key string, err error) {
+	c.counts.Add(countLoadErrors)
+	c.reportDefect(key, err)
 }
 
 // reportDefect logs what the getter should not have done.

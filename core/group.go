@@ -128,7 +128,8 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	fresh := loading.freshness()
 	fresh.random = n.cfg.Random
 	batch, _ := getter.(BatchGetter[Value])
-	return &Group{
+	popular := newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL))
+	g := &Group{
 		node:      n,
 		name:      name,
 		getter:    getter,
@@ -141,13 +142,14 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 			MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.clock.Now, Grace: int64(fresh.grace()),
 		}),
 		hot: store.New(store.Options{
-			MaxBytes: opts.MaxBytes / hotShare, Now: n.clock.Now, Grace: agedFor * int64(n.cfg.HotTTL),
+			MaxBytes: opts.MaxBytes/hotShare - popular.bytes(), Now: n.clock.Now, Grace: agedFor * int64(n.cfg.HotTTL),
 		}),
 		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
-		popularity: newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL)),
-		flights:    flight.New[answer](),
+		popularity: popular,
 		lookups:    count.New(),
-	}, nil
+	}
+	g.flights = flight.New(g.rules())
+	return g, nil
 }
 
 // answer is what is known about a key.

@@ -181,11 +181,7 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 	b := flight.NewBatch[answer](ctx, timeout)
 	for _, i := range indices {
 		key := keys[i]
-		seat := g.flights.Board(ctx, flight.Plan[answer]{
-			Role: role, Key: key, Batch: b,
-			Alone: func() bool { return g.alone(role, key) },
-			Look:  func() (answer, bool) { return g.fresh(key) },
-		})
+		seat := g.flights.Board(ctx, flight.Plan[answer]{Role: role, Key: key, Batch: b})
 		g.node.beginMore()
 		go func() {
 			defer g.node.end()

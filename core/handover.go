@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
@@ -58,6 +59,7 @@ func (n *Node) goodbye(ctx context.Context) {
 // serveGoodbye goes on without the sender, and answers when this node has what
 // it inherits.
 func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) error {
+	met := !n.strangers.has(req.From.ID)
 	n.depart(req.From)
 	done := make(chan Reply, 1)
 	if !n.beginBackground() {
@@ -66,7 +68,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 	go func() {
 		defer n.background.Done()
 		v := n.view.Load()
-		if from := v.heard(req.From.ID, n.now()); from != nil && n.is(joined) {
+		if from := v.heard(req.From.ID, n.now()); met && from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
 			if n.inheritOf(ctx, v, from) && v.estate != nil {
@@ -82,12 +84,21 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 func (n *Node) inheritFrom(v *view) {
 	ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 	defer cancel()
-	whole := true
-	for _, p := range v.others(n.cfg.Self.ID) {
-		whole = !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) && whole
-	}
-	if whole {
-		v.estate.settled.Store(true)
+	rest := v.others(n.cfg.Self.ID)
+	for wait := helloFirst; len(rest) > 0; wait = min(2*wait, helloMax) {
+		rest = slices.DeleteFunc(rest, func(p *peer) bool { return !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) })
+		if len(rest) == 0 {
+			v.estate.settled.Store(true)
+			return
+		}
+		select { // perhaps they have to meet first
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		if n.view.Load().epoch != v.epoch {
+			return
+		}
 	}
 }
 
@@ -133,8 +144,7 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		}
 		g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
-			Alone: func() bool { return g.alone(flight.Load, key) },
-			Look:  func() (answer, bool) { return g.ownedAnswer(key) },
+			Look: func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
 	// What is removed from now on detaches these flights, and what was removed

@@ -29,13 +29,7 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	seat, ok := g.join(flight.Ask, key)
-	if !ok {
-		seat = g.board(ctx, g.plan(flight.Ask, key, timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-			return g.askLine(ctx, call, v, key)
-		}))
-	}
-	return g.wait(ctx, seat, key, timeout)
+	return g.wait(ctx, g.board(ctx, flight.Ask, key, timeout), key, timeout)
 }
 
 // settleIn waits while this node joins, until members had time to answer: what
@@ -67,17 +61,7 @@ func (g *Group) load(ctx context.Context, key string) (answer, error) {
 }
 
 func (g *Group) loadOnce(ctx context.Context, key string) (answer, error) {
-	seat, ok := g.join(flight.Load, key)
-	if !ok {
-		seat = g.board(ctx, g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-			if err := g.acquire(ctx, key); err != nil {
-				return answer{}, err
-			}
-			defer g.limit.Release()
-			return g.observedLoad(ctx, call, key)
-		}))
-	}
-	a, err := g.wait(ctx, seat, key, g.timeout)
+	a, err := g.wait(ctx, g.board(ctx, flight.Load, key, g.timeout), key, g.timeout)
 	if err != nil && !errors.Is(err, errNotHeld) {
 		return g.instead(ctx, key, err)
 	}
@@ -94,18 +78,13 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 	return answer{}, err
 }
 
-// join takes a place in the flight under way, if there is one.
-func (g *Group) join(role flight.Role, key string) (flight.Seat[answer], bool) {
-	return g.flights.Join(role, key, func() bool { return g.alone(role, key) })
-}
-
 // board joins or starts a flight.
 //
 // Whoever calls it has begun a piece of work on the node, so that a flight can
 // begin another one that may last longer.
-func (g *Group) board(ctx context.Context, plan flight.Plan[answer]) flight.Seat[answer] {
+func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration) flight.Seat[answer] {
 	g.node.beginMore()
-	seat := g.flights.Board(ctx, plan)
+	seat := g.flights.Board(ctx, flight.Plan[answer]{Role: role, Key: key, Timeout: timeout})
 	if seat.Joined() { // there is no flight of its own
 		g.node.end()
 	}
@@ -137,23 +116,23 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 	return a, err
 }
 
-// plan is how a key is asked or loaded for, as a piece of work on the node
-// that has begun.
-func (g *Group) plan(role flight.Role, key string, timeout time.Duration,
-	run func(context.Context, *flight.Call[answer]) (answer, error),
-) flight.Plan[answer] {
-	return flight.Plan[answer]{
-		Role:    role,
-		Key:     key,
-		Timeout: timeout,
-		Alone:   func() bool { return g.alone(role, key) },
-		Look:    func() (answer, bool) { return g.fresh(key) },
-		Run: func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
-			defer g.node.end()
-			return run(ctx, call)
-		},
-		Report: func(err error) { g.reportDefect(key, err) },
+// rules are those of the group's flights.
+func (g *Group) rules() flight.Rules[answer] {
+	return flight.Rules[answer]{Alone: g.alone, Look: g.fresh, Run: g.fly, Report: g.reportDefect}
+}
+
+// fly is a flight of one key, as a piece of work on the node that has begun.
+func (g *Group) fly(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+	defer g.node.end()
+	key := call.Key()
+	if call.Role() == flight.Ask {
+		return g.askLine(ctx, call, g.node.view.Load(), key)
 	}
+	if err := g.acquire(ctx, key); err != nil {
+		return answer{}, err
+	}
+	defer g.limit.Release()
+	return g.observedLoad(ctx, call, key)
 }
 
 // alone reports whether a flight must not be joined, nor its answer kept: when

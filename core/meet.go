@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"sync"
@@ -43,6 +44,14 @@ func (s *strangers) add(ids []string) (begin bool) {
 	return begin
 }
 
+// keep takes out those that cannot be asked any more.
+func (s *strangers) keep(known func(id string) bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.DeleteFunc(s.ids, func(id string, _ bool) bool { return !known(id) })
+	s.any.Store(len(s.ids) > 0)
+}
+
 func (s *strangers) remove(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -81,19 +90,19 @@ func (n *Node) estrange(ids []string) {
 	}
 }
 
-// meetAll tries to meet the strangers until there is none on the list any more.
+// meetAll tries to meet the strangers until there is none that could be asked.
 func (n *Node) meetAll() {
 	wait := helloFirst
 	for ids := n.strangers.rest(); len(ids) > 0; ids = n.strangers.rest() {
+		n.roll.mu.Lock() // a change of the list notes strangers first
 		v := n.view.Load()
+		n.strangers.keep(func(id string) bool { return v.heard(id, n.now()) != nil })
+		n.roll.mu.Unlock()
 		var wg sync.WaitGroup
 		for _, id := range ids {
-			p := v.peers[id]
-			if p == nil {
-				n.strangers.remove(id)
-				continue
+			if p := v.peers[id]; p != nil {
+				wg.Go(func() { n.meet(v, p) })
 			}
-			wg.Go(func() { n.meet(v, p) })
 		}
 		wg.Wait()
 		select {
@@ -115,4 +124,30 @@ func (n *Node) meet(v *view, p *peer) {
 	if err == nil && even && listHash == v.ring.Hash() && n.view.Load().epoch == v.epoch {
 		n.strangers.remove(p.ID)
 	}
+}
+
+// timesOf takes over the clocks of members whose writes this node is not told
+// of, so that its own count as later.
+func (n *Node) timesOf(ctx context.Context, peers []*peer) {
+	broadcast(peers, func(p *peer) {
+		err := n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: n.knowledge.known()}, func(r Reply) error {
+			if r.Ack != nil {
+				n.stamps.merge(Stamp{Time: r.Ack.Time})
+			}
+			return nil
+		})
+		if err != nil { // it will not confirm the write either
+			n.log.LogAttrs(ctx, levelInfo, "peer did not tell its time", peerAttr(p.Peer), errAttr(err))
+		}
+	})
+}
+
+// untimed are the members whose clocks this node does not know: strangers, or
+// all if it is a client.
+func (n *Node) untimed() []*peer {
+	others := n.view.Load().others(n.cfg.Self.ID)
+	if n.is(client) {
+		return others
+	}
+	return slices.DeleteFunc(others, func(p *peer) bool { return !n.strangers.has(p.ID) })
 }

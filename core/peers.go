@@ -80,12 +80,17 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 // caller's own end says nothing of the peer, nor does a failure of another
 // kind.
 func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) error) error {
-	p.requests.Add(1)
+	fetches := req.Op == OpFetch
+	if fetches {
+		p.requests.Add(1)
+	}
 	err := n.roundTrip(ctx, p.Peer, req, take)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	p.errors.Add(1)
+	if fetches {
+		p.errors.Add(1)
+	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != KindUnreachable {
 		return err
 	}

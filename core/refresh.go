@@ -49,7 +49,9 @@ func (g *Group) refresh(ctx context.Context, key string, old answer, now int64) 
 	if g.pauses.paused(key, old.expires, now) || !g.node.begin() {
 		return
 	}
-	plan := g.plan(flight.Load, key, g.timeout, func(ctx context.Context, call *flight.Call[answer]) (a answer, err error) {
+	plan := flight.Plan[answer]{Role: flight.Load, Key: key, Timeout: g.timeout}
+	plan.Run = func(ctx context.Context, call *flight.Call[answer]) (a answer, err error) {
+		defer g.node.end()
 		defer g.limit.Release()
 		pause := int64(refreshPause)
 		defer func() { // also when the getter does not return
@@ -68,7 +70,7 @@ func (g *Group) refresh(ctx context.Context, key string, old answer, now int64) 
 		g.node.log.LogAttrs(ctx, levelWarn, "background load failed",
 			slog.String("group", g.name), slog.String("key", clip(key)), errAttr(err))
 		return a, err
-	})
+	}
 	plan.Look = func() (answer, bool) {
 		a, ok := g.ownedAnswer(key)
 		if !ok || a.expires != old.expires { // removed, replaced, or another member's by now

@@ -380,21 +380,24 @@ func TestLoadsGiveBackWhatTheyTook(t *testing.T) {
 		for _, way := range []struct {
 			name  string
 			node  int
+			many  bool // more than one at once
 			stale bool // a value is reloaded in the background
 			full  bool // all places are taken
 		}{
-			{"a load", 0, false, false},
-			{"a load for another member", 1, false, false},
-			{"a background load", 0, true, false},
-			{"a background load for another member", 1, true, false},
-			{"a background load without a place", 0, true, true},
+			{name: "a load"},
+			{name: "a load for another member", node: 1},
+			{name: "a batch", many: true},
+			{name: "a batch for another member", node: 1, many: true},
+			{name: "a background load", stale: true},
+			{name: "a background load for another member", node: 1, stale: true},
+			{name: "a background load without a place", stale: true, full: true},
 		} {
 			t.Run(way.name+"/"+how, func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
 					answer := there
 					c := newCluster(t, 2, defaultOptions)
 					for _, node := range c.nodes {
-						_, err := node.Group("limited", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+						_, err := node.Group("limited", stackedGetter[gcnode.Value]{gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 							answer := answer
 							if key == "slow" {
 								time.Sleep(time.Second)
@@ -402,7 +405,7 @@ func TestLoadsGiveBackWhatTheyTook(t *testing.T) {
 								time.Sleep(time.Millisecond)
 							}
 							return answer()
-						}), gcnode.GroupOptions{
+						})}, gcnode.GroupOptions{
 							MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour,
 							MaxLoads: 1, MaxQueuedLoads: 3, LoadTimeout: 10 * time.Second,
 						})
@@ -426,7 +429,13 @@ func TestLoadsGiveBackWhatTheyTook(t *testing.T) {
 					}
 					answer = outcome
 					for range 3 { // the first one loads, and the others have nothing to load
-						waiting.Go(func() { _, _ = asked.Get(t.Context(), key) })
+						waiting.Go(func() {
+							if way.many {
+								_, _ = asked.GetMany(t.Context(), []string{key})
+							} else {
+								_, _ = asked.Get(t.Context(), key)
+							}
+						})
 						synctest.Wait()
 					}
 					waiting.Wait()

@@ -137,6 +137,9 @@ func (n *Node) applyWhole(r Removal) {
 // apply takes the removal's keys out of this node, unless that was done.
 func (n *Node) apply(r Removal) {
 	n.stamps.merge(r.Stamp)
+	if n.knowledge.has(r.ID) { // perhaps it has forgotten it, and others have not
+		return
+	}
 	g := n.groupOrLearn(r)
 	if g == nil {
 		return

@@ -408,3 +408,22 @@ func TestTheWritesOfAClientCount(t *testing.T) {
 		}
 	})
 }
+
+func TestANodeThatIsAloneTellsThoseItHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		for _, peers := range [][]gcnode.Peer{list(2)[1:], list(1)} { // a client, and then alone
+			if err := c.nodes[0].SetPeers(peers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.origin.write(key, 1)
+		c.mustSet(0, key, "set")
+		// n1 takes itself for the owner, and asks n0 or the origin.
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "set" && v.String() != "1" {
+			t.Errorf("get at n1: %q, %v after another value was set", v.String(), err)
+		}
+	})
+}

@@ -16,7 +16,8 @@ type NodeStats struct {
 	Groups []GroupStats // ordered by name
 	// Joined is false while the node joins its cluster.
 	Joined bool
-	// Silent are the IDs of the members that this node has joined without.
+	// Silent are the IDs of the members with which nothing goes until they and
+	// this node have compared which removals they know of.
 	Silent []string
 	// Gaps is how often the node has dropped all that it had because it could
 	// have missed removals.

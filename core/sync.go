@@ -3,7 +3,6 @@ package gcnode
 import (
 	"context"
 	"errors"
-	"slices"
 	"sync"
 	"time"
 )
@@ -56,11 +55,10 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		}
 		listHash = r.ListHash
 		n.stamps.merge(Stamp{Time: r.Ack.Time})
+		for _, who := range r.Ack.Lives {
+			n.reappear(who)
+		}
 		for _, who := range r.Ack.Left {
-			if who.ID == n.cfg.Self.ID { // an earlier life: it has missed this one's hello
-				n.goBackground(func() { _, _ = n.hello(n.done, p.Peer) })
-				continue
-			}
 			n.depart(who)
 		}
 		for _, r := range r.Ack.Removals {
@@ -74,19 +72,17 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		return 0, false, err
 	}
 	if n.knowledge.lacks(known) {
-		n.forgetAll("removals were missed that " + p.ID + " knows of")
-		n.knowledge.accept(known)
 		var others []string
 		for _, o := range n.view.Load().others(n.cfg.Self.ID) {
 			if o.ID != p.ID {
 				others = append(others, o.ID)
 			}
 		}
-		n.estrange(others)
+		n.estrange(others) // before anything is kept again
+		n.forgetAll("removals were missed that " + p.ID + " knows of")
+		n.knowledge.accept(known)
 	}
-	has := bySender(known)
-	even = !slices.ContainsFunc(mine, func(k Known) bool { return has[k.Sender] < k.Seq })
-	return listHash, even, nil
+	return listHash, covers(known, mine), nil
 }
 
 // serveSync answers a member that compares. If it knows more, this node asks it

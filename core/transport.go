@@ -271,19 +271,20 @@ type Digest [16]byte
 //
 // What a member has to tell may be more than a transport takes at once. With
 // OpHello and OpSync it is cut to several replies with an Ack each: Removals
-// are bounded as those of a request, and Members, Left and Known are in the
-// first Ack only. These three are at most 2·MaxPeers, 2·MaxPeers and MaxPeers.
-// For MaxPeers members on the list, as many that left and as many lives there
-// is room beside the Removals if an ID has up to 48 bytes and an address up to
-// 80; for fewer members they may be longer.
+// are bounded as those of a request, and Members, Left, Lives and Known are in
+// the first Ack only: at most MaxPeers of Known and twice that of the others.
+// Beside the Removals there is room for 2·MaxPeers members, and MaxPeers each
+// of the rest, if an ID has up to 48 bytes and an address up to 80; for fewer
+// members they may be longer.
 type Ack struct {
 	// Incarnation of the member that confirms.
 	Incarnation uint64
 	// Members are those it knows, and those it knew until recently: copies
 	// may live there, so they must be reached too.
 	Members []Peer
-	// Left are the lives of members that said goodbye, with OpHello and OpSync.
-	Left []Sender
+	// Left are the lives of members that said goodbye, and Lives those that the
+	// member has heard of since, with OpHello and OpSync.
+	Left, Lives []Sender
 	// Time is the member's hybrid logical clock, with OpHello and OpSync.
 	Time int64
 	// Known, with OpHello and OpSync, is what the member knows of the removals

@@ -34,7 +34,7 @@ func CopyReply(r gcnode.Reply) gcnode.Reply {
 	r.Keys = slices.Clone(r.Keys)
 	if r.Ack != nil {
 		ack := *r.Ack
-		ack.Members, ack.Left = slices.Clone(ack.Members), slices.Clone(ack.Left)
+		ack.Members, ack.Left, ack.Lives = slices.Clone(ack.Members), slices.Clone(ack.Left), slices.Clone(ack.Lives)
 		ack.Known, ack.Removals = slices.Clone(ack.Known), copyRemovals(ack.Removals)
 		r.Ack = &ack
 	}

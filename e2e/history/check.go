@@ -171,7 +171,7 @@ func (c *check) reads() {
 		for _, a := range op.Answers {
 			if a.Error != "" {
 				c.Judged[RuleErrors]++
-				if !op.Excused {
+				if !op.Excused && op.End != 0 {
 					c.violated(RuleErrors, a.End, "%s of %q on %s failed: %s", describe(op), a.Key, place(op), a.Error)
 				}
 				continue
@@ -287,8 +287,8 @@ func (c *check) promise(w, read *Op) string {
 }
 
 // convergence checks the last reads: of what was there before the first of
-// them all members return the same, and nobody goes back to it once something
-// newer was seen.
+// them all members return the same, and nobody goes back to it when something
+// newer was seen and copies of what was there before have had their time.
 func (c *check) convergence() {
 	begun := int64(-1)
 	old := map[string]source{}    // what was there before, by key
@@ -318,7 +318,7 @@ func (c *check) convergence() {
 			if was, ok := old[a.Key]; ok && was != s {
 				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v, and another member %v", describe(op), a.Key, place(op), s, was)
 			}
-			if n := newer[a.Key]; n != nil && n.End < op.Start {
+			if n := newer[a.Key]; !c.h.Bounds.Hedged && n != nil && n.End+c.h.Bounds.Copy < op.Start {
 				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v after the newer %.80s", describe(op), a.Key, place(op), s, n.Value)
 			}
 			old[a.Key] = s
@@ -358,6 +358,8 @@ func (c *check) twoLoads(first, second *Load) {
 	case same && c.calm.changed(first.Node, first.Begin-b.Settle, second.Begin):
 		return
 	case same:
+	case b.Hedged:
+		return
 	case c.calm.since(first.Begin) < b.Heal || c.calm.faulty(first.Begin, second.Begin) || c.calm.changed("", first.Begin-b.Settle, second.Begin):
 		return
 	default:

@@ -16,7 +16,7 @@ import (
 // and c, and the key is k if it is not named.
 
 func bounds() history.Bounds {
-	return history.Bounds{Resolution: 5, Grace: 1000, Heal: 500, Settle: 100, Again: 50, Memory: 2000}
+	return history.Bounds{Resolution: 5, Grace: 1000, Copy: 20, Heal: 500, Settle: 100, Again: 50, Memory: 2000}
 }
 
 // record is a part of a history.
@@ -116,6 +116,8 @@ func three(h *history.History) {
 	}
 }
 
+func hedged(h *history.History) { h.Bounds.Hedged = true }
+
 func build(records ...record) *history.History {
 	h := &history.History{Bounds: bounds()}
 	for _, r := range records {
@@ -158,7 +160,7 @@ func TestGoodHistories(t *testing.T) {
 		"not found":                     build(three, load("nothing", 10, 20, nothing), get("b", 30, 31, loaded("nothing", 1, 10))),
 		"all agree":                     build(three, old, get("a", 100, 101, loaded("L1", 1, 10), final), get("b", 102, 103, loaded("L1", 1, 10), final)),
 		"one reloads in the end": build(three, old, load("L2", 102, 103, at("b")), get("a", 100, 101, loaded("L1", 1, 10), final),
-			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 104, 105, loaded("L2", 2, 102), final)),
+			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 123, 124, loaded("L1", 1, 10), final)),
 		"two loads, one after the other":              build(three, old, load("L2", 20, 40)),
 		"two loads of two keys":                       build(three, old, load("L2", 15, 40, ofKey("other"))),
 		"two loads, overtaken":                        build(three, old, remove("b", 12, 14), load("L2", 15, 40)),
@@ -171,6 +173,9 @@ func TestGoodHistories(t *testing.T) {
 		"two loads on two members soon after a fault": build(three, event(history.Fault, 4, "", 0), event(history.Healed, 5, "", 0), old, load("L2", 15, 40, at("b"))),
 		"an excused error":                            build(three, fails("a", 10, 20, "timeout", excused)),
 		"what is outside the assumptions":             build(three, event(history.Outside, 0, "", 0), old, remove("a", 30, 40), get("b", 50, 51, loaded("L1", 1, 10))),
+		"two loads, hedged":                           build(three, hedged, old, load("L2", 15, 40, at("b"))),
+		"one goes back in the end, hedged": build(three, hedged, old, load("L2", 102, 103, at("b")),
+			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 124, 125, loaded("L1", 1, 10), final)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -222,7 +227,7 @@ func TestBadHistories(t *testing.T) {
 		"a set that failed never heals": {history.RuleHeal, build(three, old, event(history.Fault, 25, "", 0), set("a", 30, 40, without("c")), event(history.Healed, 2900, "", 0), get("c", 3401, 3402, loaded("L1", 1, 10)))},
 		"two members disagree":          {history.RuleConvergence, build(three, set("a", 1, 30), set("b", 2, 31), get("a", 100, 101, written(1), final), get("b", 102, 103, written(2), final))},
 		"one goes back in the end": {history.RuleConvergence, build(three, old, load("L2", 102, 103, at("b")),
-			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 104, 105, loaded("L1", 1, 10), final))},
+			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 124, 125, loaded("L1", 1, 10), final))},
 		"two loads":                           {history.RuleOneLoad, build(three, old, load("L2", 15, 40))},
 		"two loads, one never ends":           {history.RuleOneLoad, build(three, load("L1", 10, 0), load("L2", 15, 40))},
 		"two loads long after a removal":      {history.RuleOneLoad, build(three, remove("b", -60, -50), old, load("L2", 15, 40))},

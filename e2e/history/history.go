@@ -143,6 +143,8 @@ type Bounds struct {
 	Resolution int64 `json:"resolution"`
 	// Grace is for how long a member that left a list is still told of removals.
 	Grace int64 `json:"grace"`
+	// Copy is for how long a copy of another member's value is served.
+	Copy int64 `json:"copy"`
 	// Heal is how long after the end of all faults a removal that was not
 	// confirmed is obeyed everywhere.
 	Heal int64 `json:"heal"`
@@ -155,6 +157,9 @@ type Bounds struct {
 	// Memory is for how long after the call of a removal those that have
 	// confirmed it do not fetch older values from those that have not.
 	Memory int64 `json:"memory"`
+	// Hedged says that a second member is asked when the first is slow, so that
+	// both may load a key.
+	Hedged bool `json:"hedged,omitempty"`
 }
 
 // History is all that was recorded. A history without List events is that of

@@ -45,6 +45,9 @@ func checkReply(r *gcnode.Reply) error {
 	if len(r.Ack.Left) > MaxMembers {
 		return tooMany("members that left", MaxMembers)
 	}
+	if len(r.Ack.Lives) > MaxMembers {
+		return tooMany("lives of members", MaxMembers)
+	}
 	if len(r.Ack.Removals) > MaxRemovals {
 		return tooMany("removals", MaxRemovals)
 	}
@@ -52,6 +55,9 @@ func checkReply(r *gcnode.Reply) error {
 	check.removals(r.Ack.Removals)
 	for _, s := range r.Ack.Left {
 		check.id("the ID of a member that left", s.ID)
+	}
+	for _, s := range r.Ack.Lives {
+		check.id("the ID of a member's life", s.ID)
 	}
 	for _, p := range r.Ack.Members {
 		check.id("a member's ID", p.ID)
@@ -125,6 +131,9 @@ func appendAck(b []byte, a *gcnode.Ack) []byte {
 	}
 	for i := range a.Removals {
 		b = appendMessage(b, 6, func(b []byte) []byte { return appendRemoval(b, &a.Removals[i]) })
+	}
+	for _, s := range a.Lives {
+		b = appendMessage(b, 7, func(b []byte) []byte { return appendSender(b, s) })
 	}
 	return b
 }
@@ -327,6 +336,13 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 			var r gcnode.Removal
 			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed) })
 			a.Removals = append(a.Removals, r)
+		case f.is(7, protowire.BytesType):
+			if len(a.Lives) == MaxMembers {
+				return tooMany("lives of members", MaxMembers)
+			}
+			var s gcnode.Sender
+			f.message(func(b []byte) error { return decodeSender(b, &s) })
+			a.Lives = append(a.Lives, s)
 		default:
 			f.skip()
 		}

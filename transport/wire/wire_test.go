@@ -282,6 +282,8 @@ func TestReplyLimits(t *testing.T) {
 		"more than 10000 keys":        {Keys: many(gcnode.MaxBatchKeys + 1)},
 		"more than 4096 known":        {Ack: &gcnode.Ack{Known: make([]gcnode.Known, wire.MaxKnown+1)}},
 		"more than 8192 members that": {Ack: &gcnode.Ack{Left: make([]gcnode.Sender, wire.MaxMembers+1)}},
+		"more than 8192 lives":        {Ack: &gcnode.Ack{Lives: make([]gcnode.Sender, wire.MaxMembers+1)}},
+		"the ID of a member's life":   {Ack: &gcnode.Ack{Lives: []gcnode.Sender{{ID: long}}}},
 		"the ID of a member that":     {Ack: &gcnode.Ack{Left: []gcnode.Sender{{ID: long}}}},
 		"the ID of a known life":      {Ack: &gcnode.Ack{Known: []gcnode.Known{{Sender: gcnode.Sender{ID: long}}}}},
 		"more than 10000 removals":    {Ack: &gcnode.Ack{Removals: make([]gcnode.Removal, wire.MaxRemovals+1)}},
@@ -353,13 +355,13 @@ func TestAtTheLimitsOfTheContract(t *testing.T) {
 	}
 	for _, r := range []gcnode.Reply{
 		{Keys: keys},
-		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Time: 1, Known: known, Removals: many}},
-		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Time: 1, Known: known, Removals: one}},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: many}},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: one}},
 	} {
 		data := encodeReplies(t, []gcnode.Reply{r}, nil)
 		got, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
 		require.NoError(t, err)
-		require.True(t, reflect.DeepEqual(r, got))
+		require.True(t, reflect.DeepEqual(r, got)) //nolint:govet // there is no error in it
 	}
 }
 

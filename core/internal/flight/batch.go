@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
-	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -35,7 +34,8 @@ func NewBatch[T any](ctx context.Context, timeout time.Duration) *Batch[T] {
 func (b *Batch[T]) add(c *Call[T]) {
 	b.calls = append(b.calls, c)
 	b.open.Add(1)
-	c.ctx, c.cancel = b.ctx, sync.OnceFunc(b.leave)
+	c.batch = b
+	c.ctx.deadline, _ = b.ctx.Deadline()
 }
 
 // leave takes one of those away for whom the batch is run.
@@ -56,7 +56,7 @@ func (b *Batch[T]) Keys() []string {
 
 // Run starts the work, if there are calls: run in a goroutine of its own. It
 // answers the calls with [Batch.Answer]; those that it has passed over get its
-// error, or [ErrUnanswered]. Report is as in [Plan].
+// error, or [ErrUnanswered]. Report is as in [Rules], but for the key.
 func (b *Batch[T]) Run(run func(context.Context) error, report func(error)) {
 	if b.leave(); len(b.calls) == 0 {
 		return

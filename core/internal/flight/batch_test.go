@@ -18,7 +18,7 @@ type batch = flight.Batch[string]
 var counter atomic.Int32 // of runs that nobody counts, or of one test
 
 func batchPlan(b *batch, key string) plan {
-	return plan{Role: flight.Load, Key: key, Batch: b, Alone: never, Look: nothing}
+	return plan{Role: flight.Load, Key: key, Batch: b}
 }
 
 // wait waits for a seat in a goroutine.
@@ -36,7 +36,7 @@ func noReport(error) {}
 
 func TestABatchAnswersEachCallWhenItCan(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		other := start(t.Context(), f, func() plan {
 			p := loadPlan(nil)
 			p.Key, p.Run = "1", func(context.Context, *call) (string, error) { time.Sleep(time.Minute / 2); return "other", nil }
@@ -86,7 +86,7 @@ func TestABatchThatFailsFailsWhatItHasNotAnswered(t *testing.T) {
 		"exit": {func() error { runtime.Goexit(); return nil }, func(err error) bool { return errors.Is(err, flight.ErrExited) }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
-			f := flight.New[string]()
+			f := newFlights()
 			b := flight.NewBatch[string](t.Context(), time.Minute)
 			first, second := wait(t.Context(), f.Board(t.Context(), batchPlan(b, "a"))), wait(t.Context(), f.Board(t.Context(), batchPlan(b, "b")))
 			reported := 0
@@ -107,7 +107,7 @@ func TestABatchThatFailsFailsWhatItHasNotAnswered(t *testing.T) {
 
 func TestABatchEndsWithTheLastWhoWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		b := flight.NewBatch[string](t.Context(), time.Minute)
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
@@ -134,7 +134,7 @@ func TestABatchEndsWithTheLastWhoWaits(t *testing.T) {
 
 func TestABatchHasADeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		b := flight.NewBatch[string](t.Context(), time.Minute)
 		a := wait(t.Context(), f.Board(t.Context(), batchPlan(b, "a")))
 		b.Run(func(context.Context) error { time.Sleep(time.Hour); return nil }, noReport)
@@ -145,7 +145,7 @@ func TestABatchHasADeadline(t *testing.T) {
 
 func TestARemovalDetachesTheCallsOfABatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		b := flight.NewBatch[string](t.Context(), time.Minute)
 		a, c := wait(t.Context(), f.Board(t.Context(), batchPlan(b, "a"))), wait(t.Context(), f.Board(t.Context(), batchPlan(b, "c")))
 		kept := ""
@@ -166,7 +166,7 @@ func TestARemovalDetachesTheCallsOfABatch(t *testing.T) {
 
 func TestACallThatNobodyAskedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		counter.Store(0)
 		p := loadPlan(slow(time.Second, "v", &counter))
 		if !f.Start(t.Context(), p) || f.Start(t.Context(), p) {
@@ -185,8 +185,8 @@ func TestACallThatNobodyAskedFor(t *testing.T) {
 		if f.Start(t.Context(), p) {
 			t.Error("started without a reason")
 		}
-		p.Look, p.Alone = nothing, func() bool { return true }
-		if f.Start(t.Context(), p) {
+		p.Look = nil
+		if f := flight.New(rules{Alone: always, Look: nothing}); f.Start(t.Context(), p) {
 			t.Error("started, though its answer would not be kept")
 		}
 	})
@@ -194,7 +194,7 @@ func TestACallThatNobodyAskedFor(t *testing.T) {
 
 func TestApplyAllDetachesEveryCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		var all []<-chan result
 		for i := range 100 {
 			p := loadPlan(func(_ context.Context, c *call) (string, error) {

@@ -9,10 +9,7 @@ package flight
 import (
 	"context"
 	"errors"
-	"fmt"
 	"hash/maphash"
-	"runtime/debug"
-	"sync"
 	"time"
 )
 
@@ -33,61 +30,27 @@ const (
 // ErrDeadline is the error of a call that took longer than its timeout.
 var ErrDeadline = errors.New("the call took longer than its timeout")
 
-// ErrExited is the error of a call whose goroutine exited without returning.
-var ErrExited = errors.New("the function ended its goroutine (runtime.Goexit)")
-
-// PanicError is the error of a call that panicked.
-type PanicError struct {
-	Value any
-	Stack []byte
-}
-
-// Error implements the error interface.
-func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
-
-const stripes = 64
-
-// Flights holds the calls under way. The zero value is not usable; see [New].
-type Flights[T any] struct {
-	seed    maphash.Seed
-	stripes [stripes]stripe[T]
-}
-
-type stripe[T any] struct {
-	mu    sync.Mutex
-	calls [roles]map[string]*Call[T]
-	_     [40]byte // one stripe a cache line
-}
-
-// Call is one call under way.
-type Call[T any] struct {
-	stripe   *stripe[T]
-	role     Role
-	key      string
-	ctx      context.Context
-	cancel   context.CancelFunc
-	waiters  int  // guarded by stripe.mu; a call that nobody asked for waits for itself
-	watched  bool // guarded by stripe.mu; one of those who wait looks after the deadline
-	detached bool // guarded by stripe.mu
-	ended    bool // guarded by stripe.mu
-	done     chan struct{}
-	value    T     // valid after done
-	err      error // valid after done
-}
-
-// New makes an empty set of flights.
-func New[T any]() *Flights[T] {
-	f := &Flights[T]{seed: maphash.MakeSeed()}
-	for i := range f.stripes {
-		for role := range f.stripes[i].calls {
-			f.stripes[i].calls[role] = map[string]*Call[T]{}
-		}
-	}
-	return f
-}
-
-func (f *Flights[T]) stripe(key string) *stripe[T] {
-	return &f.stripes[maphash.String(f.seed, key)%stripes]
+// Rules are the same for all calls of a set of flights.
+type Rules[T any] struct {
+	// Alone, under the lock of the key's stripe, asks for a call that nobody
+	// joins and whose answer is not kept, and that joins none. nil: never.
+	Alone func(role Role, key string) bool
+	// Look is the caller's look-up once more, under the lock of the key's
+	// stripe: between the first one and Board
+	//
+	//	this caller                   another one
+	//	look-up: nothing
+	//	                              its call ends, the answer is kept
+	//	Board: no call under way
+	//
+	// the answer may have come.
+	Look func(key string) (T, bool)
+	// Run does the work, in a goroutine of its own. Its context has the values
+	// of the first caller's.
+	Run func(ctx context.Context, c *Call[T]) (T, error)
+	// Report is told, once, of a call that panicked ([*PanicError]) or ended
+	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
+	Report func(key string, err error)
 }
 
 // Plan says which call is wanted.
@@ -96,121 +59,66 @@ type Plan[T any] struct {
 	Key  string
 	// Timeout is the call's own deadline, counted from its start.
 	Timeout time.Duration
-	// Alone, under the lock of the key's stripe, asks for a call that nobody
-	// joins and whose answer is not kept, and that joins none.
-	Alone func() bool
-	// Look is the caller's look-up once more, under the lock of the key's
-	// stripe: between the first one and Do
-	//
-	//	this caller                   another one
-	//	look-up: nothing
-	//	                              its call ends, the answer is kept
-	//	Do: no call under way
-	//
-	// the answer may have come.
+	// Look and Run stand in for those of the [Rules], unless they are nil.
 	Look func() (T, bool)
-	// Run does the work, in a goroutine of its own. Its context has the values
-	// of the first caller's.
-	Run func(ctx context.Context, c *Call[T]) (T, error)
-	// Batch, instead of Timeout, Run and Report, answers the call together
-	// with others.
+	Run  func(ctx context.Context, c *Call[T]) (T, error)
+	// Batch, instead of Timeout and Run, answers the call together with
+	// others.
 	Batch *Batch[T]
-	// Report is told, once, of a call that panicked ([*PanicError]) or ended
-	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
-	Report func(error)
 }
 
-// Do returns the answer of the call under way for the key, or else of a new
-// one, and whether it was spared a call of its own. When ctx ends first, Do
-// returns its error at once.
-func (f *Flights[T]) Do(ctx context.Context, p Plan[T]) (value T, joined bool, err error) {
-	return f.Board(ctx, p).Wait(ctx)
+const stripes = 64
+
+// Flights holds the calls under way. The zero value is not usable; see [New].
+type Flights[T any] struct {
+	rules   Rules[T]
+	seed    maphash.Seed
+	stripes *[stripes]stripe[T] // apart, so that their timers hold nothing else in memory
 }
 
-// Seat is a place among those who wait for a call, or the answer that came
-// meanwhile.
-type Seat[T any] struct {
-	call   *Call[T] // nil: value is the answer
-	value  T
-	joined bool
-	watch  bool // the one who looks after the call's deadline
-}
-
-// Join takes a place in the call under way for the key, unless there is none or
-// alone, which is as in [Plan], is true. It is Board for those who need no
-// plan, and costs less; [Seat.Wait] must follow.
-func (f *Flights[T]) Join(role Role, key string, alone func() bool) (seat Seat[T], ok bool) {
-	s := f.stripe(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	c := s.calls[role][key]
-	if c == nil || alone() || c.ctx.Err() != nil {
-		return seat, false
+// New makes an empty set of flights.
+func New[T any](rules Rules[T]) *Flights[T] {
+	f := &Flights[T]{rules: rules, seed: maphash.MakeSeed(), stripes: new([stripes]stripe[T])}
+	for i := range f.stripes {
+		f.stripes[i].init()
 	}
-	return c.take(), true
+	return f
 }
 
-// Board is the first half of Do; [Seat.Wait] must follow.
+func (f *Flights[T]) stripe(key string) *stripe[T] {
+	return &f.stripes[maphash.String(f.seed, key)%stripes]
+}
+
+func (f *Flights[T]) alone(role Role, key string) bool {
+	return f.rules.Alone != nil && f.rules.Alone(role, key)
+}
+
+func (f *Flights[T]) look(p *Plan[T]) (T, bool) {
+	if p.Look != nil {
+		return p.Look()
+	}
+	return f.rules.Look(p.Key)
+}
+
+// Board takes a place among those who wait for the call under way for the key,
+// or else for a new one; [Seat.Wait] must follow.
 func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	alone := p.Alone()
+	alone := f.alone(p.Role, p.Key)
 	if c := s.calls[p.Role][p.Key]; c != nil && !alone {
-		if c.ctx.Err() == nil {
-			return c.take()
-		}
-		c.detach() // its deadline has passed, its waiters are about to leave
+		c.waiters++
+		return Seat[T]{call: c, joined: true}
 	}
-	if v, ok := p.Look(); ok {
-		return Seat[T]{value: v, joined: true}
+	if v, ok := f.look(&p); ok {
+		return Seat[T]{call: &Call[T]{value: v}, joined: true}
 	}
-	c := s.start(ctx, p)
+	c := f.start(ctx, s, &p)
 	if c.detached = alone; !alone {
 		s.calls[p.Role][p.Key] = c
 	}
-	c.watched = true
-	return Seat[T]{call: c, watch: true}
-}
-
-// take is a place among those who wait. The stripe is locked.
-func (c *Call[T]) take() Seat[T] {
-	c.waiters++
-	watch := !c.watched
-	c.watched = true
-	return Seat[T]{call: c, joined: true, watch: watch}
-}
-
-// Joined reports whether the place is in somebody else's call, or there is an
-// answer already.
-func (seat Seat[T]) Joined() bool { return seat.joined }
-
-// Wait is the second half of Do.
-func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) {
-	c, joined := seat.call, seat.joined
-	if c == nil {
-		return seat.value, joined, nil
-	}
-	// One of those who wait is enough to look after the deadline: waiting for
-	// fewer things at a time costs less.
-	var deadline <-chan struct{}
-	if seat.watch {
-		deadline = c.ctx.Done()
-	}
-	if ctx.Done() == nil && deadline == nil {
-		<-c.done
-		return c.value, joined, c.err
-	}
-	select {
-	case <-c.done:
-	case <-deadline: // a function that ignores its context holds up nobody
-		c.end(value, ErrDeadline)
-		<-c.done
-	case <-ctx.Done():
-		seat.leave()
-		return value, joined, ctx.Err()
-	}
-	return c.value, joined, c.err
+	return Seat[T]{call: c}
 }
 
 // Start begins a call that nobody waits for, and reports whether it did: not
@@ -221,106 +129,32 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := s.calls[p.Role][p.Key]; c != nil {
-		if c.ctx.Err() == nil {
-			return false
-		}
-		c.detach()
-	}
-	if p.Alone() {
+	if s.calls[p.Role][p.Key] != nil || f.alone(p.Role, p.Key) {
 		return false
 	}
-	if _, ok := p.Look(); ok {
+	if _, ok := f.look(&p); ok {
 		return false
 	}
-	s.calls[p.Role][p.Key] = s.start(ctx, p)
+	s.calls[p.Role][p.Key] = f.start(ctx, s, &p)
 	return true
 }
 
 // start begins a call with one who waits. The stripe is locked until it is
 // known to those who are to join it.
-func (s *stripe[T]) start(ctx context.Context, p Plan[T]) *Call[T] {
-	c := &Call[T]{stripe: s, role: p.Role, key: p.Key, waiters: 1, done: make(chan struct{})}
+func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[T] {
+	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1, done: make(chan struct{})}
 	if p.Batch != nil {
 		p.Batch.add(c)
+		s.takeOff(c)
 		return c
 	}
-	c.ctx, c.cancel = context.WithTimeout(context.WithoutCancel(ctx), p.Timeout)
-	go c.fly(p)
+	c.ctx.values, c.ctx.deadline = ctx, time.Now().Add(p.Timeout) //nolint:fatcontext // it is a field of its own
+	if c.run = p.Run; c.run == nil {
+		c.run = f.rules.Run
+	}
+	s.takeOff(c)
+	go c.fly()
 	return c
-}
-
-// fly runs the function and publishes what it returned.
-func (c *Call[T]) fly(p Plan[T]) {
-	var value T
-	err, returned := ErrExited, false
-	defer func() {
-		if v := recover(); v != nil {
-			err = &PanicError{Value: v, Stack: debug.Stack()}
-		}
-		if !returned {
-			p.Report(err)
-		}
-		c.end(value, err)
-	}()
-	value, err = p.Run(c.ctx, c)
-	returned = true
-}
-
-// end gives everyone who waits the answer, unless they have got one already.
-func (c *Call[T]) end(value T, err error) {
-	c.stripe.mu.Lock()
-	again := c.ended
-	c.ended = true
-	c.detach()
-	c.stripe.mu.Unlock()
-	if again {
-		return
-	}
-	c.value, c.err = value, err
-	close(c.done)
-	c.cancel()
-}
-
-// leave takes one waiter away, perhaps the one who watched. With the last one
-// the call is of no use: it is cancelled, and a newcomer starts afresh instead
-// of joining the corpse.
-func (seat Seat[T]) leave() {
-	c := seat.call
-	c.stripe.mu.Lock()
-	defer c.stripe.mu.Unlock()
-	c.waiters--
-	if c.waiters == 0 || c.ctx.Err() != nil {
-		c.detach()
-		c.cancel()
-	}
-	if seat.watch && c.waiters > 0 {
-		go func() {
-			var none T
-			<-c.ctx.Done()
-			c.end(none, ErrDeadline)
-		}()
-	}
-}
-
-// detach parts the call from its key. The stripe is locked.
-func (c *Call[T]) detach() {
-	c.detached = true
-	if calls := c.stripe.calls[c.role]; calls[c.key] == c {
-		delete(calls, c.key)
-	}
-}
-
-// Keep calls store unless the call has been detached, and reports whether it
-// did. The lock of the key's stripe is held.
-func (c *Call[T]) Keep(store func()) bool {
-	c.stripe.mu.Lock()
-	defer c.stripe.mu.Unlock()
-	if c.detached {
-		return false
-	}
-	store()
-	return true
 }
 
 // Apply calls change under the lock of the key's stripe, and if it returns
@@ -348,10 +182,8 @@ func (f *Flights[T]) ApplyAll(change func()) {
 	}
 	change()
 	for i := range f.stripes {
-		for _, calls := range f.stripes[i].calls {
-			for _, c := range calls {
-				c.detach()
-			}
+		for _, c := range f.stripes[i].flying {
+			c.detach()
 		}
 	}
 }

@@ -18,14 +18,24 @@ type (
 	flights = flight.Flights[string]
 	call    = flight.Call[string]
 	plan    = flight.Plan[string]
+	rules   = flight.Rules[string]
 )
 
-func nothing() (string, bool) { return "", false }
+func nothing(string) (string, bool) { return "", false }
 
-func never() bool { return false }
+func always(flight.Role, string) bool { return true }
+
+func newFlights() *flights {
+	return flight.New(rules{Look: nothing, Report: func(string, error) {}})
+}
 
 func loadPlan(run func(context.Context, *call) (string, error)) plan {
-	return plan{Role: flight.Load, Key: "k", Timeout: time.Minute, Alone: never, Look: nothing, Run: run, Report: func(error) {}}
+	return plan{Role: flight.Load, Key: "k", Timeout: time.Minute, Run: run}
+}
+
+// do waits for the call under way for the key, or else for a new one.
+func do(ctx context.Context, f *flights, p plan) (value string, joined bool, err error) {
+	return f.Board(ctx, p).Wait(ctx)
 }
 
 // result is what one Do returned, and when.
@@ -41,7 +51,7 @@ func start(ctx context.Context, f *flights, p plan) <-chan result {
 	ch := make(chan result, 1)
 	begun := time.Now()
 	go func() {
-		v, joined, err := f.Do(ctx, p)
+		v, joined, err := do(ctx, f, p)
 		ch <- result{v, joined, err, time.Since(begun)}
 	}()
 	synctest.Wait()
@@ -67,7 +77,7 @@ func slow(d time.Duration, value string, runs *atomic.Int32) func(context.Contex
 
 func TestOneCallAnswersAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		var all []<-chan result
 		for range 1000 {
 			all = append(all, start(t.Context(), f, loadPlan(slow(time.Second, "v", runs))))
@@ -82,17 +92,16 @@ func TestOneCallAnswersAll(t *testing.T) {
 }
 
 func TestAnAnswerThatCameMeanwhileSparesTheCall(t *testing.T) {
-	f := flight.New[string]()
+	f := flight.New(rules{Look: func(string) (string, bool) { return "stored", true }})
 	p := loadPlan(func(context.Context, *call) (string, error) { return "", errors.New("called") })
-	p.Look = func() (string, bool) { return "stored", true }
-	if v, joined, err := f.Do(t.Context(), p); v != "stored" || !joined || err != nil {
+	if v, joined, err := do(t.Context(), f, p); v != "stored" || !joined || err != nil {
 		t.Errorf("got %q, %v, %v", v, joined, err)
 	}
 }
 
 func TestACallBelongsToNoCaller(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		first, cancel := context.WithCancel(t.Context())
 		a := start(first, f, loadPlan(slow(time.Second, "v", runs)))
 		b := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
@@ -108,11 +117,11 @@ func TestACallBelongsToNoCaller(t *testing.T) {
 func TestTheContextHasTheFirstCallersValuesAndNoDeadlineOfIts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
-		f := flight.New[string]()
+		f := newFlights()
 		ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "mine"), time.Hour)
 		defer cancel()
 		begun := time.Now()
-		_, _, err := f.Do(ctx, loadPlan(func(ctx context.Context, _ *call) (string, error) {
+		_, _, err := do(ctx, f, loadPlan(func(ctx context.Context, _ *call) (string, error) {
 			if ctx.Value(key{}) != "mine" {
 				t.Error("the caller's value is missing")
 			}
@@ -129,7 +138,7 @@ func TestTheContextHasTheFirstCallersValuesAndNoDeadlineOfIts(t *testing.T) {
 
 func TestEveryWaiterReturnsAtItsOwnDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		patient := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
@@ -141,7 +150,7 @@ func TestEveryWaiterReturnsAtItsOwnDeadline(t *testing.T) {
 
 func TestACallEndsWithItsLastWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		ended := make(chan bool, 1)
 		ctx, cancel := context.WithCancel(t.Context())
 		a := start(ctx, f, loadPlan(func(ctx context.Context, c *call) (string, error) {
@@ -162,7 +171,7 @@ func TestACallEndsWithItsLastWaiter(t *testing.T) {
 
 func TestAFunctionThatIgnoresItsContextHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		a := start(t.Context(), f, loadPlan(slow(time.Hour, "late", runs)))
 		want(t, a, "", flight.ErrDeadline, time.Minute)
 		b := start(t.Context(), f, loadPlan(slow(time.Second, "next", runs)))
@@ -174,7 +183,7 @@ func TestAFunctionThatIgnoresItsContextHoldsUpNobody(t *testing.T) {
 func TestDetachedCallsAnswerTheirWaitersAndNobodyElse(t *testing.T) {
 	for _, role := range []flight.Role{flight.Ask, flight.Load} {
 		synctest.Test(t, func(t *testing.T) {
-			f, runs := flight.New[string](), &atomic.Int32{}
+			f, runs := newFlights(), &atomic.Int32{}
 			var kept atomic.Bool
 			p := loadPlan(func(context.Context, *call) (string, error) { return "", nil })
 			p.Role = role
@@ -198,7 +207,7 @@ func TestDetachedCallsAnswerTheirWaitersAndNobodyElse(t *testing.T) {
 
 func TestApplyThatChangesNothingDetachesNothing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		a := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
 		f.Apply("k", func() bool { return false })
 		b := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
@@ -212,7 +221,7 @@ func TestApplyThatChangesNothingDetachesNothing(t *testing.T) {
 
 func TestRolesDoNotJoinEachOther(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		ask := loadPlan(slow(time.Second, "asked", runs))
 		ask.Role = flight.Ask
 		a := start(t.Context(), f, ask)
@@ -224,14 +233,13 @@ func TestRolesDoNotJoinEachOther(t *testing.T) {
 
 func TestAloneMeansAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := flight.New(rules{Alone: always, Look: nothing}), &atomic.Int32{}
 		p := loadPlan(func(_ context.Context, c *call) (string, error) {
 			if c.Keep(func() {}) {
 				t.Error("a lone call kept its answer")
 			}
 			return slow(time.Second, "v", runs)(t.Context(), c)
 		})
-		p.Alone = func() bool { return true }
 		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
 		want(t, a, "v", nil, time.Second)
 		want(t, b, "v", nil, time.Second)
@@ -243,17 +251,16 @@ func TestAloneMeansAlone(t *testing.T) {
 
 func TestAPanicReachesEveryWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		var reports atomic.Int32
+		f := flight.New(rules{Look: nothing, Report: func(key string, err error) {
+			if _, ok := errors.AsType[*flight.PanicError](err); ok && key == "k" {
+				reports.Add(1)
+			}
+		}})
 		p := loadPlan(func(context.Context, *call) (string, error) {
 			time.Sleep(time.Second)
 			panic("boom")
 		})
-		var reports atomic.Int32
-		p.Report = func(err error) {
-			if _, ok := errors.AsType[*flight.PanicError](err); ok {
-				reports.Add(1)
-			}
-		}
 		for _, ch := range []<-chan result{start(t.Context(), f, p), start(t.Context(), f, p)} {
 			r := <-ch
 			pe, ok := errors.AsType[*flight.PanicError](r.err)
@@ -261,7 +268,7 @@ func TestAPanicReachesEveryWaiter(t *testing.T) {
 				t.Errorf("got %v", r.err)
 			}
 		}
-		if v, _, err := f.Do(t.Context(), loadPlan(func(context.Context, *call) (string, error) { return "ok", nil })); v != "ok" || err != nil {
+		if v, _, err := do(t.Context(), f, loadPlan(func(context.Context, *call) (string, error) { return "ok", nil })); v != "ok" || err != nil {
 			t.Errorf("after the panic: %q, %v", v, err)
 		}
 		// One whose waiters have all left is reported as well.
@@ -277,7 +284,7 @@ func TestAPanicReachesEveryWaiter(t *testing.T) {
 
 func TestGoexitReachesEveryWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := flight.New[string]()
+		f := newFlights()
 		p := loadPlan(func(context.Context, *call) (string, error) {
 			time.Sleep(time.Second)
 			runtime.Goexit()
@@ -293,7 +300,7 @@ func TestGoexitReachesEveryWaiter(t *testing.T) {
 // key and is not older than the last removal before its Do, and nothing is
 // kept that a removal has overtaken.
 func TestHammerFlights(t *testing.T) {
-	f := flight.New[string]()
+	f := newFlights()
 	const keys, workers, rounds = 8, 16, 500
 	var version, floor [keys]atomic.Int64 // of the origin; of the last removal
 	var stored [keys]struct {
@@ -323,8 +330,8 @@ func TestHammerFlights(t *testing.T) {
 					cancel()
 				}
 				least := floor[k].Load()
-				v, _, err := f.Do(ctx, plan{
-					Role: flight.Load, Key: key, Timeout: time.Minute, Alone: never, Look: nothing,
+				v, _, err := do(ctx, f, plan{
+					Role: flight.Load, Key: key, Timeout: time.Minute,
 					Run: func(_ context.Context, c *call) (string, error) {
 						got := version[k].Load()
 						runtime.Gosched()
@@ -362,7 +369,7 @@ func TestHammerFlights(t *testing.T) {
 // the call, and looked after its deadline, has left.
 func TestTheDeadlineHoldsWhoeverLeaves(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
+		f, runs := newFlights(), &atomic.Int32{}
 		ctx, cancel := context.WithCancel(t.Context())
 		a := start(ctx, f, loadPlan(slow(time.Hour, "late", runs)))
 		b := start(t.Context(), f, loadPlan(slow(time.Hour, "late", runs)))
@@ -372,7 +379,6 @@ func TestTheDeadlineHoldsWhoeverLeaves(t *testing.T) {
 
 		// A call that nobody asked for has no one to look after it at first.
 		p := loadPlan(slow(time.Hour, "late", runs))
-		p.Look = func() (string, bool) { return "", false }
 		if !f.Start(t.Context(), p) {
 			t.Fatal("not started")
 		}
@@ -387,27 +393,28 @@ func TestTheDeadlineHoldsWhoeverLeaves(t *testing.T) {
 	})
 }
 
-func TestJoinTakesAPlaceInTheCallUnderWayAndBeginsNone(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New[string](), &atomic.Int32{}
-		no := func() bool { return false }
-		if _, ok := f.Join(flight.Load, "k", no); ok {
-			t.Error("joined nothing")
+// A call whose function needs as much of the stack as a load that is kept.
+func BenchmarkCall(b *testing.B) {
+	f := flight.New(rules{Look: nothing, Run: func(context.Context, *call) (string, error) {
+		deep(8)
+		return "", nil
+	}})
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := do(ctx, f, plan{Role: flight.Load, Key: "k", Timeout: time.Minute}); err != nil {
+			b.Fatal(err)
 		}
-		a := start(t.Context(), f, loadPlan(slow(time.Second, "v", runs)))
-		if _, ok := f.Join(flight.Load, "k", func() bool { return true }); ok {
-			t.Error("joined although it was to be alone")
-		}
-		if _, ok := f.Join(flight.Ask, "k", no); ok {
-			t.Error("joined a call of another role")
-		}
-		seat, ok := f.Join(flight.Load, "k", no)
-		if !ok {
-			t.Fatal("did not join")
-		}
-		if v, joined, err := seat.Wait(context.Background()); v != "v" || !joined || err != nil {
-			t.Error(v, joined, err)
-		}
-		want(t, a, "v", nil, time.Second)
-	})
+	}
+}
+
+// deep has n frames of 256 bytes on the stack.
+//
+//go:noinline
+func deep(n int) byte {
+	var frame [256]byte
+	if n > 0 {
+		frame[n] = deep(n - 1)
+	}
+	return frame[n]
 }

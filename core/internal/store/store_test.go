@@ -605,3 +605,26 @@ func TestALargeEntryThatIsReplacedPushesNothingOut(t *testing.T) {
 		t.Errorf("stats %+v", st)
 	}
 }
+
+// A shard that gets a large entry has more than its share, and the others make
+// room for it though they have less.
+func TestAllShardsMakeRoomForALargeEntry(t *testing.T) {
+	const limit, shards = 4 << 20, 16
+	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, shards)
+	for i := range 60_000 {
+		s.Set(strconv.Itoa(i), entry(strings.Repeat("v", 100)))
+	}
+	before := s.Stats()
+	s.Set("large", entry(strings.Repeat("v", limit/5)))
+	s.Set("large", entry(strings.Repeat("v", limit/5))) // comes back soon, and is stored for that
+	if _, ok := s.Get("large"); !ok {
+		t.Error("it is not there")
+	}
+	st := s.Stats()
+	if st.Bytes > limit {
+		t.Errorf("%d bytes, with a limit of %d", st.Bytes, limit)
+	}
+	if st.Entries < before.Entries*6/10 {
+		t.Errorf("%d entries before, %d after", before.Entries, st.Entries)
+	}
+}

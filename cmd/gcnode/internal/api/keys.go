@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -17,9 +16,6 @@ const maxKeysBody = 6*gcnode.MaxBatchBytes + 64*gcnode.MaxBatchKeys
 // parseKeys reads a list of keys, each a [Text]: a JSON array, or one after the
 // other as in newline-delimited JSON. An error is a [*refused].
 func parseKeys(text string) ([]string, error) {
-	if !utf8.ValidString(text) {
-		return nil, malformed("the body is not UTF-8: %v", errText)
-	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	start := strings.TrimLeft(text, " \t\r\n")
 	if start == "" {
@@ -39,7 +35,9 @@ func parseKeys(text string) ([]string, error) {
 		return nil, malformed("the body is not JSON: %v", err)
 	}
 	for decoder.More() {
-		if err := list.next(decoder); err != nil {
+		if err := list.next(decoder); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
 			return nil, err
 		}
 	}

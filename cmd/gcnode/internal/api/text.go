@@ -116,9 +116,6 @@ func unwrap(data []byte) (string, error) {
 // unquote reads a JSON string. Halves of surrogate pairs stand for no character,
 // and bytes that are not UTF-8 for none either.
 func unquote(data []byte) (string, error) {
-	if !utf8.Valid(data) {
-		return "", errText
-	}
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
 		return "", err
@@ -135,7 +132,7 @@ func unquote(data []byte) (string, error) {
 		}
 	}
 	if strings.Count(s, replacement) != meant {
-		return "", errors.New(`half of a surrogate pair is no character; bytes that are not UTF-8 are written {"base64":"…"}`)
+		return "", errors.New(`it has bytes that are not UTF-8, which are written {"base64":"…"}, or half of a surrogate pair, which is no character`)
 	}
 	return s, nil
 }

@@ -120,6 +120,7 @@ func TestListsOfKeysThatAreRefused(t *testing.T) {
 		{400, "bad_request", ""},
 		{400, "bad_request", " \n"},
 		{400, "bad_request", `["a"`},
+		{400, "bad_request", `["a",`},
 		{400, "bad_request", `["a",]`},
 		{400, "bad_request", `["a"]["b"]`},
 		{400, "bad_request", `["a"] "b"`},

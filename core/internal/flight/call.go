@@ -1,0 +1,162 @@
+package flight
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+)
+
+// ErrExited is the error of a call whose goroutine exited without returning.
+var ErrExited = errors.New("the function ended its goroutine (runtime.Goexit)")
+
+// PanicError is the error of a call that panicked.
+type PanicError struct {
+	Value any
+	Stack []byte
+}
+
+// Error implements the error interface.
+func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
+
+// Call is one call under way.
+type Call[T any] struct {
+	flights  *Flights[T]
+	stripe   *stripe[T]
+	role     Role
+	key      string
+	run      func(context.Context, *Call[T]) (T, error)
+	ctx      lazyContext
+	batch    *Batch[T]     // in place of run and ctx but for its deadline
+	slot     int           // guarded by stripe.mu; the place among those under way, -1: it has ended
+	waiters  int           // guarded by stripe.mu; a call that nobody asked for waits for itself
+	detached bool          // guarded by stripe.mu
+	done     chan struct{} // nil: the value has been there from the start
+	value    T             // valid after done
+	err      error         // valid after done
+}
+
+// Role is the call's role.
+func (c *Call[T]) Role() Role { return c.role }
+
+// Key is the key that the call is for.
+func (c *Call[T]) Key() string { return c.key }
+
+// fly runs the function and publishes what it returned.
+func (c *Call[T]) fly() {
+	var value T
+	err, returned := ErrExited, false
+	defer func() {
+		if v := recover(); v != nil {
+			err = &PanicError{Value: v, Stack: debug.Stack()}
+		}
+		if !returned {
+			c.flights.rules.Report(c.key, err)
+		}
+		c.end(value, err)
+	}()
+	growStack()
+	value, err = c.run(&c.ctx, c)
+	returned = true
+}
+
+// growStack has the stack of a new goroutine grow while there is next to
+// nothing on it. It would have to grow in the middle of a load otherwise, when
+// there is more to be copied.
+//
+//go:noinline
+func growStack() {
+	var room [1 << 10]byte
+	use(&room)
+}
+
+//go:noinline
+func use(*[1 << 10]byte) {}
+
+// end gives everyone who waits the answer, unless they have got one already.
+func (c *Call[T]) end(value T, err error) {
+	c.stripe.mu.Lock()
+	first := c.stripe.land(c)
+	c.stripe.mu.Unlock()
+	if first {
+		c.publish(value, err)
+		c.cancel()
+	}
+}
+
+// publish gives the answer of a call that has just ended.
+func (c *Call[T]) publish(value T, err error) {
+	c.value, c.err = value, err
+	close(c.done)
+}
+
+// cancel tells the function of a call that has ended.
+func (c *Call[T]) cancel() {
+	if c.batch != nil {
+		c.batch.leave()
+	} else {
+		c.ctx.cancel()
+	}
+}
+
+// detach parts the call from its key. The stripe is locked.
+func (c *Call[T]) detach() {
+	c.detached = true
+	if calls := c.stripe.calls[c.role]; calls[c.key] == c {
+		delete(calls, c.key)
+	}
+}
+
+// Keep calls store unless the call has been detached, and reports whether it
+// did. The lock of the key's stripe is held.
+func (c *Call[T]) Keep(store func()) bool {
+	c.stripe.mu.Lock()
+	defer c.stripe.mu.Unlock()
+	if c.detached {
+		return false
+	}
+	store()
+	return true
+}
+
+// Seat is a place among those who wait for a call, or the answer that came
+// meanwhile.
+type Seat[T any] struct {
+	call   *Call[T]
+	joined bool
+}
+
+// Joined reports whether the place is in somebody else's call, or there is an
+// answer already.
+func (seat Seat[T]) Joined() bool { return seat.joined }
+
+// Wait returns the answer of the call, and whether it was spared a call of its
+// own. When ctx ends first, Wait returns its error at once.
+func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) {
+	c := seat.call
+	switch cancelled := ctx.Done(); {
+	case c.done == nil:
+	case cancelled == nil: // waiting for one thing costs less
+		<-c.done
+	default:
+		select {
+		case <-c.done:
+		case <-cancelled:
+			c.leave()
+			return value, seat.joined, ctx.Err()
+		}
+	}
+	return c.value, seat.joined, c.err
+}
+
+// leave takes one waiter away. With the last one the call is of no use: it is
+// cancelled, and a newcomer starts afresh instead of joining the corpse.
+func (c *Call[T]) leave() {
+	c.stripe.mu.Lock()
+	c.waiters--
+	last := c.waiters == 0 && c.stripe.land(c)
+	c.stripe.mu.Unlock()
+	if last {
+		c.cancel()
+	}
+}

@@ -1,0 +1,55 @@
+package flight
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// lazyContext is the context of a call. It is made when somebody looks at it:
+// making one, with its timer, costs as much as the rest of a call, and a
+// function that finds its answer at once needs none. Contexts that derive from
+// it find the one that was made.
+type lazyContext struct {
+	values   context.Context // the first caller's
+	deadline time.Time
+
+	mu        sync.Mutex
+	made      context.Context
+	end       context.CancelFunc
+	cancelled bool
+}
+
+// Deadline implements [context.Context].
+func (l *lazyContext) Deadline() (time.Time, bool) { return l.deadline, true }
+
+// Done implements [context.Context].
+func (l *lazyContext) Done() <-chan struct{} { return l.make().Done() }
+
+// Err implements [context.Context].
+func (l *lazyContext) Err() error { return l.make().Err() }
+
+// Value implements [context.Context].
+func (l *lazyContext) Value(key any) any { return l.make().Value(key) }
+
+func (l *lazyContext) make() context.Context {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.made == nil {
+		l.made, l.end = context.WithDeadline(context.WithoutCancel(l.values), l.deadline)
+		if l.cancelled {
+			l.end()
+		}
+	}
+	return l.made
+}
+
+func (l *lazyContext) cancel() {
+	l.mu.Lock()
+	l.cancelled = true
+	end := l.end
+	l.mu.Unlock()
+	if end != nil {
+		end()
+	}
+}
