@@ -90,6 +90,23 @@ func TestTheClockOfAClientFollowsWritesThatWereForgotten(t *testing.T) {
 	})
 }
 
+// The same of a member that has just started.
+func TestTheClockOfAMemberThatJoinsFollowsWritesThatWereForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := configuredCluster(t, 2, ahead("n0"))
+		key := c.keyOf(1)
+		time.Sleep(time.Second)
+		c.mustSet(0, key, "first")
+		time.Sleep(2 * time.Minute)
+		c.enter()
+		c.join()
+		c.mustSet(2, key, "second")
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "second" {
+			t.Errorf("%v, %v", v, err)
+		}
+	})
+}
+
 // Every request comes twice, the second time after the value's life.
 func TestASetThatIsRepeatedIsNotStoredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -16,7 +16,8 @@ import (
 type verdict struct {
 	noticed   []string // tests of core that failed
 	unnoticed []string // tests that are named for it and passed
-	seed      int      // the first seed that failed, -1 for one that the simulation did not name, 0 for none
+	simulated bool     // the simulation has noticed
+	seed      int      // the first seed that failed; -1 if the simulation did not name it
 	what      string   // it violated
 	took      time.Duration
 	simTook   time.Duration
@@ -72,8 +73,9 @@ func (v *verdict) simulate(ctx context.Context, b *binaries) error {
 	if err != nil || !failed {
 		return err
 	}
-	if v.seed, v.what = seedOf(output); v.seed == 0 {
-		v.seed, v.what = -1, lastLine(output)
+	v.simulated = true
+	if v.seed, v.what = seedOf(output); v.seed < 0 {
+		v.what = lastLine(output)
 	}
 	return nil
 }
@@ -94,7 +96,7 @@ func (v *verdict) complaints(m mutant) (list []error) {
 	if v.err != nil {
 		return []error{fmt.Errorf("%s: %w", m.name, v.err)}
 	}
-	if v.seed == 0 && len(v.noticed) == 0 {
+	if !v.simulated && len(v.noticed) == 0 {
 		list = append(list, fmt.Errorf("%s: nobody notices that %s", m.name, m.broken))
 	}
 	for _, name := range v.unnoticed {
@@ -107,24 +109,24 @@ func (v *verdict) summary() string {
 	switch {
 	case v.err != nil:
 		return "could not be looked at"
-	case v.seed == 0 && len(v.noticed) == 0:
+	case !v.simulated && len(v.noticed) == 0:
 		return "SURVIVES"
 	default:
-		return strings.Join(append([]string{v.simulated()}, v.noticed...), " ")
+		return strings.Join(append([]string{v.simulation()}, v.noticed...), " ")
 	}
 }
 
-// simulated is what the simulation says.
-func (v *verdict) simulated() string {
+// simulation is what the simulation says.
+func (v *verdict) simulation() string {
 	switch {
 	case v.simTook == 0:
 		return "-"
-	case v.seed > 0:
-		return fmt.Sprintf("seed %d (%s), %.1f s", v.seed, v.what, v.simTook.Seconds())
-	case v.seed < 0:
-		return fmt.Sprintf("%s, %.1f s", v.what, v.simTook.Seconds())
-	default:
+	case !v.simulated:
 		return fmt.Sprintf("not noticed, %.1f s", v.simTook.Seconds())
+	case v.seed >= 0:
+		return fmt.Sprintf("seed %d (%s), %.1f s", v.seed, v.what, v.simTook.Seconds())
+	default:
+		return fmt.Sprintf("%s, %.1f s", v.what, v.simTook.Seconds())
 	}
 }
 
@@ -154,7 +156,7 @@ func (l *lab) control(ctx context.Context, list []mutant) error {
 			return err
 		}
 	}
-	if v.seed != 0 || len(v.noticed) > 0 {
+	if v.simulated || len(v.noticed) > 0 {
 		return errors.New("core as it is does not pass: " + v.summary())
 	}
 	return nil
@@ -166,7 +168,7 @@ func printTable(w io.Writer, list []mutant, verdicts []verdict) {
 	fmt.Fprintln(t, "\nMUTANT\tBROKEN SO THAT\tSIMULATION\tTESTS OF CORE\tSECONDS")
 	for i, m := range list {
 		v := &verdicts[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\n", m.name, m.broken, v.simulated(), strings.Join(v.noticed, " "), v.took.Seconds())
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\n", m.name, m.broken, v.simulation(), strings.Join(v.noticed, " "), v.took.Seconds())
 	}
 	t.Flush()
 }
