@@ -24,12 +24,20 @@ WASIP1 := GOOS=wasip1 GOARCH=wasm
 ALONE := bench tools/release-check
 TOOLS := tools/buf tools/golangci-lint tools/wazero
 
+# What the end-to-end tests with faults have met, and how they made them: "go
+# test" is silent about tests that pass.
+export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
+
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
+# How many states of each scenario "make model" looks at; a million take about
+# 1 GB of memory and 10 s.
+STATES ?= 2000000
+
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-wasip1 fuzz release-check demo
+	test-arm64 test test-wasip1 fuzz sim release-check demo
 
 .PHONY: help
 help: ## list the targets
@@ -55,12 +63,19 @@ demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it u
 
 .PHONY: test
 test: ## test all modules, with the race detector where it works
-	@set -e; race=$$(tools/race.sh); set -x; go test $$race -shuffle=on work
+	@set -e; race=$$(tools/race.sh); mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; \
+	status=0; (set -x; go test $$race -shuffle=on work) || status=$$?; \
+	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -shuffle=on ./...); done
 
 .PHONY: test-e2e
-test-e2e: ## run the end-to-end tests alone
-	go test -count=1 ./e2e/...
+test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
+	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
+	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
+
+.PHONY: model
+model: ## search the schedules of the removal protocol further (up to STATES of each scenario)
+	go test -count=1 -timeout=2h -v ./e2e/model -states=$(STATES)
 
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
@@ -77,6 +92,16 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
+
+SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
+
+.PHONY: sim
+sim: ## simulate clusters with faults: SEEDS (10000) schedules, or SIM_TIME (4m) of them
+	cd e2e && $(SIM) -sim.seeds=$(or $(SEEDS),10000) -sim.time=$(or $(SIM_TIME),4m)
+
+.PHONY: soak
+soak: ## simulate a million schedules
+	cd e2e && $(SIM) -sim.seeds=1000000 -sim.time=1000h
 
 .PHONY: lint
 # The linter's cache does not tell platforms apart, so that each has its own.
@@ -109,6 +134,10 @@ generate-check: ## fail if "make generate" would change a file
 .PHONY: bench
 bench: ## measure beside other caches and write docs/benchmarks.md (on an idle machine; BENCH="Hit Fill" for some)
 	@tools/bench.sh $(BENCH)
+
+.PHONY: bench-cluster
+bench-cluster: ## measure whole clusters alone, and write docs/benchmarks.md (on an idle machine)
+	@tools/bench.sh cluster
 
 .PHONY: tidy
 tidy: ## tidy every go.mod

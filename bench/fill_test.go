@@ -38,59 +38,76 @@ func (m meter) report(b *testing.B) {
 	b.ReportMetric(float64(m.origin.Loads()-m.loads)/float64(b.N), "loads/op")
 }
 
-// BenchmarkFill loads keys that are not there, whose values the origin has at
-// once: into a cache that is full, and into one that grows.
+// BenchmarkFill writes keys that are not there into a cache that is full, and
+// into one that grows. Writing is a Set, for those that have one, or, with
+// writes=load, a look-up that loads the value, which the origin has at once.
 func BenchmarkFill(b *testing.B) {
 	keys := newKeys(0, draws) // many more than a cache remembers
-	for _, c := range contestant.All() {
-		if c.Limit == contestant.Nothing {
-			continue
-		}
-		origin, cache := newCache(b, c, fillEntries)
-		for _, key := range keys[:2*fillEntries] {
-			cache.Load(key)
-		}
-		i := 2 * fillEntries
-		b.Run("state=full/impl="+c.Name, func(b *testing.B) {
-			b.ReportAllocs()
-			m := startMeter(origin)
-			for b.Loop() {
-				cache.Load(keys[i&(draws-1)])
-				i++
+	for _, writes := range []string{"set", "load"} {
+		for _, c := range contestant.All() {
+			if c.Limit == contestant.Nothing {
+				continue
 			}
-			m.report(b)
-		})
-		cache.Close()
-	}
-	for _, c := range contestant.All() {
-		b.Run("state=growing/impl="+c.Name, func(b *testing.B) {
-			b.ReportAllocs()
-			origin, cache := newCache(b, c, 2*growTo)
-			m := startMeter(origin)
-			i := 0
-			for b.Loop() {
-				if i == growTo {
-					b.StopTimer()
-					cache.Close()
-					begun := cpuTime()
-					origin, cache = newCache(b, c, 2*growTo)
-					m = meter{origin, m.loads - m.origin.Loads() + origin.Loads(), m.cpu + cpuTime() - begun}
-					i = 0
-					b.StartTimer()
+			origin, cache := newCache(b, c, fillEntries)
+			write := writer(cache, writes)
+			for _, key := range keys[:2*fillEntries] {
+				write(key)
+			}
+			i := 2 * fillEntries
+			b.Run("state=full/writes="+writes+"/impl="+c.Name, func(b *testing.B) {
+				b.ReportAllocs()
+				m := startMeter(origin)
+				for b.Loop() {
+					write(keys[i&(draws-1)])
+					i++
 				}
-				cache.Load(keys[i])
-				i++
-			}
-			m.report(b)
+				m.report(b)
+			})
 			cache.Close()
-		})
+		}
+		for _, c := range contestant.All() {
+			b.Run("state=growing/writes="+writes+"/impl="+c.Name, func(b *testing.B) { fillGrowing(b, c, writes, keys) })
+		}
 	}
+}
+
+// fillGrowing fills one cache after the other.
+func fillGrowing(b *testing.B, c contestant.Contestant, writes string, keys []string) {
+	b.ReportAllocs()
+	origin, cache := newCache(b, c, 2*growTo)
+	write := writer(cache, writes)
+	m := startMeter(origin)
+	i := 0
+	for b.Loop() {
+		if i == growTo {
+			b.StopTimer()
+			cache.Close()
+			begun := cpuTime()
+			origin, cache = newCache(b, c, 2*growTo)
+			write = writer(cache, writes)
+			m = meter{origin, m.loads - m.origin.Loads() + origin.Loads(), m.cpu + cpuTime() - begun}
+			i = 0
+			b.StartTimer()
+		}
+		write(keys[i])
+		i++
+	}
+	m.report(b)
+	cache.Close()
+}
+
+// writer is how a cache is written to: one without Set can only load.
+func writer(cache *contestant.Cache, writes string) func(key string) {
+	if writes == "set" && cache.Set != nil {
+		return cache.Set
+	}
+	return func(key string) { cache.Load(key) }
 }
 
 // BenchmarkMixed reads popular keys and writes between the reads, into a cache
 // that is full. A write is a Set of a key of the same distribution, or, with
-// writes=load, a look-up of a key that is not there, which all contestants
-// have.
+// writes=load and for those that have no Set, a look-up of a key that is not
+// there.
 func BenchmarkMixed(b *testing.B) {
 	popular := zipfKeys(mixedKeys)
 	unknown := newKeys(mixedKeys, draws)
@@ -102,11 +119,7 @@ func BenchmarkMixed(b *testing.B) {
 				}
 				origin, cache := newCache(b, c, mixedEntries)
 				write := func(i int) { cache.Load(unknown[i&(draws-1)]) }
-				if writes == "set" {
-					if cache.Set == nil {
-						cache.Close()
-						continue
-					}
+				if writes == "set" && cache.Set != nil {
 					write = func(i int) { cache.Set(popular[i&(draws-1)]) }
 				}
 				every := 100 / (100 - reads)

@@ -528,6 +528,44 @@ func TestLoadsAreLimited(t *testing.T) {
 	})
 }
 
+// Whatever becomes of a background load, the next load finds its place free.
+func TestBackgroundLoadsOfACacheGiveBackTheirPlace(t *testing.T) {
+	value := func() (gcnode.Item[string], error) {
+		return gcnode.Item[string]{Keep: gcnode.For(time.Minute)}, nil
+	}
+	for name, outcome := range map[string]func() (gcnode.Item[string], error){
+		"it has a value":   value,
+		"it fails":         func() (gcnode.Item[string], error) { return gcnode.Item[string]{}, errors.New("down") },
+		"it panics":        func() (gcnode.Item[string], error) { panic("boom") },
+		"it never returns": func() (gcnode.Item[string], error) { runtime.Goexit(); return value() },
+		"it ignores its deadline": func() (gcnode.Item[string], error) {
+			time.Sleep(time.Minute)
+			return value()
+		},
+		"there is no such key": func() (gcnode.Item[string], error) { return gcnode.Item[string]{}, gcnode.ErrNotFound },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				answer := value
+				c := newCache(t, gcnode.GetterFunc[string](func(context.Context, string) (gcnode.Item[string], error) {
+					return answer()
+				}), stringCacheO{StaleWhileRevalidate: time.Hour, MaxLoads: 1, LoadTimeout: time.Second})
+				wantGet(t, c, "k", "")
+				time.Sleep(time.Minute)
+				answer = outcome
+				wantGet(t, c, "k", "")
+				synctest.Wait()
+				time.Sleep(2 * time.Minute)
+				answer = value
+				if st := c.Stats(); st.Refreshes != 1 || st.Loading != 0 {
+					t.Errorf("%d background loads, %d loading", st.Refreshes, st.Loading)
+				}
+				wantGet(t, c, "another", "")
+			})
+		})
+	}
+}
+
 func TestALoadThatAWriteOvertookIsNotKept(t *testing.T) {
 	for name, test := range map[string]struct {
 		change func(*stringCache)

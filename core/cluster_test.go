@@ -138,8 +138,10 @@ func (c *cluster) setPeers(node *gcnode.Node, n int) {
 
 func (c *cluster) close() {
 	c.net.Heal()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute) // what hangs fails
+	defer cancel()
 	for _, node := range append(c.past, c.nodes...) {
-		if err := node.Close(context.Background()); err != nil {
+		if err := node.Close(ctx); err != nil {
 			c.t.Error(err)
 		}
 	}

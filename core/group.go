@@ -128,6 +128,7 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 	fresh := loading.freshness()
 	fresh.random = n.cfg.Random
 	batch, _ := getter.(BatchGetter[Value])
+	popular := newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL))
 	g := &Group{
 		node:      n,
 		name:      name,
@@ -141,10 +142,10 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 			MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.clock.Now, Grace: int64(fresh.grace()),
 		}),
 		hot: store.New(store.Options{
-			MaxBytes: opts.MaxBytes / hotShare, Now: n.clock.Now, Grace: agedFor * int64(n.cfg.HotTTL),
+			MaxBytes: opts.MaxBytes/hotShare - popular.bytes(), Now: n.clock.Now, Grace: agedFor * int64(n.cfg.HotTTL),
 		}),
 		hotAfter:   cmp.Or(opts.HotAfter, DefaultHotAfter),
-		popularity: newPopularity(opts.MaxBytes, int64(n.cfg.HotTTL)),
+		popularity: popular,
 		lookups:    count.New(),
 	}
 	g.flights = flight.New(g.rules())

@@ -209,7 +209,7 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer) {
 	keys := b.Keys()
 	answered := make([]bool, len(keys))
-	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.silent.has(owner.ID) {
+	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.strangers.has(owner.ID) {
 		g.fetchFrom(ctx, b, v, owner, &Request{Op: OpFetch, Group: g.name, Keys: keys, Removals: removals}, answered)
 	}
 	var wg sync.WaitGroup

@@ -299,6 +299,45 @@ func TestAHitAllocatesNothing(t *testing.T) {
 	}
 }
 
+// What a closed node has in memory may have been removed since.
+func TestAClosedNodeServesNothing(t *testing.T) {
+	for name, opts := range map[string]gcnode.GroupOptions{
+		"plain":     defaultOptions,
+		"attentive": {MaxBytes: 1 << 20, RefreshAhead: time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 1, opts)
+				ctx := t.Context()
+				for _, keep := range []gcnode.Lifetime{gcnode.Forever, gcnode.For(time.Hour)} {
+					c.origin.keep = keep
+					key := keep.String()
+					c.want(0, key, 0, gcnode.SourceLoaded)
+					c.want(0, key, 0, gcnode.SourceHit)
+				}
+				if err := c.nodes[0].Close(ctx); err != nil {
+					t.Fatal(err)
+				}
+				g := c.groups[0]
+				before := g.Stats()
+				for _, key := range []string{gcnode.Forever.String(), gcnode.For(time.Hour).String(), "missing"} {
+					v, err := g.Get(ctx, key)
+					_, itemErr := g.GetItem(ctx, key)
+					_, lookupErr := g.Lookup(ctx, key)
+					for _, err := range []error{err, itemErr, lookupErr} {
+						if !errors.Is(err, gcnode.ErrDraining) {
+							t.Errorf("key %q: %q, %v", key, v, err)
+						}
+					}
+				}
+				if st := g.Stats(); st.Hits != before.Hits || st.Loads != before.Loads {
+					t.Errorf("hits %d, loads %d after Close; %d and %d before", st.Hits, st.Loads, before.Hits, before.Loads)
+				}
+			})
+		})
+	}
+}
+
 func TestStatsMayBeReadAtAnyTime(t *testing.T) {
 	node, err := gcnode.NewNode(gcnode.Config{})
 	if err != nil {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
@@ -58,6 +59,7 @@ func (n *Node) goodbye(ctx context.Context) {
 // serveGoodbye goes on without the sender, and answers when this node has what
 // it inherits.
 func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) error {
+	met := !n.strangers.has(req.From.ID)
 	n.depart(req.From)
 	done := make(chan Reply, 1)
 	if !n.beginBackground() {
@@ -66,7 +68,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 	go func() {
 		defer n.background.Done()
 		v := n.view.Load()
-		if from := v.heard(req.From.ID, n.now()); from != nil && n.is(joined) {
+		if from := v.heard(req.From.ID, n.now()); met && from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
 			if n.inheritOf(ctx, v, from) && v.estate != nil {
@@ -82,12 +84,21 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 func (n *Node) inheritFrom(v *view) {
 	ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 	defer cancel()
-	whole := true
-	for _, p := range v.others(n.cfg.Self.ID) {
-		whole = !n.silent.has(p.ID) && n.inheritOf(ctx, v, p) && whole
-	}
-	if whole {
-		v.estate.settled.Store(true)
+	rest := v.others(n.cfg.Self.ID)
+	for wait := helloFirst; len(rest) > 0; wait = min(2*wait, helloMax) {
+		rest = slices.DeleteFunc(rest, func(p *peer) bool { return !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) })
+		if len(rest) == 0 {
+			v.estate.settled.Store(true)
+			return
+		}
+		select { // perhaps they have to meet first
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return
+		}
+		if n.view.Load().epoch != v.epoch {
+			return
+		}
 	}
 }
 
@@ -136,9 +147,18 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 			Look: func() (answer, bool) { return g.ownedAnswer(key) },
 		})
 	}
+	// What is removed from now on detaches these flights, and what was removed
+	// before the sender has been told of, if it still is.
+	if g.node.view.Load().heard(from.ID, g.node.now()) == nil {
+		from = nil
+	}
 	wanted := batch.Keys()
 	done := make(chan error, 1)
 	batch.Run(func(context.Context) error { // whose context ends with the last answer, before the peer has ended
+		if from == nil {
+			done <- errors.New("it has left long ago")
+			return errNotHeld
+		}
 		err := g.peek(ctx, from, wanted, func(i int, a answer, listHash uint64) {
 			batch.Answer(i, a, nil, func() {
 				if listHash == v.ring.Hash() && g.keepable(v) {
@@ -194,7 +214,7 @@ func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, lis
 		return a, 0, false
 	}
 	from := v.heard(v.estate.ring.Owner(key), now)
-	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.silent.has(from.ID) {
+	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.strangers.has(from.ID) {
 		return a, 0, false
 	}
 	err := g.peek(ctx, from, []string{key}, func(_ int, held answer, hash uint64) { a, listHash, ok = held, hash, true })
@@ -264,7 +284,7 @@ func (n *Node) heir(req *Request) (*Group, *Error) {
 	switch {
 	case !ok:
 		return nil, &Error{Kind: KindNoSuchGroup, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}
-	case n.is(joining) || n.silent.has(req.From.ID):
+	case n.is(joining) || n.strangers.has(req.From.ID):
 		return nil, n.stranger(req)
 	case n.gone.Load():
 		return nil, &Error{Kind: KindDraining, Op: req.Op, Group: req.Group, Peer: n.cfg.Self.ID}

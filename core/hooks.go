@@ -23,6 +23,9 @@ type Hooks struct {
 	// part of its keys may be known here earlier than the rest, and again if
 	// this node is told of it when it has forgotten it.
 	Removed func(RemovalEvent)
+	// Dropped is called when the node has dropped everything that it had,
+	// because it could have missed removals; why is for people.
+	Dropped func(why string)
 	// PeerDown is called when a member did not answer, and is not asked any
 	// more until a probe reaches it.
 	PeerDown func(Peer)

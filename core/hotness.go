@@ -37,6 +37,9 @@ func newPopularity(maxBytes, hotTTL int64) *popularity {
 	return &popularity{places: make([]atomic.Uint64, n), period: max(hotTTL, 1)}
 }
 
+// bytes is what the table takes.
+func (p *popularity) bytes() int64 { return int64(len(p.places)) * 8 }
+
 // add counts one more question for the key.
 func (p *popularity) add(key string, now int64) {
 	place, tag, period := p.place(key, now)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -85,19 +86,16 @@ func (n *Node) become(m membership) {
 // join says hello to all members until each has answered under the list that
 // this node has.
 func (n *Node) join() {
-	var heard map[string]bool
+	var heard map[string][]Known // what those who have answered know
 	epoch := uint64(0)
 	for wait := helloFirst; n.is(joining); wait = min(2*wait, helloMax) {
 		v := n.view.Load()
 		if v.epoch != epoch || heard == nil {
-			heard, epoch, wait = map[string]bool{n.cfg.Self.ID: true}, v.epoch, helloFirst
+			heard, epoch, wait = map[string][]Known{}, v.epoch, helloFirst
 		}
-		others := slices.DeleteFunc(v.others(n.cfg.Self.ID), func(p *peer) bool { return heard[p.ID] })
-		answered, unreachable := n.helloAll(others, v.ring.Hash())
-		for _, id := range answered {
-			heard[id] = true
-		}
-		if n.finishJoin(v, len(others)-len(answered), unreachable) {
+		others := slices.DeleteFunc(v.others(n.cfg.Self.ID), func(p *peer) bool { _, ok := heard[p.ID]; return ok })
+		unreachable := n.helloAll(others, v.ring.Hash(), heard)
+		if n.finishJoin(v, heard, unreachable) {
 			return
 		}
 		select {
@@ -109,34 +107,31 @@ func (n *Node) join() {
 	}
 }
 
-// helloAll says hello to the peers, and returns the IDs of those that have
-// answered under the list with this hash, and of those that did not answer.
-func (n *Node) helloAll(peers []*peer, hash uint64) (answered, unreachable []string) {
+// helloAll says hello to the peers, and returns the IDs of those that did not
+// answer. What those know that have answered under the list with this hash goes
+// into heard.
+func (n *Node) helloAll(peers []*peer, hash uint64, heard map[string][]Known) (unreachable []string) {
 	var mu sync.Mutex
-	var wg sync.WaitGroup
-	for _, p := range peers {
-		wg.Go(func() {
-			theirs, err := n.hello(n.done, p.Peer)
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil:
-				unreachable = append(unreachable, p.ID)
-			case theirs == hash:
-				answered = append(answered, p.ID)
-			}
-		})
-	}
-	wg.Wait()
-	return answered, unreachable
+	broadcast(peers, func(p *peer) {
+		theirs, known, err := n.hello(n.done, p.Peer)
+		mu.Lock()
+		defer mu.Unlock()
+		switch {
+		case err != nil:
+			unreachable = append(unreachable, p.ID)
+		case theirs == hash:
+			heard[p.ID] = known
+		}
+	})
+	return unreachable
 }
 
 // finishJoin ends the joining if all have answered but for those missing, or
 // if the time is over and those cannot be reached.
-func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
+func (n *Node) finishJoin(v *view, heard map[string][]Known, unreachable []string) bool {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
-	now := n.now()
+	now, missing := n.now(), len(v.owners)-1-len(heard)
 	late := now-n.roll.joining >= int64(n.cfg.JoinTimeout)
 	if n.view.Load().epoch != v.epoch || !n.is(joining) || missing > 0 && (!late || len(unreachable) < missing) {
 		return false
@@ -144,9 +139,11 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 	if missing > 0 {
 		slices.Sort(unreachable)
 		n.log.LogAttrs(n.done, levelWarn, "joined without members that do not answer", slog.String("peers", strings.Join(unreachable, ", ")))
-		n.silent.add(unreachable)
-		n.goBackground(n.listen)
 	}
+	n.estrange(append(unreachable, n.behind(heard)...))
+	// A set that was sent to an earlier life of this node may come now. What
+	// has overtaken it meanwhile nobody may remember.
+	n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
@@ -154,6 +151,17 @@ func (n *Node) finishJoin(v *view, missing int, unreachable []string) bool {
 	n.goBackground(n.syncForEver)
 	n.goBackground(func() { n.inheritFrom(&next) })
 	return true
+}
+
+// behind are the members that have not heard of everything that this node was
+// told by others.
+func (n *Node) behind(heard map[string][]Known) (ids []string) {
+	for id, known := range heard {
+		if !n.knowledge.covered(known) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }
 
 // awaitJoined returns when the node is not joining.
@@ -179,25 +187,26 @@ func (n *Node) awaitJoined(ctx context.Context) error {
 func (n *Node) Joined(ctx context.Context) error { return n.awaitJoined(ctx) }
 
 // hello introduces this life to a member, takes over what it knows, and
-// returns the hash of its list.
-func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, err error) {
+// returns the hash of its list and what it knows.
+func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Known, err error) {
 	var last *Reply
 	err = n.roundTrip(ctx, to, &Request{Op: OpHello}, func(r Reply) error {
 		last = &r
 		if r.Ack != nil {
 			n.learnFrom(r.Ack)
-			n.knowledge.accept(r.Ack.Known)
+			known = append(known, r.Ack.Known...)
 		}
 		return nil
 	})
 	switch {
 	case err != nil:
-		return 0, err
+		return 0, nil, err
 	case last == nil || last.Ack == nil:
-		return 0, errNoAck(last)
+		return 0, nil, errNoAck(last)
 	default:
+		n.knowledge.accept(known) // now that the removals are here
 		n.arrive(Sender{to.ID, last.Ack.Incarnation})
-		return last.ListHash, nil
+		return last.ListHash, known, nil
 	}
 }
 
@@ -211,6 +220,9 @@ func errNoAck(r *Reply) error {
 // learnFrom takes over what another member tells but for the numbers.
 func (n *Node) learnFrom(a *Ack) {
 	n.stamps.merge(Stamp{Time: a.Time})
+	for _, who := range a.Lives {
+		n.reappear(who)
+	}
 	for _, who := range a.Left {
 		n.depart(who)
 	}
@@ -221,10 +233,15 @@ func (n *Node) learnFrom(a *Ack) {
 
 // serveHello answers a member that starts.
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
-	n.arrive(req.From)
+	news := n.arrive(req.From)
 	n.knowledge.see(req.From)
-	if n.is(joining) { // so it is there
-		signal(n.roll.news)
+	if req.ListHash == n.view.Load().ring.Hash() {
+		if news { // it keeps nothing before it has this answer
+			n.strangers.remove(req.From.ID)
+		}
+		if n.is(joining) { // so it is there
+			signal(n.roll.news)
+		}
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	return n.writeAcks(w, known, n.removals.underWay())
@@ -233,27 +250,16 @@ func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 // writeAcks writes what this node knows, in as many replies as that needs.
 func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error {
 	v := n.view.Load()
-	ack := Ack{
-		Incarnation: n.incarnation, Members: v.members(n.now()), Left: n.departed(),
-		Time: n.stamps.now(), Known: known,
-	}
+	ack := Ack{Incarnation: n.incarnation, Members: v.members(n.now()), Time: n.stamps.now(), Known: known}
+	ack.Left, ack.Lives = n.lives()
 	rest := removals
 	for {
-		keys, size, end := 0, 0, 0
-		for ; end < len(rest); end++ {
-			keys += len(rest[end].Keys) + 1
-			for _, key := range rest[end].Keys {
-				size += len(key)
-			}
-			if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
-				break
-			}
-		}
+		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
 		part := ack
 		part.Removals, rest = rest[:end], rest[end:]
 		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {
 			return err
 		}
-		ack.Members, ack.Known, ack.Left = nil, nil, nil
+		ack.Members, ack.Known, ack.Left, ack.Lives = nil, nil, nil, nil
 	}
 }

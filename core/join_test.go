@@ -198,8 +198,12 @@ func TestANodeKeepsNothingBeforeAllMembersHaveAnswered(t *testing.T) {
 func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
-		key := c.keyOf(1)
-		deliver := c.removeHeld(0, "n1", key)
+		keys := someKeys(20)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return map[bool]transporttest.Fault{true: {Until: hold}}[m.Request.Op == gcnode.OpRemove && m.To == "n1" && m.Reply == nil]
+		})
+		removed := c.remove(0, keys...)
 		c.start("n3", defaultOptions)
 		for _, node := range c.nodes {
 			c.setPeers(node, 4)
@@ -207,19 +211,27 @@ func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 		if err := c.nodes[3].Joined(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := c.carried(3, key); n != 1 {
-			t.Errorf("the new node knows of %d removals, want 1", n)
+		for _, key := range keys {
+			if c.groups[3].Owner(key).ID != "n2" {
+				continue
+			}
+			if n := c.carried(3, key); n != 1 {
+				t.Errorf("the new node knows of %d removals, want 1", n)
+			}
+			break
 		}
-		deliver()
+		close(hold)
+		if err := <-removed; err != nil {
+			t.Error(err)
+		}
 	})
 }
 
 func TestANodeJoinsWithoutAMemberThatIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
-		c.net.Crash("n2")
 		c.net.Crash("n1")
-		dead := c.nodes[2]
+		c.net.Partition([]string{"n2"}, []string{"n0", "n1"})
 		c.restart(1, 3)
 		begun := time.Now()
 		if err := c.nodes[1].Joined(t.Context()); err != nil {
@@ -236,16 +248,19 @@ func TestANodeJoinsWithoutAMemberThatIsDead(t *testing.T) {
 		}
 
 		// It was not dead, and has removed something meanwhile.
-		c.net.Attach("n2", dead)
+		if err := c.groups[2].Remove(t.Context(), key); err == nil {
+			t.Error("a removal that nobody could hear of was confirmed")
+		}
+		c.origin.write(key, 1)
+		c.net.Heal()
 		req := &gcnode.Request{Op: gcnode.OpFetch, Group: groupName, Keys: []string{key}, From: gcnode.Sender{ID: "n2"}}
 		if r := serve(t, c.nodes[1], req); r.Err == nil || r.Err.Kind != gcnode.KindDraining {
 			t.Errorf("a member that it has not met was answered: %+v", r)
 		}
 		time.Sleep(5 * time.Second)
-		if st := c.nodes[1].Stats(); len(st.Silent) != 0 || st.Gaps == 0 {
+		if st := c.nodes[1].Stats(); len(st.Silent) != 0 {
 			t.Errorf("after they have met: %+v", st)
 		}
-		c.origin.write(key, 1)
 		c.want(1, key, 1, gcnode.SourceLoaded)
 	})
 }
@@ -349,6 +364,31 @@ func TestAMemberThatHandsOverIsToldOfRemovals(t *testing.T) {
 		for _, i := range []int{0, 2} {
 			if v, err := c.groups[i].Get(t.Context(), key); err != nil || v.String() != "1" {
 				t.Errorf("get at n%d: %v, %v", i, v, err)
+			}
+		}
+	})
+}
+
+// Two members that start anew at the same time, each of which hears of the
+// other's goodbye from a third one.
+func TestTwoThatRestartFindEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		for _, i := range []int{1, 2} {
+			if err := c.nodes[i].Close(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			c.net.Crash(id(i))
+		}
+		c.net.Partition([]string{"n1"}, []string{"n2"})
+		c.restart(1, 3)
+		c.restart(2, 3)
+		time.Sleep(time.Minute)
+		c.net.Heal()
+		time.Sleep(time.Minute)
+		for i, node := range c.nodes {
+			if st := node.Stats(); !st.Joined || len(st.Silent) != 0 || len(node.Peers()) != 3 {
+				t.Errorf("n%d: joined %v, strangers %v, list %v", i, st.Joined, st.Silent, node.Peers())
 			}
 		}
 	})

@@ -34,6 +34,7 @@ type knowledge struct {
 // track is what is known of one life.
 type track struct {
 	upTo  uint64 // all removals up to here
+	told  uint64 // up to here others have said so
 	ahead map[uint64]struct{}
 	seen  int64 // the last sign of it, on the node's clock
 }
@@ -115,6 +116,15 @@ func (t *track) catchUp() {
 	}
 }
 
+// has reports whether this node itself has applied the removal with all its
+// keys.
+func (k *knowledge) has(id RemovalID) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	t := k.lives[Sender{id.Sender, id.Incarnation}]
+	return t != nil && id.Seq > t.told && id.Seq <= t.upTo
+}
+
 // lacks reports whether another member that knows this has applied a removal
 // that this node has not.
 func (k *knowledge) lacks(known []Known) bool {
@@ -126,6 +136,16 @@ func (k *knowledge) lacks(known []Known) bool {
 	})
 }
 
+// covered reports whether another member that knows this knows all that this
+// node knows.
+func (k *knowledge) covered(known []Known) bool { return covers(known, k.known()) }
+
+// covers reports whether one list knows all that another knows.
+func covers(known, other []Known) bool {
+	has := bySender(known)
+	return !slices.ContainsFunc(other, func(o Known) bool { return has[o.Sender] < o.Seq })
+}
+
 // accept takes over what another member knows.
 func (k *knowledge) accept(known []Known) {
 	k.mu.Lock()
@@ -135,7 +155,7 @@ func (k *knowledge) accept(known []Known) {
 		if o.Seq <= t.upTo {
 			continue
 		}
-		t.upTo = o.Seq
+		t.upTo, t.told = o.Seq, o.Seq
 		maps.DeleteFunc(t.ahead, func(seq uint64, _ struct{}) bool { return seq <= t.upTo })
 		t.catchUp()
 	}

@@ -269,7 +269,7 @@ func (g *Group) line(v *view, key string) []*peer {
 		if id == g.node.cfg.Self.ID {
 			continue // it is joining: those who come after it had the key before
 		}
-		if p := v.peers[id]; p.down.Load() || g.node.silent.has(id) {
+		if p := v.peers[id]; p.down.Load() || g.node.strangers.has(id) {
 			g.counts.failovers.Add(1)
 		} else {
 			line = append(line, p)

@@ -106,8 +106,16 @@ func (n *Node) relist() {
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
 		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
 	}
+	begin := false
+	if n.is(joined) { // before anybody can be asked by the new list
+		begin = n.strangers.add(next.unheard(old, now))
+	}
 	n.inherit(next)
+	n.strangers.keep(func(id string) bool { return next.heard(id, now) != nil })
 	n.enter(next)
+	if begin {
+		n.goBackground(n.meetAll)
+	}
 }
 
 // inherit makes next the view. What others own by it stays for a while.
@@ -201,12 +209,12 @@ func (n *Node) leave() {
 }
 
 // arrive takes note that a life of a member is there, so that one that left
-// before has been followed by it.
-func (n *Node) arrive(who Sender) {
+// before has been followed by it, and reports whether it is news.
+func (n *Node) arrive(who Sender) (news bool) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	if !n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
-		return
+		return false
 	}
 	last, heard := n.roll.lives[who.ID]
 	n.roll.lives[who.ID] = who.Incarnation
@@ -218,6 +226,7 @@ func (n *Node) arrive(who Sender) {
 		delete(n.roll.left, who.ID)
 		n.relist()
 	}
+	return !heard || last != who.Incarnation
 }
 
 // supersede takes note that a life was followed by another.
@@ -245,17 +254,38 @@ func (n *Node) dismiss(who Sender) {
 	n.outboxes.dismiss(who.ID)
 }
 
-// departed are the lives that said goodbye and that are still on the list this
-// node was given.
-func (n *Node) departed() []Sender {
+// reappear takes note that somebody else has heard of a life that followed one
+// that left. Two members that start at the same time may each know of the
+// other's goodbye alone.
+func (n *Node) reappear(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
-	var list []Sender
-	for id, incarnation := range n.roll.left {
-		list = append(list, Sender{id, incarnation})
+	was, left := n.roll.left[who.ID]
+	if !left || was == who.Incarnation || who.ID == n.cfg.Self.ID || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
+		return
 	}
-	slices.SortFunc(list, func(a, b Sender) int { return cmp.Compare(a.ID, b.ID) })
-	return list
+	n.roll.supersede(who.ID, was)
+	delete(n.roll.left, who.ID)
+	n.relist()
+}
+
+// lives are the lives of members that said goodbye, and those that were heard of
+// since, both ordered by ID.
+func (n *Node) lives() (left, since []Sender) {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	byID := func(a, b Sender) int { return cmp.Compare(a.ID, b.ID) }
+	for id, incarnation := range n.roll.left {
+		left = append(left, Sender{id, incarnation})
+	}
+	for id, incarnation := range n.roll.lives {
+		if was, gone := n.roll.left[id]; !gone || was != incarnation {
+			since = append(since, Sender{id, incarnation})
+		}
+	}
+	slices.SortFunc(left, byID)
+	slices.SortFunc(since, byID)
+	return left, since
 }
 
 // without is the ring of the view's list without one member; nil if nobody is

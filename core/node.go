@@ -65,9 +65,9 @@ type Config struct {
 	// JoinTimeout is how long a node that starts waits for the members on its
 	// list, which tell it of the removals under way. It keeps nothing before
 	// all have answered. After this time it goes on without those that cannot
-	// be reached: it does not ask them nor answers their fetches, and when one
-	// of them is heard of after all, it drops everything that it has kept
-	// meanwhile. 0 is [DefaultJoinTimeout].
+	// be reached: it does not ask them nor answers their fetches until they have
+	// compared what they know, and if they know of removals that it has missed,
+	// it drops everything that it has kept. 0 is [DefaultJoinTimeout].
 	JoinTimeout time.Duration
 	// HedgeAfter, if it is not 0, is how long a fetch waits for a member before
 	// the next in line is asked as well. The first answer counts; the getter
@@ -85,6 +85,11 @@ type Config struct {
 	// jitter. It is called from many goroutines. nil is that of the runtime,
 	// and nothing else is of use but in simulations that must replay.
 	Random func() uint64
+	// Now is the wall clock, from which writes get their stamps; lives are
+	// counted on the monotonic one. It is called from many goroutines. nil is
+	// [time.Now], and nothing else is of use but in simulations of clocks that
+	// jump.
+	Now func() time.Time
 }
 
 // Node is one member of a cluster, with any number of groups. Any number of
@@ -101,14 +106,14 @@ type Node struct {
 	seq         atomic.Uint64 // of this node's removals
 	gaps        atomic.Uint64 // how often everything was dropped
 
-	view    atomic.Pointer[view]
-	roll    roll
-	phase   atomic.Uint32 // of the membership
-	silent  silent
-	syncing atomic.Bool   // there is a goroutine that compares what is known
-	gone    atomic.Bool   // it serves nothing any more
-	mode    atomic.Uint32 // what a hit has to think about
-	demoted atomic.Int64  // until when others' values are served from the owned share, on the node's clock
+	view      atomic.Pointer[view]
+	roll      roll
+	phase     atomic.Uint32 // of the membership
+	strangers strangers
+	syncing   atomic.Bool   // there is a goroutine that compares what is known
+	gone      atomic.Bool   // it serves nothing any more
+	mode      atomic.Uint32 // what a hit has to think about
+	demoted   atomic.Int64  // until when others' values are served from the owned share, on the node's clock
 
 	mu     sync.Mutex
 	groups map[string]*Group
@@ -143,6 +148,9 @@ func NewNode(cfg Config) (*Node, error) {
 	if cfg.Random == nil {
 		cfg.Random = rand.Uint64
 	}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.HotTTL == 0 {
 		cfg.HotTTL = DefaultHotTTL
 	}
@@ -173,6 +181,7 @@ func NewNode(cfg Config) (*Node, error) {
 		incarnation: cfg.Random(),
 		clock:       clock.New(cfg.ClockResolution),
 		groups:      map[string]*Group{},
+		stamps:      stampClock{wall: cfg.Now},
 	}
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)

@@ -25,13 +25,17 @@ const (
 	// are announced on their own; they go along with removals before that.
 	finishDelay = 100 * time.Millisecond
 	// maxBacklog and maxBacklogBytes bound the removals that one peer has not
-	// confirmed, in number and in bytes of keys. Beyond them the oldest are
-	// given up: the peer finds out that it lacks them by their numbers.
+	// confirmed, in number and in bytes of keys and names. Beyond them the
+	// oldest are given up: the peer finds out that it lacks them by their
+	// numbers.
 	maxBacklog      = 10_000
 	maxBacklogBytes = 16 << 20
 	// strangerMemory is how long a peer is told again that others know and
 	// this node does not.
 	strangerMemory = time.Minute
+	// maxEnded bounds the removals whose end is told in one request, so that
+	// their senders have MaxBatchBytes at most.
+	maxEnded = MaxBatchBytes / MaxIDBytes
 )
 
 // outboxes hold what members have to be told. Each member has one: while
@@ -50,7 +54,7 @@ type outbox struct {
 	peer    Peer
 	until   int64 // when it is given up unless it is a member by then, on the node's clock
 	waiting []*telling
-	bytes   int           // of the keys in waiting
+	bytes   int           // of the keys and names in waiting
 	ended   []RemovalID   // removals whose end is to be announced
 	rested  bool          // the ends have waited for something to go along with
 	flying  int           // requests under way
@@ -75,13 +79,6 @@ func newTelling(r Removal) *telling {
 		Removal: r, told: map[string]Peer{}, pending: map[string]bool{}, failed: map[string]*Error{},
 		settled: make(chan struct{}, 1),
 	}
-}
-
-func (t *telling) bytes() (n int) {
-	for _, key := range t.Keys {
-		n += len(key)
-	}
-	return n
 }
 
 // isSettled reports whether nobody is to be waited for. outboxes.mu is held.
@@ -276,19 +273,13 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 
 // take takes out what fits into a request. outboxes.mu is held.
 func (b *outbox) take() *mail {
-	keys, size, end := 0, 0, 0
-	for ; end < min(len(b.waiting), MaxBatchKeys); end++ {
-		keys += len(b.waiting[end].Keys)
-		size += b.waiting[end].bytes()
-		if end > 0 && (keys > MaxBatchKeys || size > MaxBatchBytes) {
-			size -= b.waiting[end].bytes()
-			break
-		}
-	}
-	ends := min(len(b.ended), MaxBatchKeys)
+	end := fitting(len(b.waiting), func(i int) *Removal { return &b.waiting[i].Removal })
+	ends := min(len(b.ended), maxEnded)
 	m := &mail{to: b.peer, batch: slices.Clone(b.waiting[:end]), ended: b.ended[:ends]}
 	b.waiting, b.ended = slices.Delete(b.waiting, 0, end), b.ended[ends:]
-	b.bytes -= size
+	for _, t := range m.batch {
+		b.bytes -= t.bytes()
+	}
 	return m
 }
 

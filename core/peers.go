@@ -80,12 +80,17 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 // caller's own end says nothing of the peer, nor does a failure of another
 // kind.
 func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) error) error {
-	p.requests.Add(1)
+	fetches := req.Op == OpFetch
+	if fetches {
+		p.requests.Add(1)
+	}
 	err := n.roundTrip(ctx, p.Peer, req, take)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	p.errors.Add(1)
+	if fetches {
+		p.errors.Add(1)
+	}
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != KindUnreachable {
 		return err
 	}
@@ -127,8 +132,12 @@ func (n *Node) probe(p *peer) {
 // try asks a member that was down what it knows, so that what was missed in the
 // meantime is known before anything else goes between the two.
 func (n *Node) try(p *peer) error {
-	if n.is(joined) && !n.silent.has(p.ID) {
-		return n.syncWith(n.done, p)
+	if n.is(joined) && !n.strangers.has(p.ID) {
+		_, even, err := n.syncWith(n.done, p)
+		if err == nil && !even {
+			err = errors.New("it has missed removals that this node knows of")
+		}
+		return err
 	}
 	return n.roundTrip(n.done, p.Peer, &Request{Op: OpFinish}, func(Reply) error { return nil })
 }

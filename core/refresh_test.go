@@ -3,8 +3,10 @@ package gcnode_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -165,6 +167,60 @@ func TestAnOwnedValueIsServedWhenItCannotBeReloaded(t *testing.T) {
 	})
 }
 
+// What the origin did not have it may have by now: such an answer is of no use
+// beyond its life, whatever is allowed for values.
+func TestNotFoundIsNeverServedBeyondItsLife(t *testing.T) {
+	for name, opts := range map[string]gcnode.GroupOptions{
+		"while revalidate": {MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour},
+		"on error":         {MaxBytes: 1 << 20, StaleOnError: time.Hour},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newCluster(t, 2, opts)
+				key := c.keyOf(0)
+				want := func(what string, target error, loads int) {
+					t.Helper()
+					for i := range c.groups {
+						if v, err := c.groups[i].Get(t.Context(), key); !errors.Is(err, target) {
+							t.Errorf("%s: n%d got %q, %v", what, i, v, err)
+						}
+					}
+					synctest.Wait()
+					c.wantLoads(key, loads)
+				}
+				c.origin.keep, c.origin.fail = gcnode.For(time.Minute), gcnode.ErrNotFound
+				want("not there", gcnode.ErrNotFound, 1)
+				time.Sleep(time.Minute)
+				c.origin.fail = errors.New("the origin is down")
+				want("the origin is down", gcnode.ErrTransient, 3)
+				c.origin.fail = nil
+				want("it is there now", nil, 4)
+				if st := c.groups[0].Stats(); st.StaleHits != 0 || st.StaleOnError != 0 || st.Refreshes != 0 {
+					t.Errorf("stats %+v", st)
+				}
+			})
+		})
+	}
+}
+
+func TestNotFoundIsNotReloadedAheadOfItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		o := newOrigin()
+		o.keep, o.fail = gcnode.For(time.Minute), gcnode.ErrNotFound
+		g := local(t, o, gcnode.GroupOptions{MaxBytes: 1 << 20, RefreshAhead: 20 * time.Second})
+		for range 60 {
+			if _, err := g.Get(t.Context(), "k"); !errors.Is(err, gcnode.ErrNotFound) {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Second)
+		}
+		synctest.Wait()
+		if n := o.loaded("k"); n != 1 {
+			t.Errorf("%d loads in one life", n)
+		}
+	})
+}
+
 func TestWhatWasRemovedIsNotServedStale(t *testing.T) {
 	for name, opts := range map[string]gcnode.GroupOptions{
 		"while revalidate": {MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour},
@@ -235,29 +291,207 @@ func TestABackgroundLoadThatFailsPauses(t *testing.T) {
 	})
 }
 
+// pausing is a group whose values are stale, and whose origin is down.
+type pausing struct {
+	t *testing.T
+	g *gcnode.Group
+}
+
+func newPausing(t *testing.T, keys int) pausing {
+	t.Helper()
+	o := newOrigin()
+	o.keep = gcnode.For(time.Minute)
+	p := pausing{t, local(t, o, gcnode.GroupOptions{MaxBytes: 8 << 20, StaleWhileRevalidate: time.Hour})}
+	p.get(0, keys)
+	time.Sleep(time.Minute)
+	o.fail = errors.New("the origin is down")
+	return p
+}
+
+// get gets some of the keys, and returns how many of them it began to reload.
+func (p pausing) get(from, to int) uint64 {
+	p.t.Helper()
+	before := p.g.Stats().Refreshes
+	for i := from; i < to; i++ {
+		if _, err := p.g.Get(p.t.Context(), strconv.Itoa(i)); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	synctest.Wait()
+	return p.g.Stats().Refreshes - before
+}
+
+// What is forgotten is tried again, so that memory has a bound.
 func TestPausesTakeBoundedMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOrigin()
-		o.keep = gcnode.For(time.Minute)
-		g := local(t, o, gcnode.GroupOptions{MaxBytes: 8 << 20, StaleWhileRevalidate: time.Hour})
-		get := func() {
-			for i := range 2500 {
-				if _, err := g.Get(t.Context(), strconv.Itoa(i)); err != nil {
-					t.Fatal(err)
-				}
-			}
-			synctest.Wait()
+		p := newPausing(t, 2500)
+		if n := p.get(0, 2500); n != 2500 {
+			t.Errorf("%d background loads of 2500 keys", n)
 		}
-		get()
-		time.Sleep(time.Minute)
-		o.fail = errors.New("the origin is down")
-		get()
-		get()
-		st := g.Stats()
-		if st.Refreshes < 2500 || st.Refreshes >= 5000 {
-			t.Errorf("%d background loads of 2500 keys that were asked for twice", st.Refreshes)
+		// 1000 are remembered, and each of the others takes the place of one.
+		if n := p.get(0, 2500); n < 1500 || n >= 2500 {
+			t.Errorf("%d background loads of 2500 keys that have just been tried", n)
 		}
 	})
+}
+
+func TestPausesThatHaveEndedMakeRoomFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := newPausing(t, 2000)
+		p.get(0, 1000)
+		time.Sleep(2 * time.Second) // longer than a pause
+		p.get(1000, 2000)
+		if n := p.get(1000, 2000); n != 0 {
+			t.Errorf("%d of 1000 pauses were forgotten in place of ones that had ended", n)
+		}
+	})
+}
+
+// Whatever becomes of a load, and whoever it was for, the next one finds its
+// place free, and Close does not wait for it.
+func TestLoadsGiveBackWhatTheyTook(t *testing.T) {
+	type outcome = func() (gcnode.Item[gcnode.Value], error)
+	there := func() (gcnode.Item[gcnode.Value], error) {
+		return gcnode.Item[gcnode.Value]{Keep: gcnode.For(time.Minute)}, nil
+	}
+	fails := func() (gcnode.Item[gcnode.Value], error) {
+		return gcnode.Item[gcnode.Value]{}, errors.New("the origin is down")
+	}
+	outcomes := map[string]outcome{
+		"it has a value": there,
+		"it fails":       fails,
+		"it panics":      func() (gcnode.Item[gcnode.Value], error) { panic("boom") },
+		"it never returns": func() (gcnode.Item[gcnode.Value], error) {
+			runtime.Goexit()
+			return fails()
+		},
+		"it ignores its deadline": func() (gcnode.Item[gcnode.Value], error) {
+			time.Sleep(time.Minute)
+			return there()
+		},
+		"its value must not be kept": func() (gcnode.Item[gcnode.Value], error) {
+			return gcnode.Item[gcnode.Value]{Keep: gcnode.NoStore}, nil
+		},
+		"there is no such key": func() (gcnode.Item[gcnode.Value], error) {
+			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
+		},
+	}
+	for how, outcome := range outcomes {
+		for _, way := range []struct {
+			name  string
+			node  int
+			many  bool // more than one at once
+			stale bool // a value is reloaded in the background
+			full  bool // all places are taken
+		}{
+			{name: "a load"},
+			{name: "a load for another member", node: 1},
+			{name: "a batch", many: true},
+			{name: "a batch for another member", node: 1, many: true},
+			{name: "a background load", stale: true},
+			{name: "a background load for another member", node: 1, stale: true},
+			{name: "a background load without a place", stale: true, full: true},
+		} {
+			t.Run(way.name+"/"+how, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					answer := there
+					c := newCluster(t, 2, defaultOptions)
+					for _, node := range c.nodes {
+						_, err := node.Group("limited", stackedGetter[gcnode.Value]{gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+							answer := answer
+							if key == "slow" {
+								time.Sleep(time.Second)
+							} else {
+								time.Sleep(time.Millisecond)
+							}
+							return answer()
+						})}, gcnode.GroupOptions{
+							MaxBytes: 1 << 20, StaleWhileRevalidate: time.Hour,
+							MaxLoads: 1, MaxQueuedLoads: 3, LoadTimeout: 10 * time.Second,
+						})
+						if err != nil {
+							t.Fatal(err)
+						}
+					}
+					owner, _ := c.nodes[0].Lookup("limited")
+					asked, _ := c.nodes[way.node].Lookup("limited")
+					key := c.keyOf(0)
+					if way.stale {
+						if _, err := owner.Get(t.Context(), key); err != nil {
+							t.Fatal(err)
+						}
+						time.Sleep(time.Minute)
+					}
+					var waiting sync.WaitGroup
+					if way.full {
+						waiting.Go(func() { _, _ = owner.Get(t.Context(), "slow") })
+						synctest.Wait()
+					}
+					answer = outcome
+					for range 3 { // the first one loads, and the others have nothing to load
+						waiting.Go(func() {
+							if way.many {
+								_, _ = asked.GetMany(t.Context(), []string{key})
+							} else {
+								_, _ = asked.Get(t.Context(), key)
+							}
+						})
+						synctest.Wait()
+					}
+					waiting.Wait()
+					time.Sleep(5 * time.Minute)
+					answer = there
+					st := owner.Stats()
+					if st.Loading != 0 || st.Queued != 0 {
+						t.Errorf("%d loading, %d queued", st.Loading, st.Queued)
+					}
+					if (st.Refreshes > 0) != (way.stale && !way.full) {
+						t.Errorf("%d background loads", st.Refreshes)
+					}
+					if _, err := owner.Get(t.Context(), "new "+key); err != nil {
+						t.Errorf("the next load: %v", err)
+					}
+					for _, node := range c.nodes {
+						ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+						if err := node.Close(ctx); err != nil {
+							t.Fatal(err)
+						}
+						cancel()
+					}
+				})
+			})
+		}
+	}
+}
+
+// An answer that comes between a look-up and the load is one as any other.
+func TestHammerCloseWaitsForNoAnswerThatCameMeanwhile(t *testing.T) {
+	node, err := gcnode.NewNode(gcnode.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := node.Group(groupName, gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+		return gcnode.Item[gcnode.Value]{}, nil
+	}), defaultOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var callers sync.WaitGroup
+	for range 8 {
+		callers.Go(func() {
+			for i := range 2000 {
+				if _, err := g.Get(t.Context(), strconv.Itoa(i)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	callers.Wait()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := node.Close(ctx); err != nil {
+		t.Error(err)
+	}
 }
 
 func TestTheLoadsOfAGroupAreLimited(t *testing.T) {
@@ -372,6 +606,42 @@ func TestAnAnswerThatMustNotBeKeptTakesTheOlderOneWithIt(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A new owner may have a copy from before. It goes when the owner has a value of
+// its own, and does not come back when that ends.
+func TestACopyFromBeforeDoesNotOutliveTheOwnersValue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := &cluster{
+			t: t, net: transporttest.NewNetwork(), origin: newOrigin(),
+			config: func(cfg *gcnode.Config) { cfg.HotTTL = time.Hour },
+		}
+		opts := gcnode.GroupOptions{MaxBytes: 1 << 20, RefreshAhead: 20 * time.Second}
+		for i := range 2 {
+			c.start(id(i), opts)
+		}
+		for _, node := range c.nodes {
+			c.setPeers(node, 2)
+		}
+		t.Cleanup(c.close)
+		c.join()
+		key := c.keyOf(1)
+		c.origin.keep = gcnode.For(time.Minute)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		c.want(0, key, 0, gcnode.SourceHot)
+		if err := c.nodes[1].Close(t.Context()); err != nil { // n0 inherits the value
+			t.Fatal(err)
+		}
+		if st := c.groups[0].Stats(); st.Inherited != 1 || st.Owned.Entries != 1 || st.Hot.Entries != 0 {
+			t.Errorf("%d inherited, %d owned, %d copies", st.Inherited, st.Owned.Entries, st.Hot.Entries)
+		}
+		time.Sleep(50 * time.Second)
+		c.origin.write(key, 1)
+		c.origin.keep = gcnode.NoStore
+		c.want(0, key, 0, gcnode.SourceHit) // and is reloaded
+		synctest.Wait()
+		c.want(0, key, 1, gcnode.SourceLoaded)
+	})
 }
 
 func TestABackgroundLoadThatPanicsPauses(t *testing.T) {

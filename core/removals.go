@@ -106,6 +106,30 @@ func (r *Removal) weight() []string {
 	return r.Keys
 }
 
+// bytes is what the removal takes in a message: its keys and names.
+func (r *Removal) bytes() int {
+	n := len(r.ID.Sender) + len(r.Group)
+	for _, key := range r.Keys {
+		n += len(key)
+	}
+	return n
+}
+
+// fitting is how many of the n removals go into one message, see
+// [Request.Removals]. A removal is never divided.
+func fitting(n int, at func(i int) *Removal) int {
+	keys, size := 0, 0
+	for i := range n {
+		r := at(i)
+		keys += len(r.Keys)
+		size += r.bytes()
+		if i > 0 && (i == MaxBatchKeys || keys > MaxBatchKeys || size > MaxBatchBytes) {
+			return i
+		}
+	}
+	return n
+}
+
 func newRemovals(now func() int64) *removals {
 	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}, ofAll: map[string]*keyRemovals{}}
 }
@@ -126,6 +150,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 	a := rs.byID[r.ID]
 	if rs.live.over(1) {
 		rs.overflow.Store(now + int64(removalMemory))
+		rs.floor(&r, key)
 		return true
 	}
 	if a != nil && (a.Group != r.Group || a.All != r.All) {
@@ -187,7 +212,7 @@ func (rs *removals) store(r Removal, key string) bool {
 	if a != nil && a.stored {
 		return false
 	}
-	later := rs.floors[floorOf(r.Group, key)].Compare(r.Stamp) > 0 || rs.clearFloor.Compare(r.Stamp) > 0
+	later := rs.floors[floorOf(r.Group, key)].Compare(r.Stamp) >= 0 || rs.clearFloor.Compare(r.Stamp) >= 0
 	for _, of := range []*keyRemovals{rs.byKey[groupKey{r.Group, key}], rs.ofAll[r.Group]} {
 		if of == nil {
 			continue
@@ -215,6 +240,26 @@ func (rs *removals) written(group string, after Stamp) []string {
 	}
 	slices.Sort(keys)
 	return slices.Compact(keys)
+}
+
+// floor takes note of the stamp of a removal that is not remembered.
+func (rs *removals) floor(r *Removal, key string) {
+	floor := &rs.clearFloor
+	if !r.All {
+		floor = &rs.floors[floorOf(r.Group, key)]
+	}
+	if floor.Compare(r.Stamp) < 0 {
+		*floor = r.Stamp
+	}
+}
+
+// raise takes note that there may have been writes of all keys up to a stamp.
+func (rs *removals) raise(s Stamp) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	if rs.clearFloor.Compare(s) < 0 {
+		rs.clearFloor = s
+	}
 }
 
 func floorOf(group, key string) int { return int(ring.Hash(group+"\x00"+key) % floors) }
@@ -385,13 +430,7 @@ func (rs *removals) forget(a *activeRemoval) {
 		if !a.done {
 			of.live--
 		}
-		floor := &rs.clearFloor
-		if !a.All {
-			floor = &rs.floors[floorOf(a.Group, key)]
-		}
-		if floor.Compare(a.Stamp) < 0 {
-			*floor = a.Stamp
-		}
+		rs.floor(&a.Removal, key)
 		switch {
 		case len(of.byID) > 0:
 		case a.All:

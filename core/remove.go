@@ -76,11 +76,17 @@ func (n *Node) spread(ctx context.Context, begun time.Time, t *telling) error {
 	switch {
 	case len(failed) > 0:
 		return &PeerErrors{Peers: failed}
-	case time.Since(begun) >= removeTimeout: // a process that was stopped and went on must not promise what others have forgotten
+	case since(begun) >= removeTimeout: // a process that was stopped and went on must not promise what others have forgotten
 		return &Error{Kind: KindTimeout, Op: OpRemove, Group: t.Group, Err: fmt.Errorf("the removal took longer than %v", removeTimeout)}
 	default:
 		return nil
 	}
+}
+
+// since is how long ago t was by the clock on which it is later: the monotonic
+// one may stand still while the machine sleeps.
+func since(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
 }
 
 // untold are the members that have not been told of the removal.
@@ -131,6 +137,9 @@ func (n *Node) applyWhole(r Removal) {
 // apply takes the removal's keys out of this node, unless that was done.
 func (n *Node) apply(r Removal) {
 	n.stamps.merge(r.Stamp)
+	if n.knowledge.has(r.ID) { // perhaps it has forgotten it, and others have not
+		return
+	}
 	g := n.groupOrLearn(r)
 	if g == nil {
 		return
@@ -214,5 +223,8 @@ func (n *Node) forgetAll(why string) {
 			g.owned.Clear()
 			g.hot.Clear()
 		})
+	}
+	if n.cfg.Hooks.Dropped != nil {
+		n.cfg.Hooks.Dropped(why)
 	}
 }

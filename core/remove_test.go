@@ -183,7 +183,7 @@ func TestRemoveReachesTheMembersThatOthersKnow(t *testing.T) {
 		key := c.keyOf(2)
 		c.want(2, key, 0, gcnode.SourceLoaded)
 		c.setPeers(c.nodes[0], 2)
-		time.Sleep(time.Minute) // n0 has forgotten n2
+		time.Sleep(time.Minute + time.Second) // n0 has forgotten n2; they do not compare just now
 		c.origin.write(key, 1)
 		c.mustRemove(0, key)
 		if v, err := c.groups[2].Get(t.Context(), key); err != nil || v.String() != "1" {
@@ -366,7 +366,7 @@ func TestMembersThatOnlyOthersKnowAreToldAgain(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
 		key := c.keyOf(2)
 		c.setPeers(c.nodes[0], 2)
-		time.Sleep(time.Minute) // n0 has forgotten n2
+		time.Sleep(time.Minute + time.Second) // n0 has forgotten n2; they do not compare just now
 		c.want(2, key, 0, gcnode.SourceLoaded)
 		c.origin.write(key, 1)
 		c.net.SetFault("n0", "n2", transporttest.Fault{Drop: true})
@@ -425,6 +425,70 @@ func TestRetriesAreBatched(t *testing.T) {
 		}
 		if got := c.nodes[0].Stats().Retrying; got != 0 {
 			t.Errorf("%d removals are still retried", got)
+		}
+	})
+}
+
+// Many removals in a group with a long name are told to a member that missed
+// them, and to one that joins.
+func TestMessagesHaveNoMoreThanATransportTakes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const removals = 5000
+		c := newCluster(t, 2, defaultOptions)
+		name := strings.Repeat("g", gcnode.MaxIDBytes)
+		group, err := c.nodes[0].Group(name, c.origin, defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.net.SetFault("n0", "n1", transporttest.Fault{Drop: true})
+		var failing sync.WaitGroup
+		for range removals {
+			failing.Go(func() {
+				if err := group.Remove(t.Context(), "k"); err == nil {
+					t.Error("nil, though nobody confirmed")
+				}
+			})
+		}
+		failing.Wait()
+		var mu sync.Mutex
+		told := map[string]int{} // removals by who heard of them
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			rs := m.Request.Removals
+			if m.Reply != nil {
+				if rs = nil; m.Reply.Ack != nil {
+					rs = m.Reply.Ack.Removals
+				}
+			}
+			size := 0
+			for _, r := range rs {
+				size += len(r.ID.Sender) + len(r.Group)
+				for _, key := range r.Keys {
+					size += len(key)
+				}
+			}
+			if len(rs) > gcnode.MaxBatchKeys || size > gcnode.MaxBatchBytes {
+				t.Errorf("%v: %d removals with %d bytes in one message", m.Request.Op, len(rs), size)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			told[m.To] += len(rs)
+			return transporttest.Fault{}
+		})
+		c.start("n2", defaultOptions)
+		for _, node := range c.nodes {
+			c.setPeers(node, 3)
+		}
+		if err := c.nodes[2].Joined(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.net.SetFault("n0", "n1", transporttest.Fault{})
+		time.Sleep(time.Minute)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, id := range []string{"n1", "n2"} {
+			if told[id] < removals {
+				t.Errorf("%s was told of %d removals, want all %d", id, told[id], removals)
+			}
 		}
 	})
 }

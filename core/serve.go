@@ -47,7 +47,7 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 	case OpGoodbye:
 		return n.serveGoodbye(ctx, req, w)
 	case OpSync:
-		return n.serveSync(req, w)
+		return n.serveSync(ctx, req, w)
 	case OpGone:
 		n.dismiss(req.From)
 		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})
@@ -84,7 +84,7 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 	if e := n.refusal(req); e != nil {
 		return refuse(w, req, e)
 	}
-	if n.is(joining) || n.silent.has(req.From.ID) {
+	if n.is(joining) || n.strangers.has(req.From.ID) {
 		return refuse(w, req, n.stranger(req))
 	}
 	if !n.begin() {

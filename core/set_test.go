@@ -356,3 +356,74 @@ func TestANodeAloneSetsRemovesAndClears(t *testing.T) {
 		}
 	})
 }
+
+// A set that was sent to an earlier life of the owner, and has been overtaken by
+// a removal that nobody remembers.
+func TestASetForAnEarlierLifeIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		var sent *gcnode.Request
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpSet && sent == nil {
+				sent = m.Request
+			}
+			return transporttest.Fault{}
+		})
+		c.mustSet(0, key, "set")
+		c.mustRemove(0, key)
+		time.Sleep(time.Minute)
+		c.net.Crash("n1")
+		c.restart(1, 2)
+		c.join()
+		serve(t, c.nodes[1], sent)
+		c.wantFresh(key, "0")
+	})
+}
+
+// A client of the cluster, whose clock is told by nobody else's writes, and is
+// behind.
+func TestTheWritesOfAClientCount(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.start("client", defaultOptions)
+		c.setPeers(c.nodes[2], 2)
+		key := c.keyOf(1)
+		c.wantFresh(key, "0")
+		ahead := gcnode.Removal{
+			ID: gcnode.RemovalID{Sender: "n0", Incarnation: 7, Seq: 1}, Stamp: gcnode.Stamp{Time: time.Now().Add(time.Hour).UnixNano()},
+			Group: groupName, Keys: []string{key},
+		}
+		serve(t, c.nodes[1], &gcnode.Request{
+			Op: gcnode.OpSet, Group: groupName, Keys: ahead.Keys, Value: gcnode.StringValue("ahead"), Stamp: ahead.Stamp,
+			Removals: []gcnode.Removal{ahead},
+		})
+		c.mustSet(2, key, "client")
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "client" {
+			t.Errorf("%v, %v", v, err)
+		}
+		c.mustRemove(2, key)
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "0" {
+			t.Errorf("after a removal: %v, %v", v, err)
+		}
+	})
+}
+
+func TestANodeThatIsAloneTellsThoseItHasLeft(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		for _, peers := range [][]gcnode.Peer{list(2)[1:], list(1)} { // a client, and then alone
+			if err := c.nodes[0].SetPeers(peers); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c.origin.write(key, 1)
+		c.mustSet(0, key, "set")
+		// n1 takes itself for the owner, and asks n0 or the origin.
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "set" && v.String() != "1" {
+			t.Errorf("get at n1: %q, %v after another value was set", v.String(), err)
+		}
+	})
+}

@@ -6,8 +6,9 @@ import (
 )
 
 // stampClock is a hybrid logical clock: the wall clock, but never behind a
-// stamp that was taken or seen. The zero value is ready.
+// stamp that was taken or seen.
 type stampClock struct {
+	wall func() time.Time
 	mu   sync.Mutex
 	last int64
 }
@@ -16,7 +17,7 @@ type stampClock struct {
 func (c *stampClock) take(incarnation uint64) Stamp {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(c.last+1, time.Now().UnixNano())
+	c.last = max(c.last+1, c.wall().UnixNano())
 	return Stamp{Time: c.last, Incarnation: incarnation}
 }
 
@@ -31,5 +32,5 @@ func (c *stampClock) merge(s Stamp) {
 func (c *stampClock) now() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return max(c.last, time.Now().UnixNano())
+	return max(c.last, c.wall().UnixNano())
 }

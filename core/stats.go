@@ -16,7 +16,8 @@ type NodeStats struct {
 	Groups []GroupStats // ordered by name
 	// Joined is false while the node joins its cluster.
 	Joined bool
-	// Silent are the IDs of the members that this node has joined without.
+	// Silent are the IDs of the members with which nothing goes until they and
+	// this node have compared which removals they know of.
 	Silent []string
 	// Gaps is how often the node has dropped all that it had because it could
 	// have missed removals.
@@ -123,7 +124,7 @@ func lookupOf(a answer) int {
 // Stats returns the figures of the node, its peers and groups.
 func (n *Node) Stats() NodeStats {
 	st := NodeStats{
-		Self: n.cfg.Self.ID, Joined: !n.is(joining), Silent: n.silent.list(), Gaps: n.gaps.Load(), Retrying: n.outboxes.len(),
+		Self: n.cfg.Self.ID, Joined: !n.is(joining), Silent: n.strangers.list(), Gaps: n.gaps.Load(), Retrying: n.outboxes.len(),
 	}
 	for id, p := range n.view.Load().peers {
 		if id != n.cfg.Self.ID {

@@ -29,8 +29,8 @@ func (n *Node) syncForEver() {
 		}
 		var wg sync.WaitGroup
 		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
-			if !p.down.Load() && !n.silent.has(p.ID) {
-				wg.Go(func() { _ = n.syncWith(n.done, p) }) // it is tried again
+			if !p.down.Load() && !n.strangers.has(p.ID) {
+				wg.Go(func() { _, _, _ = n.syncWith(n.done, p) }) // it is tried again
 			}
 		}
 		wg.Wait()
@@ -38,23 +38,27 @@ func (n *Node) syncForEver() {
 }
 
 // syncWith asks a member for the removals that this node lacks. If it cannot
-// tell them any more, everything goes that they could concern.
-func (n *Node) syncWith(ctx context.Context, p *peer) error {
-	var known []Known
+// tell them any more, everything goes that they could concern, and nobody is
+// asked for anything who could have missed them as well. It returns the hash of
+// the member's list, and whether the member knows all that this node knew when
+// it asked.
+func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even bool, err error) {
 	if p.syncing.Swap(true) {
-		return errSyncing
+		return 0, false, errSyncing
 	}
 	defer p.syncing.Store(false)
-	err := n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: n.knowledge.known()}, func(r Reply) error {
+	mine := n.knowledge.known()
+	var known []Known
+	err = n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: mine}, func(r Reply) error {
 		if r.Ack == nil {
 			return errNoAck(&r)
 		}
+		listHash = r.ListHash
 		n.stamps.merge(Stamp{Time: r.Ack.Time})
+		for _, who := range r.Ack.Lives {
+			n.reappear(who)
+		}
 		for _, who := range r.Ack.Left {
-			if who.ID == n.cfg.Self.ID { // an earlier life: it has missed this one's hello
-				n.goBackground(func() { _, _ = n.hello(n.done, p.Peer) })
-				continue
-			}
 			n.depart(who)
 		}
 		for _, r := range r.Ack.Removals {
@@ -65,22 +69,29 @@ func (n *Node) syncWith(ctx context.Context, p *peer) error {
 	})
 	if err != nil {
 		n.log.LogAttrs(ctx, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
-		return err
+		return 0, false, err
 	}
 	if n.knowledge.lacks(known) {
+		var others []string
+		for _, o := range n.view.Load().others(n.cfg.Self.ID) {
+			if o.ID != p.ID {
+				others = append(others, o.ID)
+			}
+		}
+		n.estrange(others) // before anything is kept again
 		n.forgetAll("removals were missed that " + p.ID + " knows of")
 		n.knowledge.accept(known)
 	}
-	return nil
+	return listHash, covers(known, mine), nil
 }
 
-// serveSync answers a member that compares, and asks it in turn if it knows
-// more.
-func (n *Node) serveSync(req *Request, w ReplyWriter) error {
+// serveSync answers a member that compares. If it knows more, this node asks it
+// first, so that both know the same afterwards.
+func (n *Node) serveSync(ctx context.Context, req *Request, w ReplyWriter) error {
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
 	if p := n.view.Load().peers[req.From.ID]; p != nil && n.is(joined) && n.knowledge.lacks(req.Known) {
-		n.goBackground(func() { _ = n.syncWith(n.done, p) }) // it is tried again
+		_, _, _ = n.syncWith(ctx, p) // it is tried again
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	return n.writeAcks(w, known, n.removals.missing(req.Known))

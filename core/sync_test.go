@@ -69,11 +69,16 @@ func TestAMemberThatWasOffTheListsDropsWhatItKept(t *testing.T) {
 		for _, i := range []int{0, 1} {
 			c.setPeers(c.nodes[i], 2)
 		}
-		time.Sleep(time.Minute) // nobody tells it of removals any more
+		time.Sleep(time.Minute + time.Second) // nobody tells it of removals any more, nor do they compare just now
 		c.origin.write(key, 1)
 		c.mustRemove(0, key)
 		for _, i := range []int{0, 1} {
 			c.setPeers(c.nodes[i], 3)
+		}
+		for _, i := range []int{0, 1} { // at once: they ask nobody whom they have not met
+			if v, err := c.groups[i].Get(t.Context(), key); err != nil || v.String() != "1" {
+				t.Errorf("get at n%d: version %v, %v", i, v, err)
+			}
 		}
 		time.Sleep(gcnode.DefaultHotTTL)
 		c.wantFresh(key, "1")

@@ -132,8 +132,11 @@ type Request struct {
 	Keys     []string
 	// Removals are to be applied before the request is answered. With OpFetch
 	// they are those that may not have reached the receiver yet and concern
-	// its keys.
+	// its keys. They are at most MaxBatchKeys, with as many keys in all, and
+	// MaxBatchBytes of keys, groups and senders' IDs; but one removal with as
+	// many keys as Group.Remove takes always goes.
 	Removals []Removal
+	// Finished are at most MaxBatchKeys, and MaxBatchBytes of senders' IDs.
 	Finished []RemovalID
 	// Value, Keep and Stamp are what OpSet stores: Keep is the remaining life.
 	Value Value
@@ -143,7 +146,8 @@ type Request struct {
 	// copy which the sender has, or zero. If it is that of the value, the reply
 	// is NotModified instead.
 	Digests []Digest
-	// Known is what the sender knows of the removals of all members.
+	// Known is what the sender knows of the removals of all members, MaxPeers
+	// lives at most.
 	Known []Known
 	// Timeout is how much longer the sender waits, counted from sending; 0:
 	// no limit is known. A duration and not a time, so that clocks need not
@@ -172,7 +176,8 @@ type Reply struct {
 	Value   Value
 	// NotModified stands for the value whose digest was in the request.
 	NotModified bool
-	// Keys are a part of the answer to OpKeys.
+	// Keys are a part of the answer to OpKeys: at most MaxBatchKeys, and
+	// MaxBatchBytes of them.
 	Keys []string
 	// Keep is the remaining life of the value, or with a not-found error of
 	// the negative entry.
@@ -263,14 +268,23 @@ type Known struct {
 type Digest [16]byte
 
 // Ack confirms removals.
+//
+// What a member has to tell may be more than a transport takes at once. With
+// OpHello and OpSync it is cut to several replies with an Ack each: Removals
+// are bounded as those of a request, and Members, Left, Lives and Known are in
+// the first Ack only: at most MaxPeers of Known and twice that of the others.
+// Beside the Removals there is room for 2·MaxPeers members, and MaxPeers each
+// of the rest, if an ID has up to 48 bytes and an address up to 80; for fewer
+// members they may be longer.
 type Ack struct {
 	// Incarnation of the member that confirms.
 	Incarnation uint64
 	// Members are those it knows, and those it knew until recently: copies
 	// may live there, so they must be reached too.
 	Members []Peer
-	// Left are the lives of members that said goodbye, with OpHello and OpSync.
-	Left []Sender
+	// Left are the lives of members that said goodbye, and Lives those that the
+	// member has heard of since, with OpHello and OpSync.
+	Left, Lives []Sender
 	// Time is the member's hybrid logical clock, with OpHello and OpSync.
 	Time int64
 	// Known, with OpHello and OpSync, is what the member knows of the removals

@@ -112,6 +112,18 @@ func (v *view) heard(id string, now int64) *peer {
 	return nil
 }
 
+// unheard are the members that need not have been told of removals by an older
+// view.
+func (v *view) unheard(old *view, now int64) []string {
+	var ids []string
+	for _, p := range v.owners {
+		if old.heard(p.ID, now) == nil {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
+}
+
 // members are the list and those that left it recently, ordered by ID.
 func (v *view) members(now int64) []Peer {
 	byID := map[string]Peer{}

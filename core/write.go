@@ -67,6 +67,7 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 	if err := n.awaitJoined(ctx); err != nil {
 		return refuse(KindUnreachable, err)
 	}
+	n.timesOf(ctx, n.untimed())
 	n.sign(&r)
 	return run(ctx, begun, r)
 }
@@ -85,29 +86,35 @@ func (g *Group) set(ctx context.Context, begun time.Time, r Removal, it Item[Val
 		return n.spread(ctx, begun, t)
 	}
 	p := v.peers[owner]
-	if ack := g.setAt(ctx, p.Peer, r, it); ack != nil {
-		n.outboxes.told(t, p.Peer, ack)
+	if !n.strangers.has(owner) {
+		if ack := g.setAt(ctx, p.Peer, r, it); ack != nil {
+			n.outboxes.told(t, p.Peer, ack)
+		}
 	}
 	n.applyWhole(r)
 	return n.spread(ctx, begun, t)
 }
 
-// setAlone stores the value on a node that has never had peers, which need to
-// be told nothing, and reports whether it is one.
+// setAlone stores the value on a node that has no peers, and had none for so
+// long that none need to be told anything, and reports whether it is one.
 func (g *Group) setAlone(key string, it Item[Value]) (alone bool) {
-	if !g.node.is(solo) || g.node.isClosed() {
+	if !g.node.isAlone() || g.node.isClosed() {
 		return false
 	}
 	now := g.node.now()
 	a := g.itemAnswer(it, now)
 	g.flights.Apply(key, func() bool {
-		if alone = g.node.is(solo); alone {
+		if alone = g.node.isAlone(); alone {
 			g.keepOwned(key, a)
 		}
 		return alone
 	})
 	return alone
 }
+
+// isAlone reports whether nobody else is to be told of removals. A node that
+// is solo may have had peers, as a client of theirs or while it joined.
+func (n *Node) isAlone() bool { return n.is(solo) && len(n.view.Load().former) == 0 }
 
 // itemAnswer is the answer that an item is, whose life begins now.
 func (g *Group) itemAnswer(it Item[Value], now int64) answer {

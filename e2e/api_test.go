@@ -24,36 +24,42 @@ func (n *node) groupURL(group, what string) string {
 	return "http://" + n.api + "/v1/groups/" + url.PathEscape(group) + "/" + what
 }
 
-// request sends a request with a body and returns the open answer.
-func request(t *testing.T, method, address, contentType, body string) *http.Response {
+// post makes a request with a body, whatever its method.
+func post(t *testing.T, method, address, contentType, body string) *http.Request {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, address, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Content-Type", contentType)
-	resp, err := client.Do(req)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = resp.Body.Close() })
-	return resp
+	return req
 }
 
-// changed looks that a change was confirmed.
-func changed(t *testing.T, resp *http.Response) {
+// change sends a request that changes something.
+func change(t *testing.T, method, address, contentType, body string) answer {
 	t.Helper()
+	resp, err := client.Do(post(t, method, address, contentType, body))
+	require.NoError(t, err)
+	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNoContent, resp.StatusCode, "%s", text)
+	return answer{status: resp.StatusCode, body: string(text)}
+}
+
+// confirmed looks that all nodes have confirmed a change.
+func (a answer) confirmed(t *testing.T) {
+	t.Helper()
+	require.Equal(t, http.StatusNoContent, a.status, a.body)
 }
 
 // set stores a value, which all nodes have to confirm.
 func (n *node) set(t *testing.T, group, key, value string) {
 	t.Helper()
-	changed(t, request(t, http.MethodPut, n.valueURL(group, key), "text/plain", value))
+	change(t, http.MethodPut, n.valueURL(group, key), "text/plain", value).confirmed(t)
 }
 
 // clear removes all keys of a group, which all nodes have to confirm.
 func (n *node) clear(t *testing.T, group string) {
 	t.Helper()
-	changed(t, request(t, http.MethodDelete, n.groupURL(group, "values?all=true"), "", ""))
+	change(t, http.MethodDelete, n.groupURL(group, "values?all=true"), "", "").confirmed(t)
 }
 
 // text is a key or value of a list.
@@ -88,7 +94,9 @@ func listed(keys []string) string {
 // open asks for many keys, and returns the lines of the answer as they come.
 func (n *node) open(t *testing.T, group string, keys []string) *json.Decoder {
 	t.Helper()
-	resp := request(t, http.MethodPost, n.groupURL(group, "values"), "application/x-ndjson", listed(keys))
+	resp, err := client.Do(post(t, http.MethodPost, n.groupURL(group, "values"), "application/x-ndjson", listed(keys)))
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = resp.Body.Close() })
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	return json.NewDecoder(bufio.NewReader(resp.Body))
 }
@@ -183,7 +191,7 @@ func TestValuesOfAnyBytesAreSetAndReadTogether(t *testing.T) {
 			assert.Equal(t, values[i], n.value(t, "echo", keys[i]).body)
 		}
 	}
-	changed(t, request(t, http.MethodPost, c[0].groupURL("echo", "removals"), "application/x-ndjson", listed(keys)))
+	change(t, http.MethodPost, c[0].groupURL("echo", "removals"), "application/x-ndjson", listed(keys)).confirmed(t)
 	for i, got := range c[1].many(t, "echo", keys) {
 		assert.Equal(t, hexOf(keys[i]), string(got.Value), "the key %.40q was not removed", keys[i])
 	}
@@ -208,10 +216,9 @@ func TestASlowKeyHoldsBackNoOther(t *testing.T) {
 		lines := n.open(t, "doc", keys)
 		for range keys[1:] {
 			got := next(t, lines)
-			switch {
-			case keys[got.Index] == "missing":
+			if keys[got.Index] == "missing" {
 				assert.Equal(t, "not_found", got.Error.Kind)
-			default:
+			} else {
 				assert.Empty(t, got.Error.Kind, "%s: %s", got.Key, got.Error.Message)
 				assert.Contains(t, string(got.Value), "at once")
 			}
@@ -307,17 +314,52 @@ func TestChangesThatOneNodeDidNotConfirmNameIt(t *testing.T) {
 	t.Parallel()
 	c := startCluster(t, 3, groups()+"peer_timeout: 500ms\n")
 	c[2].kill(t)
-	for what, resp := range map[string]*http.Response{
-		"set":    request(t, http.MethodPut, c[0].valueURL("echo", "k"), "text/plain", "x"),
-		"clear":  request(t, http.MethodDelete, c[0].groupURL("echo", "values?all=true"), "", ""),
-		"remove": request(t, http.MethodPost, c[0].groupURL("echo", "removals"), "application/json", `["k","l"]`),
+	for what, got := range map[string]answer{
+		"set":    change(t, http.MethodPut, c[0].valueURL("echo", "k"), "text/plain", "x"),
+		"clear":  change(t, http.MethodDelete, c[0].groupURL("echo", "values?all=true"), "", ""),
+		"remove": change(t, http.MethodPost, c[0].groupURL("echo", "removals"), "application/json", `["k","l"]`),
 	} {
-		body, err := io.ReadAll(resp.Body)
-		require.NoError(t, err)
-		f := answer{status: resp.StatusCode, body: string(body)}.failure(t, http.StatusBadGateway, "not_confirmed")
+		f := got.failure(t, http.StatusBadGateway, "not_confirmed")
 		assert.Contains(t, f.Error.Message, what+": not confirmed by all peers")
 		require.Len(t, f.Error.Peers, 1, what)
 		assert.Equal(t, "c", f.Error.Peers[0].ID)
 		assert.Equal(t, "unreachable", f.Error.Peers[0].Kind)
+	}
+}
+
+// TestTheSettingsOfCopiesAndHedgesReachTheNode looks at what they do.
+func TestTheSettingsOfCopiesAndHedgesReachTheNode(t *testing.T) {
+	t.Parallel()
+	o := startOrigin(t)
+	o.publish("slow", "after a while")
+	c := startCluster(t, 3, groups(with(documentation(o.URL, "text"), "hot_after: 1"))+"hedge_after: 20ms\nhot_ttl: 1m\n")
+	owner := c.by(t, c[0].value(t, "doc", "slow").owner)
+	c[0].clear(t, "doc") // the node that was asked may have a copy already
+	owner.value(t, "doc", "slow")
+	for _, n := range c.others(owner) {
+		assert.Equal(t, "owner", n.value(t, "doc", "slow").source)
+		assert.Equal(t, "hot", n.value(t, "doc", "slow").source, "the first fetch makes a copy")
+	}
+
+	c[0].clear(t, "doc")
+	o.hold("/slow/")
+	var waiting []func() answer
+	for _, n := range c.others(owner) { // the next in line is one of them, and asks nobody else
+		waiting = append(waiting, sendLater(t, http.MethodGet, n.valueURL("doc", "slow")))
+	}
+	require.Eventually(t, func() bool {
+		var hedges uint64
+		for _, n := range c {
+			s, err := n.figures(t.Context())
+			if err != nil {
+				return false
+			}
+			hedges += s.group("doc").Hedges
+		}
+		return hedges == 1
+	}, patience, pollEvery, "nobody but the owner was asked")
+	o.release()
+	for _, wait := range waiting {
+		assert.Contains(t, wait().body, "after a while")
 	}
 }

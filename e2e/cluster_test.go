@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -73,7 +74,7 @@ func tryCluster(t *testing.T, size int, config string) (cluster, bool) {
 // start starts the node's process, the first one or a later one.
 func (n *node) start(t *testing.T) {
 	t.Helper()
-	n.process = startProcess(t, n.id, "serve", "--config", n.config)
+	n.process = startCommand(t, n.id, slices.Concat(n.inside, []string{built.gcnode, "serve", "--config", n.config}))
 }
 
 // awaitReady waits until the node is ready, and reports false when one of its

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 
 	"github.com/miekg/dns"
@@ -145,16 +146,20 @@ func TestANodeIsAddedToAndTakenFromTheWatchedFileUnderLoad(t *testing.T) {
 	assert.Zero(t, owned(t, b, c))
 	assert.Equal(t, 3, c.stats(t).Discovery.Members, "it keeps the list that it had")
 
-	// Somebody breaks the file, and most of it gets lost.
+	// A node that is told to look again begins to count anew.
+	assert.EqualValues(t, 3, a.stats(t).Discovery.Changes)
+	a.signal(t, syscall.SIGHUP)
+	a.until(t, func(s stats) bool { return s.Discovery.Changes == 1 }, "it does not look again")
+
+	// Somebody breaks the file.
 	require.NoError(t, os.WriteFile(file, []byte("a b c d\n"), 0o600))
 	for _, n := range []*node{a, b} {
 		n.until(t, func(s stats) bool { return strings.Contains(s.Discovery.Error, "peers:1: a line must be") }, "it does not notice")
 	}
 	members(t, 2, a, b)
 	assert.Greater(t, end(), int64(100), "there was next to no load")
-	for _, n := range []*node{a, b} {
-		assert.EqualValues(t, 3, n.stats(t).Discovery.Changes)
-	}
+	assert.EqualValues(t, 1, a.stats(t).Discovery.Changes)
+	assert.EqualValues(t, 3, b.stats(t).Discovery.Changes)
 }
 
 // nameServer is a DNS server with SRV records for nodes.

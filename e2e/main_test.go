@@ -29,17 +29,23 @@ var built artefacts
 
 // artefacts are the files that are made once, before the first test.
 type artefacts struct {
+	dir      string // where they are
 	gcnode   string // the program
 	docnames string // testdata/docnames
 	godoc    string // plugins/godoc as a module
 	echo     string // testdata/echo as a module
+	versions string // testdata/versions as a module
 	compiled string // the directory that keeps compiled modules for all nodes
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
 
-// run builds, runs the tests and looks that they left no process behind.
+// run builds and runs the tests.
 func run(m *testing.M) (status int) {
+	if insideNamespace() {
+		built = artefactsIn(os.Getenv(insideOf))
+		return runTests(m)
+	}
 	dir, err := os.MkdirTemp("", "gcnode-e2e-")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(dir) }()
@@ -49,6 +55,11 @@ func run(m *testing.M) (status int) {
 		fmt.Fprintln(os.Stderr, "e2e:", err)
 		return 1
 	}
+	return runTests(m)
+}
+
+// runTests runs the tests and looks that they left no process behind.
+func runTests(m *testing.M) (status int) {
 	status = m.Run()
 	if left := processes.killAll(); len(left) > 0 {
 		fmt.Fprintln(os.Stderr, "e2e: these processes were still running:", left)
@@ -57,16 +68,23 @@ func run(m *testing.M) (status int) {
 	return status
 }
 
-// build makes the artefacts in a directory.
-func build(ctx context.Context, dir string) (artefacts, error) {
+// artefactsIn are those in a directory.
+func artefactsIn(dir string) artefacts {
 	in := func(name string) string { return filepath.Join(dir, name) }
-	a := artefacts{
+	return artefacts{
+		dir:      dir,
 		gcnode:   in("gcnode"),
 		docnames: in("docnames"),
 		godoc:    in("godoc.wasm"),
 		echo:     in("echo.wasm"),
+		versions: in("versions.wasm"),
 		compiled: in("compiled"),
 	}
+}
+
+// build makes the artefacts in a directory.
+func build(ctx context.Context, dir string) (artefacts, error) {
+	a := artefactsIn(dir)
 	wasip1 := []string{"GOOS=wasip1", "GOARCH=wasm"}
 	reactor := []string{"-buildmode=c-shared", "-ldflags=-s -w"}
 	for _, b := range []struct {
@@ -76,6 +94,7 @@ func build(ctx context.Context, dir string) (artefacts, error) {
 		{"../cmd/gcnode", a.gcnode, nil, nil},
 		{"../plugins/godoc", a.godoc, reactor, wasip1},
 		{"testdata/echo", a.echo, reactor, append(wasip1, "GOWORK=off")},
+		{"testdata/versions", a.versions, reactor, append(wasip1, "GOWORK=off")},
 		{"testdata/docnames", a.docnames, nil, []string{"GOWORK=off"}},
 	} {
 		if err := buildOne(ctx, b.dir, b.out, b.args, b.env); err != nil {
@@ -118,7 +137,8 @@ compilation_cache: %q
 groups:
   doc: {plugin: {module: %q, allow_fetch: ["http://127.0.0.1"], config: {origin: "http://127.0.0.1"}}}
   echo: {plugin: {module: %q}}
-`, a.compiled, a.godoc, a.echo)
+  versions: {plugin: {module: %q, allow_fetch: ["http://127.0.0.1"], config: {origin: "http://127.0.0.1"}}}
+`, a.compiled, a.godoc, a.echo, a.versions)
 	path := filepath.Join(dir, "warm.yaml")
 	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
 		return err

@@ -18,8 +18,9 @@ type node struct {
 	*process
 
 	id                string
-	peers, api, admin string // addresses that it listens on
-	config            string // path of its configuration
+	peers, api, admin string   // addresses that it listens on
+	config            string   // path of its configuration
+	inside            []string // the command that runs the node's in another network namespace
 }
 
 // answer is what a node says about a key.
@@ -44,6 +45,9 @@ type failure struct {
 // stats are the figures of a node that the tests look at.
 type stats struct {
 	Node struct {
+		Joined           bool
+		Silent           []string
+		Gaps             uint64
 		RetryingRemovals int `json:"retrying_removals"`
 	}
 	Discovery struct {
@@ -67,7 +71,11 @@ type peerStats struct {
 type groupStats struct {
 	Name          string
 	Gets, Loads   uint64
-	Sets          uint64
+	Sets, Hedges  uint64
+	HotHits       uint64 `json:"hot_hits"`
+	Peeks         uint64
+	Inherited     uint64
+	Failovers     uint64
 	StaleHits     uint64 `json:"stale_hits"`
 	StaleOnError  uint64 `json:"stale_on_error"`
 	Overloaded    uint64

@@ -39,8 +39,14 @@ var processes = &registry{running: map[*process]bool{}}
 // startProcess runs gcnode with arguments until the test ends.
 func startProcess(t *testing.T, name string, args ...string) *process {
 	t.Helper()
+	return startCommand(t, name, append([]string{built.gcnode}, args...))
+}
+
+// startCommand runs a command that becomes gcnode until the test ends.
+func startCommand(t *testing.T, name string, command []string) *process {
+	t.Helper()
 	p := &process{name: name, exited: make(chan struct{})}
-	p.cmd = exec.CommandContext(t.Context(), built.gcnode, args...)
+	p.cmd = exec.CommandContext(t.Context(), command[0], command[1:]...)
 	p.cmd.Stdout, p.cmd.Stderr = &p.log, &p.log
 	p.cmd.Cancel = p.terminate
 	p.cmd.WaitDelay = stopTime

@@ -4,8 +4,8 @@
 #
 #	tools/bench.sh [NAME…]
 #
-# The names are those of benchmarks, without "Benchmark"; the default is all of
-# them. A round runs everything once, so that what is compared was measured at
+# The names are those of benchmarks, without "Benchmark", or "cluster"; the
+# default is all of them. A round runs everything once, so that what is compared was measured at
 # about the same time; ROUNDS says how many there are. RESULTS is where the raw
 # output goes; elsewhere than in bench/results the document is left alone.
 # QUICK=1 has small sizes, to see that everything works. TRACES is a directory
@@ -64,7 +64,12 @@ run() {
 	}
 }
 
-[ $# -gt 0 ] || set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Fetch Size
+# What runs whole clusters; "cluster" stands for all of it.
+cluster='Remove Burst Restart DeadPeer Cold'
+# shellcheck disable=SC2086 # the names are words
+[ "$*" != cluster ] || set -- $cluster
+# shellcheck disable=SC2086
+[ $# -gt 0 ] || set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Fetch Size $cluster
 
 for name; do
 	printf 'command: %s\ncommit: %s\n' \

@@ -17,7 +17,7 @@ const (
 	groupHotShare = 8
 )
 
-// gcnodeGroup is a group on a node without peers, through Group.Get.
+// gcnodeGroup is a group on a node without peers, through Group.Get and Set.
 func gcnodeGroup() Contestant {
 	return Contestant{
 		Name: "gcnode-group", Limit: Bytes, TTL: true, Overhead: storeOverhead,
@@ -42,6 +42,12 @@ func gcnodeGroup() Contestant {
 						return -1
 					}
 					return v.Len()
+				},
+				Set: func(key string) {
+					it := gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(o.Origin.String(key))}
+					if err := group.Set(ctx, key, it); err != nil {
+						panic(err) //nolint:forbidigo // a benchmark's keys are not too long
+					}
 				},
 				Len:   func() int { return group.Stats().Owned.Entries },
 				Close: func() { _ = node.Close(ctx) },

@@ -7,8 +7,8 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// copyRequest is what the receiver of a request gets: memory of its own.
-func copyRequest(req *gcnode.Request) *gcnode.Request {
+// CopyRequest is what the receiver of a request gets: memory of its own.
+func CopyRequest(req *gcnode.Request) *gcnode.Request {
 	c := *req
 	c.Keys = slices.Clone(req.Keys)
 	c.Removals = copyRemovals(req.Removals)
@@ -26,15 +26,15 @@ func copyRemovals(rs []gcnode.Removal) []gcnode.Removal {
 	return rs
 }
 
-// copyReply is what the receiver of a reply gets.
-func copyReply(r gcnode.Reply) gcnode.Reply {
+// CopyReply is what the receiver of a reply gets.
+func CopyReply(r gcnode.Reply) gcnode.Reply {
 	if r.Err != nil {
 		r.Err = copyError(r.Err)
 	}
 	r.Keys = slices.Clone(r.Keys)
 	if r.Ack != nil {
 		ack := *r.Ack
-		ack.Members, ack.Left = slices.Clone(ack.Members), slices.Clone(ack.Left)
+		ack.Members, ack.Left, ack.Lives = slices.Clone(ack.Members), slices.Clone(ack.Left), slices.Clone(ack.Lives)
 		ack.Known, ack.Removals = slices.Clone(ack.Known), copyRemovals(ack.Removals)
 		r.Ack = &ack
 	}
@@ -54,8 +54,9 @@ func copyError(e *gcnode.Error) *gcnode.Error {
 	return c
 }
 
-// copyFailure is what is left of the error of a handler; nil stays nil.
-func copyFailure(err error) error {
+// CopyFailure is what is left of the error of a handler on the other side of a
+// network; nil stays nil.
+func CopyFailure(err error) error {
 	if err == nil {
 		return nil
 	}

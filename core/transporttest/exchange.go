@@ -43,7 +43,7 @@ type frame struct {
 func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	run, cancel := context.WithCancelCause(ctx)
 	x := &exchange{
-		net: t.net, from: t.from, to: to.ID, req: copyRequest(req),
+		net: t.net, from: t.from, to: to.ID, req: CopyRequest(req),
 		cancel: cancel, transit: make(chan frame, maxInTransit),
 	}
 	defer cancel(context.Canceled)
@@ -71,7 +71,7 @@ func (x *exchange) serve(run context.Context, h gcnode.Handler) {
 	defer context.AfterFunc(run, cancel)()
 	err := call(ctx, h, x.req, &replyWriter{x: x, ctx: ctx})
 	f := x.net.meet(link{x.to, x.from}, Fault{})
-	end := frame{end: true, err: copyFailure(err), fate: f, arrives: time.Now().Add(f.delay)}
+	end := frame{end: true, err: CopyFailure(err), fate: f, arrives: time.Now().Add(f.delay)}
 	select {
 	case x.transit <- end:
 	case <-ctx.Done():
@@ -183,7 +183,7 @@ func (w *replyWriter) WriteReply(r gcnode.Reply) error {
 	if w.ctx.Err() != nil {
 		return fmt.Errorf("the peer %q is gone: %w", w.x.from, w.ctx.Err())
 	}
-	r = copyReply(r)
+	r = CopyReply(r)
 	f := w.x.net.send(Message{From: w.x.to, To: w.x.from, Request: w.x.req, Reply: &r})
 	select {
 	case w.x.transit <- frame{reply: r, fate: f, arrives: time.Now().Add(f.delay)}:

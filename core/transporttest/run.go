@@ -46,6 +46,7 @@ func Run(t *testing.T, serve Factory) {
 	t.Run("Values", k.testValues)
 	t.Run("SetValues", k.testSetValues)
 	t.Run("SeveralReplies", k.testSeveralReplies)
+	t.Run("Limits", k.testLimits)
 	t.Run("Errors", k.testErrors)
 	t.Run("UnknownOp", k.testUnknownOp)
 	t.Run("NoReply", k.testNoReply)

@@ -124,7 +124,7 @@ func (k kit) testReplyFields(t *testing.T) {
 		{Key: 6, NotModified: true},
 		{Key: 7, Keys: append(nasty(), "")},
 		{Key: 8, Ack: &gcnode.Ack{
-			Left: []gcnode.Sender{{ID: "a", Incarnation: 1}}, Time: math.MinInt64,
+			Left: []gcnode.Sender{{ID: "a", Incarnation: 1}}, Lives: []gcnode.Sender{{ID: "a", Incarnation: 2}, {ID: "b"}}, Time: math.MinInt64,
 			Known: []gcnode.Known{{Sender: gcnode.Sender{ID: "a", Incarnation: math.MaxUint64}, Seq: 1}},
 			Removals: []gcnode.Removal{
 				{ID: gcnode.RemovalID{Sender: "a", Incarnation: 1, Seq: 2}, Stamp: gcnode.Stamp{Time: 1}, Group: "g", Keys: nasty()},

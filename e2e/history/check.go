@@ -1,235 +1,378 @@
 package history
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
-	"time"
+	"strings"
 )
 
-// Rules are what a history is checked against beyond the order of its
-// operations.
-type Rules struct {
-	// TTL is for how long a value may be got after its load or its set has
-	// ended; 0 is not checked.
-	TTL time.Duration
-	// Lists changed, nodes restarted or could not be reached, so that a key may
-	// have been loaded more than once at a time.
-	Unsteady bool
-}
+// The rules that a history is checked against.
+const (
+	// RuleBarrier: after a nil Remove or Clear no read on a member that was
+	// reached returns what is older.
+	RuleBarrier = "barrier"
+	// RuleLostWrite: the same for a nil Set, whose own value is not older.
+	RuleLostWrite = "lost write"
+	// RuleObeyed: those that have confirmed a write which others have not do
+	// not return what is older either.
+	RuleObeyed = "obeyed"
+	// RuleHeal: nor does anybody, some time after the faults are healed.
+	RuleHeal = "heal"
+	// RuleConvergence: the members agree in the end.
+	RuleConvergence = "convergence"
+	// RuleOneLoad: one load of a key at a time on a member.
+	RuleOneLoad = "one load"
+	// RuleOneLoadOfAll: one load of a key at a time in a cluster without faults.
+	RuleOneLoadOfAll = "one load of all"
+	// RuleLifetime: no value is served after its life.
+	RuleLifetime = "lifetime"
+	// RuleOrigin: every value was loaded or set, under the key that was asked
+	// for, before it was returned.
+	RuleOrigin = "origin"
+	// RuleErrors: a read fails for a reason that is excused, or not at all.
+	RuleErrors = "errors"
+)
 
-// Violation is an operation that breaks a guarantee.
+// Violation is a promise that was broken.
 type Violation struct {
-	Guarantee string
-	What      string
+	Rule string
+	// At is when it showed.
+	At   int64
+	Text string
 }
 
-// String says what was broken and how.
-func (v Violation) String() string { return v.Guarantee + ": " + v.What }
+// Report is what a check has found.
+type Report struct {
+	Violations []Violation
+	// Judged counts, by rule, what was looked at and could have been wrong.
+	Judged map[string]int
+	// Unjudged counts, by reason, what nothing is promised about.
+	Unjudged map[string]int
+}
 
-// checker is a history with what is looked up in it.
-type checker struct {
-	*History
-	rules  Rules
-	sets   map[int]*Op
+// String is the report in lines.
+func (r *Report) String() string {
+	var b strings.Builder
+	for _, v := range r.Violations {
+		fmt.Fprintf(&b, "%s at %d: %s\n", v.Rule, v.At, v.Text)
+	}
+	for _, rule := range slices.Sorted(maps.Keys(r.Judged)) {
+		fmt.Fprintf(&b, "judged %s: %d\n", rule, r.Judged[rule])
+	}
+	for _, why := range slices.Sorted(maps.Keys(r.Unjudged)) {
+		fmt.Fprintf(&b, "not judged, %s: %d\n", why, r.Unjudged[why])
+	}
+	return b.String()
+}
+
+// check is a check under way.
+type check struct {
+	*Report
+	h      *History
 	loads  map[string]*Load
-	writes []*Op
-	found  []Violation
+	sets   map[int]*Op
+	writes map[string][]*Op // by key, with the Clears, by their start
+	clears []*Op
+	reach  reach
+	calm   calm
 }
 
-// Check returns what is wrong with the history.
-func Check(h *History, rules Rules) []Violation {
-	c := &checker{History: h, rules: rules, sets: map[int]*Op{}, loads: map[string]*Load{}}
+// Check sorts a history and verifies it.
+func Check(h *History) *Report {
+	h.Sort()
+	c := &check{
+		Report: &Report{Judged: map[string]int{}, Unjudged: map[string]int{}},
+		h:      h, loads: map[string]*Load{}, sets: map[int]*Op{}, writes: map[string][]*Op{},
+		reach: newReach(h), calm: newCalm(h),
+	}
+	for _, e := range h.Events {
+		if e.What == Outside {
+			c.Unjudged["outside the assumptions: "+e.Detail]++
+		}
+	}
+	if len(c.Unjudged) > 0 {
+		return c.Report
+	}
 	for i := range h.Loads {
-		c.loads[h.Loads[i].Value] = &h.Loads[i]
+		c.loads[h.Loads[i].ID] = &h.Loads[i]
 	}
 	for i := range h.Ops {
 		op := &h.Ops[i]
 		if op.Kind == Set {
 			c.sets[op.ID] = op
 		}
-		if op.Kind != Get {
-			c.writes = append(c.writes, op)
+		if op.Kind == Clear {
+			c.clears = append(c.clears, op)
 		}
-	}
-	for i := range h.Ops {
-		if op := &h.Ops[i]; op.Kind == Get && op.Failed == "" && op.Ended != 0 {
-			c.checkGet(op)
-		}
-	}
-	c.checkConvergence()
-	c.checkLoads()
-	return c.found
-}
-
-func (c *checker) violated(guarantee, format string, args ...any) {
-	c.found = append(c.found, Violation{guarantee, fmt.Sprintf(format, args...)})
-}
-
-// concerns reports whether the write is one of the key.
-func (op *Op) concerns(key string) bool { return op.Kind == Clear || slices.Contains(op.Keys, key) }
-
-// returned reports whether the operation has succeeded.
-func (op *Op) returned() bool { return op.Ended != 0 && op.Failed == "" }
-
-// origin is where a value comes from: a load, or a set.
-type origin struct {
-	begun int64         // the load, or the call of the set
-	ended int64         // the set has returned; 0 for loads, and for sets that have not
-	until time.Duration // when the load or the set had ended; 0: not yet
-	what  string
-}
-
-// originOf is where the value that was got comes from.
-func (c *checker) originOf(value string) (origin, bool) {
-	if id, ok := setOf(value); ok {
-		s := c.sets[id]
-		if s == nil {
-			return origin{}, false
-		}
-		o := origin{begun: s.Begun, ended: s.Ended, until: s.EndedAt, what: fmt.Sprintf("%s, called at %d, returned at %d", value, s.Begun, s.Ended)}
-		if s.Failed != "" {
-			o.ended = 0 // it may take effect at any time
-		}
-		return o, true
-	}
-	l := c.loads[value]
-	if l == nil {
-		return origin{}, false
-	}
-	return origin{begun: l.Begun, until: l.EndedAt, what: fmt.Sprintf("%s, which began at %d", value, l.Begun)}, true
-}
-
-// before reports whether the value is older than the write: loaded from an
-// earlier time, or set by a call that had returned by then.
-func (o origin) before(w *Op, set bool) bool {
-	if set {
-		return o.ended != 0 && o.ended < w.Begun
-	}
-	return o.begun < w.Begun
-}
-
-// checkGet compares what was got with every write that had returned before.
-func (c *checker) checkGet(g *Op) {
-	key := g.Keys[0]
-	o, ok := c.originOf(g.Value)
-	if !ok {
-		c.violated("integrity", "get %d of %s at %s: nobody has loaded or set %q", g.ID, key, g.Node, g.Value)
-		return
-	}
-	_, set := setOf(g.Value)
-	if set && !slices.Contains(c.sets[mustSet(g.Value)].Keys, key) || !set && c.loads[g.Value].Key != key {
-		c.violated("integrity", "get %d of %s at %s: %q is the value of another key", g.ID, key, g.Node, g.Value)
-	}
-	if o.begun > g.Ended {
-		c.violated("integrity", "get %d of %s at %s: %s is from later", g.ID, key, g.Node, o.what)
-	}
-	for _, w := range c.writes {
-		if !w.concerns(key) || w.Kind == Set && g.Value == SetValue(w.ID) {
-			continue
-		}
-		switch {
-		case w.returned() && w.Ended < g.Begun && o.before(w, set):
-			c.violated("removal", "get %d of %s at %s, called at %d, got %s; %s %d was called at %d and had returned nil at %d",
-				g.ID, key, g.Node, g.Begun, o.what, w.Kind, w.ID, w.Begun, w.Ended)
-		case g.Late && !w.Lost && w.Failed != "" && w.Ended != 0 && o.before(w, set):
-			c.violated("bounded staleness", "get %d of %s at %s, after everything was mended, got %s; %s %d was called at %d (%s)",
-				g.ID, key, g.Node, o.what, w.Kind, w.ID, w.Begun, w.Failed)
-		}
-	}
-	if c.rules.TTL > 0 && o.until > 0 && g.BegunAt >= o.until+c.rules.TTL {
-		c.violated("lifetime", "get %d of %s at %s at %v got %s, whose life ended at %v", g.ID, key, g.Node, g.BegunAt, o.what, o.until+c.rules.TTL)
-	}
-}
-
-func mustSet(value string) int {
-	id, _ := setOf(value)
-	return id
-}
-
-// checkConvergence compares the last look at each key on each node.
-func (c *checker) checkConvergence() {
-	last := map[string]map[string]*Op{}
-	for i := range c.Ops {
-		g := &c.Ops[i]
-		if g.Kind != Get || !g.Late || !g.returned() {
-			continue
-		}
-		if last[g.Keys[0]] == nil {
-			last[g.Keys[0]] = map[string]*Op{}
-		}
-		last[g.Keys[0]][g.Node] = g
-	}
-	for key, byNode := range last {
-		var first *Op
-		for _, g := range byNode {
-			if first == nil || g.ID < first.ID {
-				first = g
-			}
-		}
-		for _, g := range byNode {
-			if !c.same(g.Value, first.Value) && c.rules.TTL == 0 {
-				c.violated("convergence", "in the end %s has %q at %s and %q at %s", key, first.Value, first.Node, g.Value, g.Node)
+		if op.Kind.writes() && op.Error != Refused {
+			for _, key := range op.Keys {
+				c.writes[key] = append(c.writes[key], op)
 			}
 		}
 	}
+	c.reads()
+	c.convergence()
+	c.oneLoad()
+	slices.SortStableFunc(c.Violations, func(a, b Violation) int { return cmp.Compare(a.At, b.At) })
+	return c.Report
 }
 
-// same reports whether two values say the same of a key: one set, or the same
-// version of the origin.
-func (c *checker) same(a, b string) bool {
-	x, y := c.loads[a], c.loads[b]
-	return a == b || x != nil && y != nil && x.Version == y.Version
+func (c *check) violated(rule string, at int64, format string, args ...any) {
+	c.Violations = append(c.Violations, Violation{rule, at, fmt.Sprintf(format, args...)})
 }
 
-// checkLoads looks for loads of one key that ran at the same time on one node,
-// though nothing had overtaken the first.
-func (c *checker) checkLoads() {
-	if c.rules.Unsteady {
-		return
+// source is where a value came from: one of the two is not nil.
+type source struct {
+	load *Load
+	set  *Op
+}
+
+func (s source) String() string {
+	if s.load != nil {
+		return fmt.Sprintf("load %s (%d to %d)", s.load.ID, s.load.Begin, s.load.End)
 	}
-	byKey := map[[2]string][]*Load{}
-	for i := range c.Loads {
-		l := &c.Loads[i]
-		byKey[[2]string{l.Node, l.Key}] = append(byKey[[2]string{l.Node, l.Key}], l)
+	return fmt.Sprintf("set %d (%d to %d)", s.set.ID, s.set.Start, s.set.End)
+}
+
+// before reports whether the value is certainly older than a write that was
+// called at a time: its load began before, or its Set had returned nil. One
+// that returned an error may still be under way.
+func (s source) before(at int64) bool {
+	if s.load != nil {
+		return s.load.Begin < at
 	}
-	for _, loads := range byKey {
-		slices.SortStableFunc(loads, func(a, b *Load) int { return int(a.Begun - b.Begun) })
-		for i, l := range loads[:max(len(loads)-1, 0)] {
-			next := loads[i+1]
-			if l.Alone || next.Alone || l.Ended != 0 && next.Begun >= l.Ended || l.Life != next.Life || c.overtaken(l, next) {
+	return s.set.End != 0 && s.set.Error == "" && s.set.End < at
+}
+
+// bornBefore reports whether anything of the value was there before a time.
+func (s source) bornBefore(at int64) bool {
+	if s.load != nil {
+		return s.load.Begin < at
+	}
+	return s.set.Start < at
+}
+
+// ends is when its life ends at the latest; ok is false if that is not known.
+func (s source) ends() (at int64, ok bool) {
+	switch {
+	case s.load != nil:
+		return s.load.End + s.load.Keep, s.load.Keep != 0 && s.load.End != 0
+	default:
+		return s.set.End + s.set.Keep, s.set.Keep != 0 && s.set.End != 0 && s.set.Error == ""
+	}
+}
+
+// reads checks every answer that a client got.
+func (c *check) reads() {
+	for i := range c.h.Ops {
+		op := &c.h.Ops[i]
+		for _, a := range op.Answers {
+			if a.Error != "" {
+				c.Judged[RuleErrors]++
+				if !op.Excused && op.End != 0 {
+					c.violated(RuleErrors, a.End, "%s of %q on %s failed: %s", describe(op), a.Key, place(op), a.Error)
+				}
 				continue
 			}
-			c.violated("one load", "%s was loaded twice at a time on %s: from %d to %d and from %d", l.Key, l.Node, l.Begun, l.Ended, next.Begun)
-		}
-	}
-}
-
-// overtaken reports whether a write may have been applied between the begins of
-// two loads.
-func (c *checker) overtaken(l, next *Load) bool {
-	return slices.ContainsFunc(c.writes, func(w *Op) bool {
-		ended := w.Ended
-		if w.Failed != "" || ended == 0 {
-			ended = next.Begun // it may be applied later
-		}
-		return w.concerns(l.Key) && w.Begun <= next.Begun && ended >= l.Begun
-	})
-}
-
-// Crossings is how many pairs of a write and a load of its key ran at the same
-// time.
-func (h *History) Crossings() (n int) {
-	for i := range h.Ops {
-		w := &h.Ops[i]
-		if w.Kind == Get {
-			continue
-		}
-		for j := range h.Loads {
-			l := &h.Loads[j]
-			if w.concerns(l.Key) && w.Begun < l.Ended && (l.Begun < w.Ended || w.Ended == 0) {
-				n++
+			if s, ok := c.origin(op, &a); ok {
+				c.lifetime(op, &a, s)
+				c.freshness(op, &a, s)
 			}
 		}
 	}
-	return n
+}
+
+func describe(op *Op) string {
+	return fmt.Sprintf("%s %d (%d to %d)", op.Kind, op.ID, op.Start, op.End)
+}
+
+func place(op *Op) string { return fmt.Sprintf("%s/%d", op.Node, op.Life) }
+
+// origin finds out where an answer came from.
+func (c *check) origin(op *Op, a *Answer) (source, bool) {
+	c.Judged[RuleOrigin]++
+	wrong := func(format string, args ...any) (source, bool) {
+		c.violated(RuleOrigin, a.End, "%s of %q on %s: %s", describe(op), a.Key, place(op), fmt.Sprintf(format, args...))
+		return source{}, false
+	}
+	v, err := ParseValue(a.Value)
+	switch {
+	case err != nil:
+		return wrong("%v", err)
+	case v.Key != a.Key:
+		return wrong("it is the value of %q", v.Key)
+	case !slices.Contains(op.Keys, a.Key):
+		return wrong("nobody asked for this key")
+	}
+	if v.Load != "" {
+		l := c.loads[v.Load]
+		switch {
+		case l == nil:
+			return wrong("there was no load %s", v.Load)
+		case l.Failed || l.Key != v.Key || l.Version != v.Version || l.Begin != v.Begin || l.NotFound != a.NotFound:
+			return wrong("the load %s brought something else", v.Load)
+		case l.Begin > a.End:
+			return wrong("the load %s began later", v.Load)
+		}
+		return source{load: l}, true
+	}
+	s := c.sets[v.Set]
+	switch {
+	case s == nil || s.Keys[0] != v.Key || a.NotFound:
+		return wrong("there was no set %d of it", v.Set)
+	case s.Error == Refused:
+		return wrong("the set %d was refused", v.Set)
+	case s.Start > a.End:
+		return wrong("the set %d began later", v.Set)
+	}
+	return source{set: s}, true
+}
+
+// lifetime checks that a value is not served after its life.
+func (c *check) lifetime(op *Op, a *Answer, s source) {
+	ends, ok := s.ends()
+	if !ok {
+		return
+	}
+	c.Judged[RuleLifetime]++
+	if late := op.Start - ends - c.h.Bounds.Resolution; late > 0 {
+		c.violated(RuleLifetime, a.End, "%s of %q on %s returned %v, whose life had ended at %d, %d before", describe(op), a.Key, place(op), s, ends, late)
+	}
+}
+
+// freshness checks that no write had made an answer void.
+func (c *check) freshness(op *Op, a *Answer, s source) {
+	for _, writes := range [][]*Op{c.writes[a.Key], c.clears} {
+		for _, w := range writes {
+			if w.Start >= op.Start {
+				break
+			}
+			if w.End == 0 || w.End >= op.Start || w.Error == Refused || s.set == w {
+				continue
+			}
+			rule := c.promise(w, op)
+			if rule == "" {
+				continue
+			}
+			c.Judged[rule]++
+			if s.before(w.Start) {
+				c.violated(rule, a.End, "%s of %q on %s returned %v from %s, older than the %s on %s, error %q of %v",
+					describe(op), a.Key, place(op), s, cmp.Or(a.Source, "?"), describe(w), place(w), w.Error, w.Unconfirmed)
+			}
+		}
+	}
+}
+
+// promise is the rule by which a read that starts after a write has ended must
+// not return what is older, if there is one.
+func (c *check) promise(w, read *Op) string {
+	switch {
+	case w.Error == "" && !c.reach.reached(w, read):
+		c.Unjudged["read on a member that the write did not reach"]++
+		return ""
+	case w.Error == "" && w.Kind == Set:
+		return RuleLostWrite
+	case w.Error == "":
+		return RuleBarrier
+	case c.reach.stays(w, read) && c.calm.since(read.Start) >= c.h.Bounds.Heal && read.Start-w.End >= c.h.Bounds.Heal:
+		return RuleHeal
+	case w.Error == Unconfirmed && c.reach.lived(w, read) && c.reach.reached(w, read) && read.Start < w.Start+c.h.Bounds.Memory:
+		return RuleObeyed
+	default:
+		c.Unjudged["read soon after a write that was not confirmed"]++
+		return ""
+	}
+}
+
+// convergence checks the last reads: of what was there before the first of
+// them all members return the same, and nobody goes back to it when something
+// newer was seen and copies of what was there before have had their time.
+func (c *check) convergence() {
+	begun := int64(-1)
+	old := map[string]source{}    // what was there before, by key
+	newer := map[string]*Answer{} // what came since
+	for i := range c.h.Ops {
+		op := &c.h.Ops[i]
+		if !op.Final {
+			continue
+		}
+		if begun < 0 {
+			begun = op.Start
+		}
+		for j := range op.Answers {
+			a := &op.Answers[j]
+			v, err := ParseValue(a.Value)
+			s := source{c.loads[v.Load], c.sets[v.Set]}
+			if err != nil || a.Error != "" || s == (source{}) {
+				continue // it was judged by another rule
+			}
+			c.Judged[RuleConvergence]++
+			if !s.bornBefore(begun) {
+				if newer[a.Key] == nil || a.End < newer[a.Key].End {
+					newer[a.Key] = a
+				}
+				continue
+			}
+			if was, ok := old[a.Key]; ok && was != s {
+				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v, and another member %v", describe(op), a.Key, place(op), s, was)
+			}
+			if n := newer[a.Key]; !c.h.Bounds.Hedged && n != nil && n.End+c.h.Bounds.Copy < op.Start {
+				c.violated(RuleConvergence, a.End, "%s of %q on %s returned %v after the newer %.80s", describe(op), a.Key, place(op), s, n.Value)
+			}
+			old[a.Key] = s
+		}
+	}
+}
+
+// oneLoad checks that what could be waited for was not loaded again.
+func (c *check) oneLoad() {
+	byKey := map[string][]*Load{}
+	for i := range c.h.Loads {
+		if l := &c.h.Loads[i]; !l.Unshared {
+			byKey[l.Key] = append(byKey[l.Key], l)
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(byKey)) {
+		var running []*Load
+		for _, l := range byKey[key] {
+			running = slices.DeleteFunc(running, func(r *Load) bool { return r.End != 0 && r.End <= l.Begin })
+			c.Judged[RuleOneLoad]++
+			for _, r := range running {
+				c.twoLoads(r, l)
+			}
+			running = append(running, l)
+		}
+	}
+}
+
+// twoLoads judges a second load of a key while a first one runs.
+func (c *check) twoLoads(first, second *Load) {
+	rule := RuleOneLoad
+	same := first.Node == second.Node && first.Life == second.Life
+	b := &c.h.Bounds
+	switch {
+	case c.overtaken(first, second):
+		return
+	case same && c.calm.changed(first.Node, first.Begin-b.Settle, second.Begin):
+		return
+	case same:
+	case b.Hedged:
+		return
+	case c.calm.since(first.Begin) < b.Heal || c.calm.faulty(first.Begin, second.Begin) || c.calm.changed("", first.Begin-b.Settle, second.Begin):
+		return
+	default:
+		rule = RuleOneLoadOfAll
+	}
+	c.violated(rule, second.Begin, "load %s of %q began at %d while load %s of %d to %d was running",
+		second.ID, second.Key, second.Begin, first.ID, first.Begin, first.End)
+}
+
+// overtaken reports whether a write may have been applied between the
+// beginnings of two loads.
+func (c *check) overtaken(first, second *Load) bool {
+	return slices.ContainsFunc(slices.Concat(c.writes[first.Key], c.clears), func(w *Op) bool {
+		return w.Start <= second.Begin && (w.End == 0 || w.Error != "" || w.End+c.h.Bounds.Again >= first.Begin)
+	})
 }

@@ -4,81 +4,109 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/gcnode/gcnode/e2e/history"
+	"github.com/stretchr/testify/assert"
 )
 
 var (
-	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed alone and print what happens")
-	seedsFlag = flag.Int("sim.seeds", 300, "how many seeds to run")
-	timeFlag  = flag.Duration("sim.time", 4*time.Minute, "how long to run at most")
+	oneSeed   = flag.Int64("sim.seed", -1, "run this seed alone and print its history")
+	seeds     = flag.Uint64("sim.seeds", 300, "how many seeds to run")
+	firstSeed = flag.Uint64("sim.first", 0, "the first seed")
+	stopEarly = flag.Bool("sim.stop", false, "stop at the first seed that fails")
+	atMost    = flag.Duration("sim.time", 0, "stop after this time; 0: never")
 )
 
-// optionsOf is what a seed makes of everything that may happen.
-func optionsOf(seed uint64) Options {
-	opts := Options{
-		Seed: seed, Nodes: 2 + int(seed%5), Keys: 1 + int(seed/5%3), Ops: 80,
-		Faults: seed%2 == 0, Crashes: seed%3 != 0, Lists: seed%4 < 2, Clears: seed%3 == 1, Sets: seed%5 != 2, HotAfter: 1 + int(seed%2),
-	}
-	if seed%16 == 15 {
-		opts.Nodes = maxNodes
-	}
-	if seed%7 == 6 {
-		opts.TTL = 2 * time.Second
-	}
-	return opts
-}
-
-// runSeed makes the history of a seed.
-func runSeed(t *testing.T, opts Options, trace func(string, ...any)) (h *history.History, met Met) {
+// runSeed runs a seed in a bubble of its own.
+func runSeed(t *testing.T, seed uint64) *Result {
 	t.Helper()
-	synctest.Test(t, func(*testing.T) { h, met = run(opts, trace) })
-	return h, met
+	Rings.Prepare(seed)
+	var r *Result
+	synctest.Test(t, func(*testing.T) { r = Run(seed) })
+	return r
 }
 
-func rulesOf(opts Options) history.Rules {
-	return history.Rules{TTL: opts.TTL, Unsteady: opts.Faults || opts.Crashes || opts.Lists}
+// met is what each run of many seeds must have met.
+var met = []string{
+	"drops", "silent drops", "duplicates", "long delays", "messages held", "acks paused", "lists changed mid-call",
+	"crashes", "crashes mid-call", "restarts", "joins", "goodbyes", "list changes", "clock jumps",
+	"partitions", "one-way partitions", "broken links", "slow loads", "failed loads",
+	"get", "getmany", "set", "remove", "clear", "hits", "hot hits", "peeks", "peeks with an answer", "inherited", "failovers",
+	"revalidated", "hedges", "gaps", "removals crossing loads", "writes that some did not confirm",
 }
 
 func TestSimulation(t *testing.T) {
-	if *seedFlag != 0 {
-		h, met := runSeed(t, optionsOf(*seedFlag), func(format string, args ...any) { fmt.Printf(format+"\n", args...) })
-		var b bytes.Buffer
-		require.NoError(t, h.Write(&b))
-		fmt.Print(b.String())
-		t.Logf("%+v", met)
-		require.Empty(t, history.Check(h, rulesOf(optionsOf(*seedFlag))))
+	if *oneSeed >= 0 {
+		keepLogs = true
+		r := runSeed(t, uint64(*oneSeed))
+		fmt.Printf("%s", r.Lines())
+		for _, line := range r.Log {
+			fmt.Println(line)
+		}
+		fmt.Printf("%v%v", r.Counts, r.Report)
+		assert.Empty(t, r.Report.Violations)
 		return
 	}
-	var total Met
-	seeds := 0
-	for begun := time.Now(); seeds < *seedsFlag && time.Since(begun) < *timeFlag; {
-		seeds++
-		opts := optionsOf(uint64(seeds))
-		h, met := runSeed(t, opts, nil)
-		total.Add(met)
-		for _, v := range history.Check(h, rulesOf(opts)) {
-			t.Errorf("seed %d: %v", seeds, v)
-		}
-		if t.Failed() {
-			t.Fatalf("see it with: go test ./sim -run TestSimulation -sim.seed=%d", seeds)
+	begun := time.Now()
+	var next, ran atomic.Uint64
+	var mu sync.Mutex
+	counts, judged, unjudged := Counts{}, Counts{}, Counts{}
+	failed := 0
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for n := next.Add(1) - 1; n < *seeds && (*atMost == 0 || time.Since(begun) < *atMost) && (!*stopEarly || !t.Failed()); n = next.Add(1) - 1 {
+				r := runSeed(t, *firstSeed+n)
+				ran.Add(1)
+				mu.Lock()
+				counts.Add(r.Counts)
+				judged.Add(r.Report.Judged)
+				unjudged.Add(r.Report.Unjudged)
+				if r.Failed() {
+					if failed++; failed <= 10 {
+						t.Errorf("%s breaks a promise; go test ./e2e/sim -run TestSimulation -sim.seed=%d prints its history\n%v", r.History.Name, r.Seed, r.Report.Violations[0])
+					}
+				}
+				mu.Unlock()
+			}
+		})
+	}
+	workers.Wait()
+	took := time.Since(begun)
+	fmt.Printf("%d seeds from %d in %v, %.0f each second; %d failed\nmet:\n%vjudged:\n%vnot judged:\n%v",
+		ran.Load(), *firstSeed, took.Round(time.Millisecond), float64(ran.Load())/took.Seconds(), failed, counts, judged, unjudged)
+	if ran.Load() >= 300 && !*stopEarly {
+		for _, what := range met {
+			assert.NotZero(t, counts[what], "no run has met: %s", what)
 		}
 	}
-	t.Logf("%d seeds: %+v", seeds, total)
 }
 
-func TestASeedReplaysByteForByte(t *testing.T) {
-	for seed := range uint64(20) {
-		var runs [2]bytes.Buffer
-		for i := range runs {
-			h, _ := runSeed(t, optionsOf(seed+1), nil)
-			require.NoError(t, h.Write(&runs[i]))
+func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
+	keepLogs = true
+	defer func() { keepLogs = false }()
+	for seed := range uint64(200) {
+		first, second := runSeed(t, seed), runSeed(t, seed)
+		if bytes.Equal(first.Lines(), second.Lines()) {
+			continue
 		}
-		require.Equal(t, runs[0].String(), runs[1].String(), "seed %d", seed+1)
+		t.Errorf("%s: the histories differ", first.History.Name)
+		for i, line := range first.Log {
+			if i >= len(second.Log) || line != second.Log[i] {
+				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, strings.Join(around(first.Log, i), "\n"), strings.Join(around(second.Log, i), "\n"))
+				break
+			}
+		}
 	}
+}
+
+// around are the lines around one of them.
+func around(lines []string, i int) []string {
+	return lines[max(0, min(i, len(lines))-5):min(i+5, len(lines))]
 }

@@ -1,444 +1,204 @@
-// Package sim runs clusters of nodes in one goroutine's order: a seed decides
-// which message arrives next and when, what is lost, who crashes, and what the
-// clients ask for. The same seed makes the same history, byte for byte.
 package sim
 
 import (
 	"cmp"
-	"context"
-	"errors"
+	"container/heap"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"testing/synctest"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/e2e/history"
 )
 
-const (
-	groupName   = "g"
-	peerTimeout = 200 * time.Millisecond
-	hotTTL      = 4 * time.Second
-	joinTimeout = time.Second
-	loadTimeout = 5 * time.Second
-)
-
-// life is one life of a node: from its start to its crash or its end.
-type life struct {
-	id     string
-	number int
-	node   *gcnode.Node
-	group  *gcnode.Group
-	dead   atomic.Bool
-	ended  chan struct{} // closed with dead
-	ops    int           // under way; guarded by world.mu
-}
-
-// busy reports whether the node is joining and somebody waits for that. All who
-// wait go on at the same moment, in no order that a seed could decide.
-func (w *world) busy(l *life) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return l.ops > 0 && !l.node.Stats().Joined
-}
-
-// world is a cluster, its network, its origin and its clients.
+// world is a simulation under way. What is not guarded by mu belongs to the
+// goroutine that runs it.
 type world struct {
-	opts    Options
-	rng     *rand.Rand // of the schedule; for the world's goroutine
-	start   time.Time
-	step    atomic.Int64
-	net     *network
-	pending []*message
-	order   int
+	seed  uint64
+	rng   *rand.Rand
+	begun time.Time
+	rec   *history.Recorder
+	// counts are what the run met.
+	counts Counts
 
-	lives map[string]*life // that are up
-	past  []*life
-	list  []string // the members
+	mu     sync.Mutex
+	posted []posting
+	wake   chan struct{} // holds one element when something was posted
+	log    []string
 
-	blocked map[[2]string]bool // links on which everything is lost in silence
-	slow    func(*message) time.Duration
+	queue events
+	order uint64
+	last  time.Duration // when the last event happened
+	timer *time.Timer
 
-	mu       sync.Mutex
-	versions map[string]int
-	loads    map[string]int // of a life and key
-	history  history.History
-	running  int // operations of clients
-	failed   []failedWrite
-	Met      Met
-	trace    func(format string, args ...any)
+	net      network
+	origin   origin
+	members  map[string]*member
+	everyone []string // the IDs of the members, in the order of their first start
 }
 
-// Met is what a run has met.
-type Met struct {
-	Steps, Ops, Drops, Hangs, Copies, Delays, Crashes, Goodbyes, Partitions, Lists,
-	HotHits, Peeks, Inherited, Failovers, Gaps, Crossings, FailedWrites int
+// posting is what a node or a client has done.
+type posting interface {
+	// content orders what was posted at the same time.
+	content() string
+	// accept is called by the world.
+	accept()
 }
 
-// Add adds what another run has met.
-func (m *Met) Add(o Met) {
-	m.Steps += o.Steps
-	m.Ops += o.Ops
-	m.Drops += o.Drops
-	m.Hangs += o.Hangs
-	m.Copies += o.Copies
-	m.Delays += o.Delays
-	m.Crashes += o.Crashes
-	m.Goodbyes += o.Goodbyes
-	m.Partitions += o.Partitions
-	m.Lists += o.Lists
-	m.HotHits += o.HotHits
-	m.Peeks += o.Peeks
-	m.Inherited += o.Inherited
-	m.Failovers += o.Failovers
-	m.Gaps += o.Gaps
-	m.Crossings += o.Crossings
-	m.FailedWrites += o.FailedWrites
+// event is something that will happen.
+type event struct {
+	at    time.Duration
+	order uint64
+	run   func()
 }
 
-// Options are what may happen in a world.
-type Options struct {
-	Seed  uint64
-	Nodes int // at the start
-	Keys  int
-	Ops   int
-	// Faults lets messages be lost, copied and delayed for long, and links
-	// break. Crashes lets nodes crash and restart, and Lists lets them come and
-	// go. Clears and Sets let clients do that.
-	Faults, Crashes, Lists, Clears, Sets bool
-	// TTL is the life of values; 0 is without end.
-	TTL time.Duration
-	// HotAfter is that of the group.
-	HotAfter int
+// events is a heap by time.
+type events []event
+
+func (q events) Len() int { return len(q) }
+func (q events) Less(i, j int) bool {
+	return cmp.Or(cmp.Compare(q[i].at, q[j].at), cmp.Compare(q[i].order, q[j].order)) < 0
+}
+func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
+func (q *events) Pop() any {
+	old := *q
+	last := old[len(old)-1]
+	old[len(old)-1] = event{}
+	*q = old[:len(old)-1]
+	return last
 }
 
-func newWorld(opts Options) *world {
+func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	w := &world{
-		opts:     opts,
-		rng:      rand.New(rand.NewPCG(opts.Seed, 0)),
-		start:    time.Now(),
-		net:      newNetwork(),
-		lives:    map[string]*life{},
-		blocked:  map[[2]string]bool{},
-		versions: map[string]int{},
-		loads:    map[string]int{},
-		trace:    func(string, ...any) {},
+		seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), begun: time.Now(), counts: Counts{},
+		wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), members: map[string]*member{},
 	}
+	w.rec = history.NewRecorder(name, bounds, func() int64 { return int64(w.now()) })
+	w.net = network{w: w, blocked: map[link]bool{}}
+	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}}
 	return w
 }
 
-func nodeID(i int) string { return fmt.Sprintf("n%d", i) }
+// now is the time since the beginning.
+func (w *world) now() time.Duration { return time.Since(w.begun) }
 
-// peers is a member list.
-func peers(ids []string) []gcnode.Peer {
-	list := make([]gcnode.Peer, len(ids))
-	for i, id := range ids {
-		list[i].ID = id
-	}
-	return list
-}
-
-// up starts a node and gives it the list.
-func (w *world) up(id string) {
-	number := 1
-	for _, l := range w.past {
-		if l.id == id {
-			number++
-		}
-	}
-	l := &life{id: id, number: number, ended: make(chan struct{})}
-	var mu sync.Mutex
-	random := rand.New(rand.NewPCG(w.opts.Seed, digest(id, number)))
-	node, err := gcnode.NewNode(gcnode.Config{
-		Self: gcnode.Peer{ID: id}, Transport: &transport{net: w.net, from: l},
-		PeerTimeout: peerTimeout, HotTTL: hotTTL, JoinTimeout: joinTimeout, ClockResolution: -1,
-		Random: func() uint64 {
-			mu.Lock()
-			defer mu.Unlock()
-			return random.Uint64()
-		},
-	})
-	if err != nil {
-		panic(err)
-	}
-	l.node = node
-	if l.group, err = node.Group(groupName, &getter{w: w, l: l}, gcnode.GroupOptions{
-		MaxBytes: gcnode.MinBytes, LoadTimeout: loadTimeout, HotAfter: w.opts.HotAfter, TTL: gcnode.Lifetime(w.opts.TTL),
-	}); err != nil {
-		panic(err)
-	}
-	w.lives[id] = l
-	w.past = append(w.past, l)
-	w.tell(l, w.list)
-}
-
-func (w *world) tell(l *life, list []string) {
-	if err := l.node.SetPeers(peers(list)); err != nil {
-		panic(err)
-	}
-}
-
-// crash ends a life without a word.
-func (w *world) crash(id string) {
-	l := w.lives[id]
-	delete(w.lives, id)
-	w.kill(l)
-}
-
-func (w *world) kill(l *life) {
-	if l.dead.Swap(true) {
-		return
-	}
-	close(l.ended)
-	w.net.cut(func(x *exchange) bool { return x.from == l || x.to == l })
-	go func() { _ = l.node.Close(context.Background()) }()
-}
-
-// leave closes a node, which says goodbye.
-func (w *world) leave(id string) {
-	l := w.lives[id]
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		_ = l.node.Close(ctx)
-		l.dead.Store(true)
-	}()
-}
-
-// digest makes a number of a text and a number.
-func digest(text string, n int) uint64 {
-	h := fnv.New64a()
-	fmt.Fprintf(h, "%s/%d", text, n)
-	return h.Sum64()
-}
-
-// getter is the origin as a life of a node sees it. The version that a load
-// finds is that of its begin.
-type getter struct {
-	w *world
-	l *life
-}
-
-// GetItem implements [gcnode.Getter].
-func (g *getter) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
-	w := g.w
+// post hands something to the world. It may be called from any goroutine.
+func (w *world) post(p posting) {
 	w.mu.Lock()
-	name := fmt.Sprintf("%s/%d/%s", g.l.id, g.l.number, key)
-	w.loads[name]++
-	n := w.loads[name]
-	value := history.LoadedValue(g.l.id, g.l.number, key, n, w.versions[key])
-	at := len(w.history.Loads)
-	w.history.Loads = append(w.history.Loads, history.Load{
-		Node: g.l.id, Life: g.l.number, Key: key, Value: value, Version: w.versions[key], Begun: w.step.Load(), Alone: !g.l.node.Stats().Joined,
-	})
+	w.posted = append(w.posted, p)
 	w.mu.Unlock()
-	takes := time.Duration(1+(w.opts.Seed^digest(name, n))%uint64(80*time.Millisecond)) * 1
-	if n%7 == 3 {
-		takes *= 20
-	}
 	select {
-	case <-time.After(takes):
-	case <-ctx.Done():
-		return gcnode.Item[gcnode.Value]{}, ctx.Err()
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.history.Loads[at].Ended = w.step.Load()
-	w.history.Loads[at].EndedAt = time.Since(w.start)
-	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value)}, nil
-}
-
-// settle lets everything run that can, and gives what was sent its fate.
-func (w *world) settle() {
-	synctest.Wait()
-	select {
-	case <-w.net.news:
+	case w.wake <- struct{}{}:
 	default:
 	}
-	for _, m := range w.net.take() {
-		w.admit(m)
-	}
 }
 
-// admit decides about a message that was just sent.
-func (w *world) admit(m *message) {
-	delay := time.Duration(w.rng.Int64N(int64(5 * time.Millisecond)))
-	if w.opts.Faults {
-		switch w.rng.IntN(100) {
-		case 0:
-			w.Met.Drops++
-			w.trace("lost with its connection: %s", m.content)
-			m.x.lose()
-			return
-		case 1:
-			w.Met.Hangs++
-			w.trace("lost: %s", m.content)
-			return
-		case 2, 3:
-			w.Met.Delays++
-			delay = time.Duration(w.rng.Int64N(int64(time.Second)))
-		case 4:
-			if m.req != nil {
-				w.Met.Copies++
-				again := *m
-				again.copy = true
-				w.enqueue(&again, time.Duration(w.rng.Int64N(int64(time.Second))))
-			}
-		}
-	}
-	if w.slow != nil {
-		delay += w.slow(m)
-	}
-	w.enqueue(m, delay)
-}
+// after lets something happen some time from now.
+func (w *world) after(d time.Duration, run func()) { w.at(w.now()+d, run) }
 
-func (w *world) enqueue(m *message, delay time.Duration) {
-	m.at = time.Now().Add(delay)
-	if m.req == nil { // answers of one exchange keep their order
-		if m.at.Before(m.x.last) {
-			m.at = m.x.last
-		}
-		m.x.last = m.at
-	}
+// at lets something happen at a time, or as soon as possible.
+func (w *world) at(t time.Duration, run func()) {
 	w.order++
-	m.order = w.order
-	i, _ := slices.BinarySearchFunc(w.pending, m, func(a, b *message) int {
-		return cmp.Or(a.at.Compare(b.at), cmp.Compare(a.order, b.order))
-	})
-	w.pending = slices.Insert(w.pending, i, m)
+	heap.Push(&w.queue, event{t, w.order, run})
 }
 
-// runUntil delivers messages until the time has come.
-func (w *world) runUntil(t time.Time) {
+// settle waits until nothing can go on by itself, and takes what was posted.
+func (w *world) settle() {
+	for {
+		synctest.Wait()
+		w.mu.Lock()
+		posted := w.posted
+		w.posted = nil
+		w.mu.Unlock()
+		if len(posted) == 0 {
+			return
+		}
+		if len(posted) > 1 {
+			contents := make(map[posting]string, len(posted))
+			for _, p := range posted {
+				contents[p] = p.content()
+			}
+			slices.SortStableFunc(posted, func(a, b posting) int { return cmp.Compare(contents[a], contents[b]) })
+		}
+		for _, p := range posted {
+			if keepLogs {
+				w.logf("posted %s", p.content())
+			}
+			p.accept()
+		}
+	}
+}
+
+// step lets the next event happen that comes before the end, and reports
+// whether there was one.
+func (w *world) step(end time.Duration) bool {
 	for {
 		w.settle()
-		if len(w.pending) == 0 || w.pending[0].at.After(t) {
-			if time.Until(t) <= 0 {
-				return
+		next := end
+		if len(w.queue) > 0 {
+			next = min(next, max(w.queue[0].at, w.last+1))
+		}
+		now := w.now()
+		if next <= now {
+			if next == end {
+				return false
 			}
-			w.sleep(t)
-			continue
+			e := heap.Pop(&w.queue).(event)
+			w.last = now
+			e.run()
+			return true
 		}
-		m := w.pending[0]
-		if time.Until(m.at) > 0 {
-			w.sleep(m.at)
-			continue // perhaps something comes before it
+		w.timer.Reset(next - now)
+		select {
+		case <-w.timer.C:
+		case <-w.wake:
 		}
-		w.pending = slices.Delete(w.pending, 0, 1)
-		w.step.Add(1)
-		w.deliver(m)
 	}
 }
 
-// sleep waits until the time has come, or something was sent.
-func (w *world) sleep(until time.Time) {
-	timer := time.NewTimer(time.Until(until))
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-w.net.news:
-	}
-}
-
-// deliver lets a message arrive.
-func (w *world) deliver(m *message) {
-	if w.blocked[[2]string{m.from, m.to}] {
-		w.trace("%d lost on a broken link: %s", w.step.Load(), m.content)
-		return
-	}
-	w.trace("%d %v %s", w.step.Load(), time.Since(w.start), m.content)
-	if m.req == nil {
-		if !m.x.from.dead.Load() {
-			m.x.inbox <- m
+// run lets everything happen until done, or the end, and reports whether it is
+// done.
+func (w *world) run(end time.Duration, done func() bool) bool {
+	for {
+		w.settle()
+		if done() {
+			return true
 		}
-		return
+		if !w.step(end) {
+			return done()
+		}
 	}
-	to := w.lives[m.to]
-	if m.x.from.dead.Load() && !m.copy {
-		return
-	}
-	if to == nil || to.dead.Load() {
-		m.x.lose()
-		return
-	}
-	m.x.to = to
-	go w.net.serve(m, to)
 }
 
-// op begins an operation of a client, and records how it ends.
-func (w *world) op(o history.Op, run func(ctx context.Context, l *life) (value, source string, err error)) {
-	l := w.lives[o.Node]
-	if l == nil || l.dead.Load() || w.busy(l) {
-		return
-	}
-	w.step.Add(1)
+// logf adds a line to the log. It may be called from any goroutine.
+func (w *world) logf(format string, args ...any) {
+	line := fmt.Sprintf("%d ", w.now()) + fmt.Sprintf(format, args...)
 	w.mu.Lock()
-	o.ID = len(w.history.Ops) + 1
-	if o.Kind == history.Set {
-		o.Value = history.SetValue(o.ID)
-	}
-	o.Begun, o.BegunAt = w.step.Load(), time.Since(w.start)
-	w.history.Ops = append(w.history.Ops, o)
-	w.running++
-	l.ops++
-	w.mu.Unlock()
-	w.Met.Ops++
-	w.trace("%d op %d: %s %q at %s", o.Begun, o.ID, o.Kind, o.Keys, o.Node)
-	go func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		value, source, err := run(ctx, l)
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.running--
-		l.ops--
-		if l.dead.Load() {
-			return // nobody has heard the answer
-		}
-		op := &w.history.Ops[o.ID-1]
-		op.Ended, op.EndedAt = w.step.Load(), time.Since(w.start)
-		if o.Kind == history.Get {
-			op.Value, op.Source = value, source
-		}
-		if err != nil {
-			op.Failed = failure(err)
-			w.failed = append(w.failed, failedWrite{op.ID, l, err})
-		}
-	}()
-	synctest.Wait()
+	defer w.mu.Unlock()
+	w.log = append(w.log, line)
 }
 
-// failedWrite is an operation that has failed on a life of a node.
-type failedWrite struct {
-	id  int
-	l   *life
-	err error
+// between is a random duration.
+func (w *world) between(from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(w.rng.Int64N(int64(to-from)))
 }
 
-// markLost marks the writes that nobody can know of: confirmed by none of the
-// others, by a node that is gone.
-func (w *world) markLost() {
-	for _, f := range w.failed {
-		failed, ok := errors.AsType[*gcnode.PeerErrors](f.err)
-		if !ok || f.l.dead.Load() && len(failed.Peers) >= len(w.list)-1 {
-			w.history.Ops[f.id-1].Lost = true
-		}
-	}
-}
+// chance is true with a probability.
+func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
-// failure is an error without what is random.
-func failure(err error) string {
-	if failed, ok := errors.AsType[*gcnode.PeerErrors](err); ok {
-		text := "not confirmed by"
-		for _, e := range failed.Peers {
-			text += " " + e.Peer
-		}
-		return text
-	}
-	return gcnode.KindOf(err).String()
+// pick is one of some.
+func pick[T any](w *world, of []T) T { return of[w.rng.IntN(len(of))] }
+
+// publish writes a new version of a key at the origin.
+func (w *world) publish(key string) { w.origin.publish(key) }
+
+// note writes into the history what a reader wants to know.
+func (w *world) note(text string) {
+	w.rec.Event(history.Event{What: history.Note, Detail: text})
 }

@@ -87,6 +87,7 @@ func newHTTPClient(opts ClientOptions) *http.Client {
 	return &http.Client{Transport: &http.Transport{
 		DialContext:            (&net.Dialer{Timeout: opts.DialTimeout}).DialContext,
 		TLSHandshakeTimeout:    opts.DialTimeout,
+		ExpectContinueTimeout:  opts.DialTimeout,
 		MaxIdleConnsPerHost:    opts.MaxIdlePerPeer,
 		IdleConnTimeout:        idleTimeout,
 		MaxResponseHeaderBytes: maxAnswerHeaderBytes,
@@ -161,6 +162,10 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 		return err
 	}
 	var body bytes.Buffer
+	large := req.Value.Len() > wire.PieceBytes
+	if large {
+		body.Grow(req.Value.Len() + req.Value.Len()/1024) // with what goes before each piece
+	}
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
@@ -171,6 +176,9 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 	post.Header.Set("Content-Type", contentType)
 	post.Header.Set("Accept", contentType)
 	post.Header.Set("User-Agent", "gcnode")
+	if large { // nothing of it is sent to a peer that refuses the request
+		post.Header.Set("Expect", "100-continue")
+	}
 	// Every request may be repeated. This says so to net/http, which then
 	// tries another connection when the peer has closed one that was kept;
 	// without a value it is not sent.

@@ -31,8 +31,8 @@ type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
 	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
 	MaxConcurrent int
-	// BodyTimeout bounds the time that a peer takes to send a request. 0 is
-	// DefaultBodyTimeout.
+	// BodyTimeout bounds the time that a peer takes to send a request; of a
+	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time that a peer takes to receive a reply, or a
 	// piece of a large one. 0 is DefaultWriteTimeout.
@@ -83,9 +83,8 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (http.Handler, error) {
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	// The server takes the deadline away when the body has been read to its
 	// end, and with the end of the request.
-	deadline := time.Now().Add(h.opts.BodyTimeout)
-	if err := ignoreUnsupported(http.NewResponseController(w).SetReadDeadline(deadline)); err != nil {
-		h.refuse(w, r, &problem{http.StatusInternalServerError, "set the read deadline: " + err.Error()})
+	if err := setReadDeadline(http.NewResponseController(w), h.opts.BodyTimeout); err != nil {
+		h.refuse(w, r, &problem{http.StatusInternalServerError, err.Error()})
 		return
 	}
 	if problem := checkHeader(r); problem != nil {
@@ -161,7 +160,9 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
 func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
-	body := wire.NewReader(http.MaxBytesReader(w, r.Body, maxBodyBytes))
+	body := wire.NewReader(&deadlineReader{
+		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
+	})
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
 		return nil, err

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -232,6 +233,45 @@ func TestHandlerLimitsConcurrentRequests(t *testing.T) {
 	got, err = fetch(t.Context(), client, server.URL, "x")
 	require.NoError(t, err)
 	require.Nil(t, got[0].Err)
+}
+
+// TestHandlerRefusesLargeSet refuses a request before its large value is sent.
+func TestHandlerRefusesLargeSet(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	server := serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		started <- struct{}{}
+		<-release
+		return w.WriteReply(gcnode.Reply{Value: req.Value})
+	}), httptransport.HandlerOptions{MaxConcurrent: 1})
+	client := newClient(t, httptransport.ClientOptions{DialTimeout: patience})
+	value := gcnode.StringValue(strings.Repeat("v", 1<<20))
+	set := func(got *collect) (invited bool, err error) {
+		var invitation atomic.Bool
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+			Got100Continue: func() { invitation.Store(true) },
+		})
+		err = client.RoundTrip(ctx, gcnode.Peer{ID: "server", Addr: server.URL},
+			&gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: value}, got)
+		return invitation.Load(), err
+	}
+	first := make(chan error, 1)
+	var stored collect
+	go func() {
+		invited, err := set(&stored)
+		assert.True(t, invited, "the value was sent without being asked for")
+		first <- err
+	}()
+	<-started
+	var refused collect
+	invited, err := set(&refused)
+	close(release)
+	require.NoError(t, err)
+	require.False(t, invited)
+	require.Len(t, refused.replies, 1)
+	require.ErrorIs(t, refused.replies[0].Err, gcnode.ErrOverloaded)
+	require.NoError(t, <-first)
+	require.Len(t, stored.replies, 1)
+	require.True(t, stored.replies[0].Value == value)
 }
 
 func TestHandlerReplacesWhatCannotTravel(t *testing.T) {

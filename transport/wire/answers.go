@@ -18,7 +18,8 @@ func NewAnswers(req *gcnode.Request) *Answers {
 
 // Add notes a reply. It fails with [ErrMalformed] when the reply is to a key
 // that was not asked for, or is already answered, so that a peer cannot go on
-// for ever.
+// for ever. To [gcnode.OpKeys], [gcnode.OpHello] and [gcnode.OpSync] there may
+// be any number of replies: whoever takes them decides when it is enough.
 func (a *Answers) Add(r gcnode.Reply) error {
 	switch {
 	case r.Pending:

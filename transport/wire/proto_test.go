@@ -158,6 +158,9 @@ func replyToProto(r gcnode.Reply) *peerpb.Frame {
 		for _, s := range r.Ack.Left {
 			out.Ack.Left = append(out.Ack.Left, senderToProto(s))
 		}
+		for _, s := range r.Ack.Lives {
+			out.Ack.Lives = append(out.Ack.Lives, senderToProto(s))
+		}
 		for _, p := range r.Ack.Members {
 			out.Ack.Members = append(out.Ack.Members, &peerpb.Peer{Id: []byte(p.ID), Addr: []byte(p.Addr), Weight: uint32(p.Weight)})
 		}
@@ -197,6 +200,9 @@ func replyFromProto(m *peerpb.Reply) gcnode.Reply {
 		}
 		for _, s := range a.GetLeft() {
 			out.Ack.Left = append(out.Ack.Left, senderFromProto(s))
+		}
+		for _, s := range a.GetLives() {
+			out.Ack.Lives = append(out.Ack.Lives, senderFromProto(s))
 		}
 		for _, p := range a.GetMembers() {
 			out.Ack.Members = append(out.Ack.Members, gcnode.Peer{ID: string(p.GetId()), Addr: string(p.GetAddr()), Weight: uint16(p.GetWeight())})

@@ -45,6 +45,9 @@ func checkReply(r *gcnode.Reply) error {
 	if len(r.Ack.Left) > MaxMembers {
 		return tooMany("members that left", MaxMembers)
 	}
+	if len(r.Ack.Lives) > MaxMembers {
+		return tooMany("lives of members", MaxMembers)
+	}
 	if len(r.Ack.Removals) > MaxRemovals {
 		return tooMany("removals", MaxRemovals)
 	}
@@ -52,6 +55,9 @@ func checkReply(r *gcnode.Reply) error {
 	check.removals(r.Ack.Removals)
 	for _, s := range r.Ack.Left {
 		check.id("the ID of a member that left", s.ID)
+	}
+	for _, s := range r.Ack.Lives {
+		check.id("the ID of a member's life", s.ID)
 	}
 	for _, p := range r.Ack.Members {
 		check.id("a member's ID", p.ID)
@@ -126,6 +132,9 @@ func appendAck(b []byte, a *gcnode.Ack) []byte {
 	for i := range a.Removals {
 		b = appendMessage(b, 6, func(b []byte) []byte { return appendRemoval(b, &a.Removals[i]) })
 	}
+	for _, s := range a.Lives {
+		b = appendMessage(b, 7, func(b []byte) []byte { return appendSender(b, s) })
+	}
 	return b
 }
 
@@ -178,7 +187,7 @@ func decodeFrame(b []byte) (frame, error) {
 
 func (out *frame) decodeReply(b []byte) error {
 	r := out.reply
-	var keys batch
+	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -201,7 +210,7 @@ func (out *frame) decodeReply(b []byte) error {
 			if r.Ack == nil {
 				r.Ack = &gcnode.Ack{}
 			}
-			f.message(func(b []byte) error { return decodeAck(b, r.Ack) })
+			f.message(func(b []byte) error { return decodeAck(b, r.Ack, &removed) })
 		case f.is(8, protowire.VarintType):
 			out.total = f.varint()
 		case f.is(9, protowire.VarintType):
@@ -296,8 +305,7 @@ func decodeError(b []byte, e *gcnode.Error) error {
 	return f.err
 }
 
-func decodeAck(b []byte, a *gcnode.Ack) error {
-	var removed batch
+func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
@@ -326,8 +334,15 @@ func decodeAck(b []byte, a *gcnode.Ack) error {
 				return tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
-			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed) })
+			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed) })
 			a.Removals = append(a.Removals, r)
+		case f.is(7, protowire.BytesType):
+			if len(a.Lives) == MaxMembers {
+				return tooMany("lives of members", MaxMembers)
+			}
+			var s gcnode.Sender
+			f.message(func(b []byte) error { return decodeSender(b, &s) })
+			a.Lives = append(a.Lives, s)
 		default:
 			f.skip()
 		}

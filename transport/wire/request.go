@@ -210,7 +210,8 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 }
 
 // decodeRequest decodes a request but for its value, of which it returns the
-// first piece, a part of b, and the size of all of them, or 0.
+// first piece, a part of b, and the size of all of them, or 0. The value comes
+// also with an error of gcnode.KindUnsupported.
 func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ error) {
 	req := &gcnode.Request{}
 	var op uint64
@@ -273,14 +274,17 @@ func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ erro
 	case size != 0 && uint64(len(value)) >= size:
 		return nil, nil, 0, malformed("the first piece of a value of %d bytes has %d", size, len(value))
 	}
-	if op := int32(op); op >= int32(gcnode.OpFetch) && op <= int32(gcnode.OpGone) {
-		req.Op = gcnode.Op(op)
-		return req, value, int(size), nil
+	if op := int32(op); op < int32(gcnode.OpFetch) || op > int32(gcnode.OpGone) {
+		return nil, value, int(size), &gcnode.Error{
+			Kind: gcnode.KindUnsupported,
+			Err:  fmt.Errorf("this member does not know operation %d", op),
+		}
 	}
-	return nil, nil, 0, &gcnode.Error{
-		Kind: gcnode.KindUnsupported,
-		Err:  fmt.Errorf("this member does not know operation %d", int32(op)),
+	if n := len(req.Digests); n != 0 && n != len(req.Keys) {
+		return nil, nil, 0, malformed("%d digests for %d keys; there is one for each, or none", n, len(req.Keys))
 	}
+	req.Op = gcnode.Op(op)
+	return req, value, int(size), nil
 }
 
 // digest appends a digest, which may be empty.

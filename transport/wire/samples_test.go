@@ -69,7 +69,7 @@ func sampleReplies() map[string][]gcnode.Reply {
 			}}},
 			{Key: 1, Ack: &gcnode.Ack{}},
 			{Ack: &gcnode.Ack{
-				Left: []gcnode.Sender{{ID: "node-c", Incarnation: 3}, {}}, Time: math.MinInt64,
+				Left: []gcnode.Sender{{ID: "node-c", Incarnation: 3}, {}}, Lives: []gcnode.Sender{{ID: "node-c", Incarnation: 4}, {}}, Time: math.MinInt64,
 				Known:    []gcnode.Known{{Sender: gcnode.Sender{ID: "node-a", Incarnation: 1}, Seq: 300}, {Seq: 1}},
 				Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: "s", Seq: 1}, Group: "docs", Keys: []string{"", "k"}}, {All: true}},
 			}},

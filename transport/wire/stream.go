@@ -27,6 +27,9 @@ const (
 	// eagerBytes is how much memory is taken for a frame of which nothing has
 	// arrived yet.
 	eagerBytes = 16 << 10
+	// eagerFactor is how much memory is taken for a value of which a part has
+	// arrived, in multiples of that part.
+	eagerFactor = 8
 )
 
 // Writer writes frames. After an error of the underlying writer nothing more
@@ -149,7 +152,8 @@ func (w *Writer) note(err error) error {
 }
 
 // Reader reads frames. Its memory grows with what has arrived, not with what
-// was announced. It is for one goroutine at a time.
+// was announced: a value takes at most eight times what has come of it. It is
+// for one goroutine at a time.
 type Reader struct {
 	r   *bufio.Reader
 	buf bytes.Buffer
@@ -159,15 +163,21 @@ type Reader struct {
 // returns.
 func NewReader(r io.Reader) *Reader { return &Reader{r: bufio.NewReaderSize(r, 4<<10)} }
 
-// ReadRequest reads a request. Its errors are those of [DecodeRequest], which
-// leave the stream at the end of the request, and those of the underlying
-// reader; [io.ErrUnexpectedEOF] when it ends too early.
+// ReadRequest reads a request, with all of its value. Its errors are those of
+// [DecodeRequest], and those of the underlying reader; [io.ErrUnexpectedEOF]
+// when it ends too early. One of [gcnode.KindUnsupported] leaves the stream at
+// the end of the request.
 func (r *Reader) ReadRequest() (*gcnode.Request, error) {
 	b, err := r.next()
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", unexpected(err))
 	}
 	req, value, total, err := decodeRequest(b)
+	if errors.Is(err, gcnode.ErrUnsupported) { // what is unknown may have a large value, too
+		if err := r.pieces(len(value), total, func([]byte) {}); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -230,26 +240,42 @@ func (r *Reader) value(first []byte, total int) (gcnode.Value, error) {
 	if total == 0 {
 		return gcnode.BytesValue(first), nil
 	}
-	var all strings.Builder
-	// Once it is clear that the peer means it, the memory is taken at once:
-	// growing by steps would copy the value again and again.
-	if len(first) >= PieceBytes {
-		all.Grow(total)
+	all := new(strings.Builder)
+	add := func(piece []byte) {
+		if size := all.Len() + len(piece); size > all.Cap() {
+			// The last step is to the exact size, which Grow has for an empty
+			// builder only.
+			larger := new(strings.Builder)
+			larger.Grow(min(total, eagerFactor*size))
+			larger.WriteString(all.String())
+			all = larger
+		}
+		all.Write(piece)
 	}
-	all.Write(first)
-	for all.Len() < total {
+	add(first)
+	if err := r.pieces(len(first), total, add); err != nil {
+		return gcnode.Value{}, err
+	}
+	return gcnode.StringValue(all.String()), nil
+}
+
+// pieces reads the pieces that complete a value of total bytes of which size
+// are there, and hands on each, which is valid until the next one is read.
+func (r *Reader) pieces(size, total int, take func(piece []byte)) error {
+	for size < total {
 		f, err := r.readFrame()
 		switch {
 		case err != nil:
-			return gcnode.Value{}, err
+			return err
 		case len(f.piece) == 0:
-			return gcnode.Value{}, malformed("%d of the %d bytes of a value are missing", total-all.Len(), total)
-		case len(f.piece) > total-all.Len():
-			return gcnode.Value{}, malformed("a value of %d bytes has more than that", total)
+			return malformed("%d of the %d bytes of a value are missing", total-size, total)
+		case len(f.piece) > total-size:
+			return malformed("a value of %d bytes has more than that", total)
 		}
-		all.Write(f.piece)
+		size += len(f.piece)
+		take(f.piece)
 	}
-	return gcnode.StringValue(all.String()), nil
+	return nil
 }
 
 // next reads a frame, which is valid until the next call. It fails with io.EOF

@@ -6,7 +6,9 @@ import (
 	"io"
 	"math"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -102,6 +104,35 @@ func TestASetsValueTravelsInPieces(t *testing.T) {
 	}
 }
 
+// TestASetsValueIsMalformed has pieces after a request that do not make up what
+// it has announced.
+func TestASetsValueIsMalformed(t *testing.T) {
+	request := func(op peerpb.Op, total uint64, first string) []byte {
+		return delimited(t, &peerpb.Request{Op: op, ValueBytes: total, Value: []byte(first)})
+	}
+	piece := func(data string) []byte {
+		return delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Piece{Piece: &peerpb.Piece{Data: []byte(data)}}})
+	}
+	end := delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{}}})
+	for _, op := range []peerpb.Op{peerpb.Op_OP_SET, 99} {
+		first := request(op, 5, "ab")
+		tests := map[string][][]byte{
+			"1 of the 5 bytes of a value are missing": {first, piece("cd"), piece("")},
+			"3 of the 5 bytes":                        {first, end},
+			"has more than that":                      {first, piece("cdef")},
+			"the first piece of a value of 2 bytes":   {request(op, 2, "ab")},
+			"unexpected EOF":                          {first, piece("cd")},
+		}
+		for says, frames := range tests {
+			req, err := wire.NewReader(bytes.NewReader(bytes.Join(frames, nil))).ReadRequest()
+			require.ErrorContains(t, err, says, "operation %d", op)
+			require.Nil(t, req)
+		}
+	}
+	_, err := wire.DecodeRequest(request(peerpb.Op_OP_SET, 5, "ab")[1:])
+	require.ErrorContains(t, err, "3 of the 5 bytes of a value are missing")
+}
+
 // TestTruncated cuts streams at every place.
 func TestTruncated(t *testing.T) {
 	for name, req := range sampleRequests() {
@@ -143,6 +174,14 @@ func TestUnknownNumbers(t *testing.T) {
 		_, err := wire.NewReader(bytes.NewReader(delimited(t, &peerpb.Request{Op: op}))).ReadRequest()
 		require.ErrorIs(t, err, gcnode.ErrUnsupported, "operation %d", op)
 	}
+	large := delimited(t, &peerpb.Request{Op: 99, ValueBytes: 5, Value: []byte("ab")})
+	for _, data := range []string{"c", "de"} {
+		large = append(large, delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Piece{Piece: &peerpb.Piece{Data: []byte(data)}}})...)
+	}
+	r := wire.NewReader(bytes.NewReader(large))
+	_, err := r.ReadRequest()
+	require.ErrorIs(t, err, gcnode.ErrUnsupported)
+	require.NoError(t, r.ReadEOF(), "the pieces of its value belong to a request that is unknown")
 	frame := &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{Source: 99, Error: &peerpb.Error{Kind: 12, Message: "m"}}}}
 	got, err := wire.NewReader(bytes.NewReader(delimited(t, frame))).ReadReply()
 	require.NoError(t, err)
@@ -195,14 +234,20 @@ func TestRequestLimits(t *testing.T) {
 	announced := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_SET, ValueBytes: gcnode.MaxValueBytes + 1, Value: []byte("v")})
 	_, err := wire.NewReader(bytes.NewReader(announced)).ReadRequest()
 	require.ErrorContains(t, err, "67108865 bytes was announced")
-	for _, size := range []int{0, 15, 17} {
-		data := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_FETCH, Digests: [][]byte{make([]byte, size)}})
+	for _, size := range []int{0, 16, 1, 15, 17, 32} {
+		data := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_FETCH, Keys: [][]byte{{}}, Digests: [][]byte{make([]byte, size)}})
 		_, err := wire.NewReader(bytes.NewReader(data)).ReadRequest()
-		if size == 0 {
+		if size == 0 || size == 16 {
 			require.NoError(t, err)
 		} else {
+			require.ErrorIs(t, err, wire.ErrMalformed)
 			require.ErrorContains(t, err, "a digest of")
 		}
+	}
+	for _, keys := range []int{0, 1, 3} {
+		data := delimited(t, &peerpb.Request{Op: peerpb.Op_OP_FETCH, Keys: make([][]byte, keys), Digests: make([][]byte, 2)})
+		_, err := wire.NewReader(bytes.NewReader(data)).ReadRequest()
+		require.ErrorIs(t, err, wire.ErrMalformed, "2 digests for %d keys", keys)
 	}
 	fits := &gcnode.Request{
 		Op: gcnode.OpFetch, Group: long[1:], Keys: heavy[:16],
@@ -225,13 +270,28 @@ func TestRequestOverFrame(t *testing.T) {
 }
 
 func TestReplyLimits(t *testing.T) {
+	long := strings.Repeat("i", gcnode.MaxIDBytes+1)
+	longKey := []string{strings.Repeat("k", gcnode.MaxKeyBytes+1)}
 	tests := map[string]gcnode.Reply{
-		"a reply to key -1":          {Key: -1},
-		"a reply to key 10000":       {Key: gcnode.MaxBatchKeys},
-		"the value has 67108865":     {Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))},
-		"more than 8192 members":     {Ack: &gcnode.Ack{Members: make([]gcnode.Peer, wire.MaxMembers+1)}},
-		"a member's ID has":          {Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: strings.Repeat("i", 257)}}}},
-		"the address of member \"\"": {Ack: &gcnode.Ack{Members: []gcnode.Peer{{Addr: strings.Repeat("a", wire.MaxAddrBytes+1)}}}},
+		"a reply to key -1":           {Key: -1},
+		"a reply to key 10000":        {Key: gcnode.MaxBatchKeys},
+		"the value has 67108865":      {Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))},
+		"more than 8192 members":      {Ack: &gcnode.Ack{Members: make([]gcnode.Peer, wire.MaxMembers+1)}},
+		"a member's ID has":           {Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: strings.Repeat("i", 257)}}}},
+		"one of the keys has":         {Keys: longKey},
+		"more than 10000 keys":        {Keys: many(gcnode.MaxBatchKeys + 1)},
+		"more than 4096 known":        {Ack: &gcnode.Ack{Known: make([]gcnode.Known, wire.MaxKnown+1)}},
+		"more than 8192 members that": {Ack: &gcnode.Ack{Left: make([]gcnode.Sender, wire.MaxMembers+1)}},
+		"more than 8192 lives":        {Ack: &gcnode.Ack{Lives: make([]gcnode.Sender, wire.MaxMembers+1)}},
+		"the ID of a member's life":   {Ack: &gcnode.Ack{Lives: []gcnode.Sender{{ID: long}}}},
+		"the ID of a member that":     {Ack: &gcnode.Ack{Left: []gcnode.Sender{{ID: long}}}},
+		"the ID of a known life":      {Ack: &gcnode.Ack{Known: []gcnode.Known{{Sender: gcnode.Sender{ID: long}}}}},
+		"more than 10000 removals":    {Ack: &gcnode.Ack{Removals: make([]gcnode.Removal, wire.MaxRemovals+1)}},
+		"one of the keys to remove":   {Ack: &gcnode.Ack{Removals: []gcnode.Removal{{Keys: longKey}}}},
+		"10000 keys to remove":        {Ack: &gcnode.Ack{Removals: []gcnode.Removal{{Keys: many(gcnode.MaxBatchKeys)}, {Keys: many(1)}}}},
+		"a removal's sender":          {Ack: &gcnode.Ack{Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: long}}}}},
+		"the name of a removal's":     {Ack: &gcnode.Ack{Removals: []gcnode.Removal{{Group: long}}}},
+		"the address of member \"\"":  {Ack: &gcnode.Ack{Members: []gcnode.Peer{{Addr: strings.Repeat("a", wire.MaxAddrBytes+1)}}}},
 	}
 	for says, r := range tests {
 		var b bytes.Buffer
@@ -252,6 +312,57 @@ func TestReplyLimits(t *testing.T) {
 	}
 	err := wire.NewWriter(io.Discard).WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: members}})
 	require.ErrorContains(t, err, "beside its value")
+}
+
+// TestAtTheLimitsOfTheContract has requests and replies with as much as package
+// gcnode lets members send at once. Each has to fit into a frame.
+func TestAtTheLimitsOfTheContract(t *testing.T) {
+	// n names have MaxBatchBytes.
+	name := func(n int) string { return strings.Repeat("n", min(gcnode.MaxIDBytes, gcnode.MaxBatchBytes/n)) }
+	const n = gcnode.MaxBatchKeys
+	last := gcnode.RemovalID{Sender: name(3 * n), Incarnation: math.MaxUint64, Seq: math.MaxUint64}
+	stamp := gcnode.Stamp{Time: math.MaxInt64, Incarnation: math.MaxUint64}
+	many := make([]gcnode.Removal, n) // small ones
+	for i := range many {
+		many[i] = gcnode.Removal{ID: last, Stamp: stamp, Group: last.Sender, Keys: []string{last.Sender}}
+	}
+	one := []gcnode.Removal{{
+		ID: gcnode.RemovalID{Sender: name(1)}, Stamp: stamp, Group: name(1),
+		Keys: slices.Repeat([]string{strings.Repeat("k", gcnode.MaxKeyBytes)}, gcnode.MaxBatchBytes/gcnode.MaxKeyBytes),
+	}}
+	keys := slices.Repeat([]string{strings.Repeat("k", gcnode.MaxBatchBytes/n)}, n)
+	known := slices.Repeat([]gcnode.Known{{Sender: gcnode.Sender{ID: name(1), Incarnation: 1}, Seq: math.MaxUint64}}, wire.MaxKnown)
+	finished := slices.Repeat([]gcnode.RemovalID{{Sender: name(n), Incarnation: 1, Seq: math.MaxUint64}}, n)
+	digests := slices.Repeat([]gcnode.Digest{{1}}, n)
+	value := gcnode.StringValue(strings.Repeat("v", wire.PieceBytes))
+	for _, removals := range [][]gcnode.Removal{many, one} {
+		for _, req := range []*gcnode.Request{
+			{Op: gcnode.OpFetch, Group: name(1), Keys: keys, Digests: digests, Removals: removals},
+			{Op: gcnode.OpRemove, Removals: removals, Finished: finished},
+			{Op: gcnode.OpSet, Group: name(1), Keys: one[0].Keys[:1], Removals: removals, Value: value},
+			{Op: gcnode.OpSync, Known: known},
+		} {
+			data := encodeRequest(t, req)
+			got, err := wire.NewReader(bytes.NewReader(data)).ReadRequest()
+			require.NoError(t, err)
+			require.True(t, reflect.DeepEqual(req, got), "%v has changed", req.Op)
+		}
+	}
+	members := slices.Repeat([]gcnode.Peer{{ID: strings.Repeat("i", 48), Addr: strings.Repeat("a", 80), Weight: math.MaxUint16}}, wire.MaxMembers)
+	left := slices.Repeat([]gcnode.Sender{{ID: members[0].ID, Incarnation: 1}}, gcnode.MaxPeers)
+	for i := range known {
+		known[i].ID = members[0].ID
+	}
+	for _, r := range []gcnode.Reply{
+		{Keys: keys},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: many}},
+		{Ack: &gcnode.Ack{Incarnation: 1, Members: members, Left: left, Lives: left, Time: 1, Known: known, Removals: one}},
+	} {
+		data := encodeReplies(t, []gcnode.Reply{r}, nil)
+		got, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
+		require.NoError(t, err)
+		require.True(t, reflect.DeepEqual(r, got)) //nolint:govet // there is no error in it
+	}
 }
 
 func TestErrorTextIsCut(t *testing.T) {
@@ -333,14 +444,40 @@ func TestHighestFieldNumber(t *testing.T) {
 // TestAnnouncementsCostNothing announces much and sends little.
 func TestAnnouncementsCostNothing(t *testing.T) {
 	frame := protowire.AppendVarint(nil, wire.MaxFrameBytes)
-	value := delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{ValueBytes: gcnode.MaxValueBytes, Value: []byte("a")}}})
-	for name, data := range map[string][]byte{"frame": frame, "value": value} {
+	reply := func(first []byte) []byte {
+		return delimited(t, &peerpb.Frame{Kind: &peerpb.Frame_Reply{Reply: &peerpb.Reply{ValueBytes: gcnode.MaxValueBytes, Value: first}}})
+	}
+	request := func(first []byte) []byte {
+		return delimited(t, &peerpb.Request{Op: peerpb.Op_OP_SET, ValueBytes: gcnode.MaxValueBytes, Value: first})
+	}
+	piece := make([]byte, wire.PieceBytes)
+	tests := map[string]struct {
+		data []byte
+		most uint64
+	}{
+		"frame":                          {frame, 256 << 10},
+		"value of a reply":               {reply([]byte("a")), 256 << 10},
+		"value of a request":             {request([]byte("a")), 256 << 10},
+		"value with a piece":             {reply(piece), 4 << 20},
+		"value of a request and a piece": {request(piece), 4 << 20},
+	}
+	for name, test := range tests {
+		read := func(r *wire.Reader) error {
+			_, err := r.ReadReply()
+			return err
+		}
+		if strings.Contains(name, "request") {
+			read = func(r *wire.Reader) error {
+				_, err := r.ReadRequest()
+				return err
+			}
+		}
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := wire.NewReader(bytes.NewReader(data)).ReadReply()
+		err := read(wire.NewReader(bytes.NewReader(test.data)))
 		runtime.ReadMemStats(&after)
-		require.ErrorIs(t, err, io.ErrUnexpectedEOF)
-		require.Less(t, after.TotalAlloc-before.TotalAlloc, uint64(256<<10), name)
+		require.ErrorIs(t, err, io.ErrUnexpectedEOF, name)
+		require.Less(t, after.TotalAlloc-before.TotalAlloc, test.most, name)
 	}
 }
 
@@ -352,6 +489,13 @@ func TestManySmallThings(t *testing.T) {
 	reply := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), ack)
 	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, reply))).ReadReply()
 	require.ErrorContains(t, err, "more than 8192 members")
+
+	// Messages are merged, and their limits with them.
+	part, err := proto.Marshal(&peerpb.Reply{Ack: &peerpb.Ack{Removals: []*peerpb.Removal{{Keys: make([][]byte, gcnode.MaxBatchKeys/2+1)}}}})
+	require.NoError(t, err)
+	twice := protowire.AppendBytes(protowire.AppendTag(nil, 1, protowire.BytesType), append(part, part...))
+	_, err = wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, twice))).ReadReply()
+	require.ErrorContains(t, err, "more than 10000 keys to remove")
 
 	var before, after runtime.MemStats
 	for _, field := range []byte{5<<3 | 2, 6<<3 | 2, 7<<3 | 2} {

@@ -23,7 +23,8 @@ func report() map[string]part {
 	impl := []string{implKey}
 	ratios := []string{"policy.txt", "ratio.txt"}
 	return map[string]part{
-		"goals": targets(ratios),
+		"goals":         targets(ratios),
+		"cluster-goals": clusterTargets(),
 
 		"hits": table{
 			files: []string{"hit.txt"}, rows: impl, columns: []string{"keys", "goroutines"},
@@ -46,8 +47,12 @@ func report() map[string]part {
 			files: []string{"hitttl.txt"}, rows: impl, columns: []string{"keys", "goroutines", "ttl"},
 			units: []string{nsPerOp},
 		},
+		"fill-set": table{
+			files: []string{"fill.txt"}, where: []label{{"writes", "set"}}, rows: impl, columns: []string{"state"},
+			units: []string{nsPerOp, cpuPerOp, allocs},
+		},
 		"fill": table{
-			files: []string{"fill.txt"}, rows: impl, columns: []string{"state"},
+			files: []string{"fill.txt"}, where: []label{{"writes", "load"}}, rows: impl, columns: []string{"state"},
 			units: []string{nsPerOp, cpuPerOp, allocs},
 		},
 		"mixed-load": table{
@@ -101,6 +106,26 @@ func report() map[string]part {
 			files: []string{"flight.txt"}, rows: impl, columns: []string{"waiters"},
 			units: []string{"ns/waiter"},
 		},
+		"remove": table{
+			files: []string{"remove.txt"}, rows: []string{"nodes"},
+			units: []string{"remove-p50-us", "remove-p99-us", "trip-p50-us", "trip-p99-us"},
+		},
+		"burst": table{
+			files: []string{"burst.txt"}, rows: []string{"nodes", "removals"},
+			units: []string{"messages", "messages/naive", "burst-ms"},
+		},
+		"restart": table{
+			files: []string{"restart.txt"}, rows: []string{"nodes"},
+			units: []string{"resident", "gets", "loads", "loads-%"},
+		},
+		"dead-peer": table{
+			files: []string{"deadpeer.txt"}, rows: []string{"peer"},
+			units: []string{"before-p50-us", "before-p99-us", "slowest-ms", "waits", "after-p50-us", "after-p99-us", "slowest-after-ms"},
+		},
+		"cold": table{
+			files: []string{"cold.txt"}, rows: []string{"nodes", "callers"},
+			units: []string{"runs", "slowest-ms"},
+		},
 		"size": table{
 			files: []string{"size.txt"}, rows: impl, columns: []string{"platform"},
 			units: []string{"MiB"}, fixed: true,
@@ -112,12 +137,30 @@ func report() map[string]part {
 	}
 }
 
+// clusterTargets are what clusters have to reach.
+func clusterTargets() goals {
+	remove, dead := []string{"remove.txt"}, []string{"deadpeer.txt"}
+	hangs := label{"peer", "hangs"}
+	return goals{
+		{what: "getter runs for one cold key asked 10,000 times at once through 12 nodes", reach: "1", files: []string{"cold.txt"}, limit: 1, measure: worst("runs")},
+		{what: "`Remove` on 3 nodes, p99 ÷ p99 of one peer round trip", reach: "≤ 3", files: remove, limit: 3, measure: worst("p99/trip-p99")},
+		{what: "the same ÷ median of one peer round trip", reach: "≤ 3", files: remove, limit: 3, measure: worst("p99/trip-p50")},
+		{what: "origin loads in a rolling restart of 6 nodes, % of the resident keys", reach: "≤ 5", files: []string{"restart.txt"}, limit: 5, measure: worst("loads-%")},
+		{what: "one of 6 nodes hangs: slowest request ÷ peer timeout", reach: "≤ 1.1", files: dead, limit: 1.1, measure: worst("slowest/timeout", hangs)},
+		{what: "the same: requests that waited for the timeout, over the five that ask", reach: "≤ 5", files: dead, limit: 5, measure: worst("waits", hangs)},
+		{what: "then: p50 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p50")},
+		{what: "then: p99 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p99")},
+		{what: "messages for 1,000 removals at once on 12 nodes ÷ naive", reach: "≤ 0.1", files: []string{"burst.txt"}, limit: 0.1, measure: worst("messages/naive")},
+	}
+}
+
 // targets are what there is to reach.
 func targets(ratios []string) goals {
 	hits, fills, mixed, memory := []string{"hit.txt"}, []string{"fill.txt"}, []string{"mixed.txt"}, []string{"memory.txt"}
 	large := label{"keys", "100000"}
 	five := label{"entries", "5000000"}
-	half := []label{{"writes", "load"}, {"reads", "50"}}
+	fill := func(writes string) []label { return []label{{"state", "full"}, {"writes", writes}} }
+	half := func(writes string) []label { return []label{{"writes", writes}, {"reads", "50"}} }
 	hundred := label{"nodes", "100"}
 	balance := []string{"balance.txt"}
 	return goals{
@@ -127,10 +170,14 @@ func targets(ratios []string) goals {
 		{what: "the same, 2 goroutines: times as fast as golang/groupcache", reach: "≥ 3", files: hits, limit: 3, atLeast: true, measure: timesFaster(groupcache, nsPerOp, large, label{"goroutines", "2"})},
 		{what: "the same, 8 goroutines", reach: "≥ 3", files: hits, limit: 3, atLeast: true, measure: timesFaster(groupcache, nsPerOp, large, label{"goroutines", "8"})},
 		{what: "local hit with a TTL: time ÷ without, the worst case", reach: "≤ 1.2", files: []string{"hitttl.txt"}, limit: 1.2, measure: lifeCost},
-		{what: "fill with eviction: time ÷ otter's", reach: "< 1", files: fills, limit: 1, measure: against(otter, nsPerOp, label{"state", "full"})},
-		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: fills, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, label{"state", "full"})},
-		{what: "50 % reads with eviction: time ÷ otter's", reach: "< 1", files: mixed, limit: 1, measure: against(otter, nsPerOp, half...)},
-		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: mixed, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, half...)},
+		{what: "fill with eviction, with Set, where there is one: time ÷ otter's", reach: "< 1", files: fills, limit: 1, measure: against(otter, nsPerOp, fill("set")...)},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: fills, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, fill("set")...)},
+		{what: "50 % reads and 50 % Sets with eviction: time ÷ otter's", reach: "< 1", files: mixed, limit: 1, measure: against(otter, nsPerOp, half("set")...)},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: mixed, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, half("set")...)},
+		{what: "fill with eviction, by loading what is missing: time ÷ otter's", reach: "< 1", files: fills, limit: 1, measure: against(otter, nsPerOp, fill("load")...)},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: fills, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, fill("load")...)},
+		{what: "50 % reads and 50 % misses with eviction: time ÷ otter's", reach: "< 1", files: mixed, limit: 1, measure: against(otter, nsPerOp, half("load")...)},
+		{what: "the same: times as fast as golang/groupcache", reach: "≥ 2", files: mixed, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp, half("load")...)},
 		{what: "5 M entries: bytes in use beyond key and value, per entry", reach: "≤ 40", files: memory, limit: 40, measure: worst(inUse, five)},
 		{what: "mixed values, 4 MiB limit: heap in use ÷ limit", reach: "≤ 1.1", files: []string{"heaplimit.txt"}, limit: 1.1, measure: worst("heap/limit", label{"limit", "4MiB"})},
 		{what: "the same, 64 MiB", reach: "≤ 1.1", files: []string{"heaplimit.txt"}, limit: 1.1, measure: worst("heap/limit", label{"limit", "64MiB"})},

@@ -153,6 +153,7 @@ func (sh *shard) takeApart(old *slab, now int64, force bool) {
 		default:
 			sl := sh.open(&sh.main, len(r))
 			at := sl.take(len(r), r.expires())
+			sh.earliest = min(sh.earliest, r.expires()) // its span may end before its old one
 			copy(sl.block[at:], r)
 			ix.slots[slot].Store(uint64(w.moved(sl.id, at).used(uses)))
 		}

@@ -19,6 +19,7 @@ import (
 //     not expired;
 //   - what has just been set is there, unless it was rejected for its size;
 //   - the memory is within the limit after each step;
+//   - what it counts is what it holds (Check);
 //   - the counters explain how many entries there are.
 //
 // The input is a kind of store and a list of steps of four bytes: what to do, two bytes
@@ -30,8 +31,13 @@ func FuzzStore(f *testing.F) {
 		for i := range steps {
 			steps[i] = byte(rng.Uint32())
 		}
-		f.Add(byte(seed*21), steps)
+		f.Add(byte(seed*23), steps) // every limit, and many graces
 	}
+	var large []byte // each twice, so that it is stored though it is large
+	for key := range byte(200) {
+		large = append(large, 12, key, 0, 0xff, 12, key, 0, 0xff)
+	}
+	f.Add(byte(2), large)
 	f.Add(byte(9), bytes.Repeat([]byte{0, 1, 1, 0xff}, 500))
 	f.Fuzz(func(t *testing.T, kind byte, steps []byte) {
 		limit := []int64{store.MinBytes, 64 << 10, 200_000}[kind%3]
@@ -104,6 +110,9 @@ func FuzzStore(f *testing.F) {
 			}
 			if st := s.Stats(); st.Bytes > limit {
 				t.Fatalf("%d bytes, with a limit of %d", st.Bytes, limit)
+			}
+			if err := store.Check(s); err != nil {
+				t.Fatalf("after step %x: %v", steps[:4], err)
 			}
 		}
 		st := s.Stats()

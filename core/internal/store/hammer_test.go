@@ -128,6 +128,9 @@ func TestHammerReadersSeeWholeValuesOfTheirKey(t *testing.T) {
 			if st := s.Stats(); st.Bytes > limit {
 				t.Errorf("stats %+v", st)
 			}
+			if err := store.Check(s); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }

@@ -49,9 +49,38 @@ func (sh *shard) account(delta int64) {
 	sh.store.used.Add(delta)
 }
 
-// set stores an entry whose record has the size. It reports false if the entry
-// is not worth what would have to go for it.
-func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
+// admit says which queue an entry goes to whose record has the size: none if
+// it is not worth what would have to go for it. It also returns the bytes that
+// come free when an older one is replaced that has a slab of its own.
+func (sh *shard) admit(hash uint64, key string, size int) (to policy.Queue, freed int64) {
+	ix := sh.index.Load()
+	if _, old := ix.find(hash, key); old != empty {
+		sl := ix.slab(old)
+		if to = policy.Small; sl.inMain {
+			to = policy.Main
+		}
+		if record(sl.block[old.offset():]).size() > sh.store.layout.large {
+			freed = sl.cost()
+		}
+		return to, freed
+	}
+	return sh.insert(hash, size), 0
+}
+
+// insert is admit for a key that is not there.
+func (sh *shard) insert(hash uint64, size int) policy.Queue {
+	to := sh.policy.Insert(hash, int64(size), sh.fill())
+	if to == policy.Out && sh.useless(size) {
+		return policy.Small
+	}
+	return to
+}
+
+// set stores an entry whose record has the size, in the queue that it has been
+// admitted to, or if it is none yet, in one that it is admitted to now. It
+// reports false if there is no such queue. One that replaces another stays
+// where that was.
+func (sh *shard) set(hash uint64, key string, e Entry, size int, to policy.Queue) bool {
 	ix := sh.index.Load()
 	i, old := ix.find(hash, key)
 	q, uses := &sh.small, uint8(0)
@@ -61,8 +90,10 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
 		}
 		uses = old.uses()
 	} else {
-		to := sh.policy.Insert(hash, int64(size), sh.fill())
-		if to == policy.Out && !sh.useless(size) {
+		if to == policy.Out {
+			to = sh.insert(hash, size)
+		}
+		if to == policy.Out {
 			return false
 		}
 		if to == policy.Main {
@@ -78,6 +109,9 @@ func (sh *shard) set(hash uint64, key string, e Entry, size int) bool {
 		sh.live++
 	}
 	sl := sh.open(q, size)
+	if size > sh.store.layout.large {
+		sh.store.reserved.Store(0) // it is in use now
+	}
 	at := sl.put(key, e, size)
 	sh.latest = sl
 	sh.earliest = min(sh.earliest, e.Expires)

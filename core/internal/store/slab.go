@@ -7,6 +7,9 @@ const (
 	// this struct and two places in the table of slabs.
 	slabOverhead = 128
 	spanBytes    = 16
+	// allocShare is the part of a block by which the allocator makes it larger
+	// at most.
+	allocShare = 8
 )
 
 // slab is a block of records. Its id and block never change, and what has been
@@ -37,6 +40,11 @@ func maxSpans(block int) int { return min(max(block>>10, 6), 16) }
 // cost is the memory of the slab.
 func (s *slab) cost() int64 {
 	return int64(cap(s.block)) + slabOverhead + spanBytes*int64(maxSpans(len(s.block)))
+}
+
+// costOf is the most that a slab for one record of the size costs.
+func costOf(size int) int64 {
+	return int64(size+size/allocShare) + slabOverhead + spanBytes*int64(maxSpans(size))
 }
 
 // room reports whether a record of the size fits.

@@ -4,7 +4,10 @@ import (
 	"hash/maphash"
 	"iter"
 	"math"
+	"sync"
 	"sync/atomic"
+
+	"github.com/gcnode/gcnode/core/internal/policy"
 )
 
 // Never is the expiry of an entry that does not expire.
@@ -72,6 +75,8 @@ type Store struct {
 	shards   []shard
 
 	used     atomic.Int64 // bytes, of all shards
+	large    sync.Mutex   // large entries are stored one at a time
+	reserved atomic.Int64 // bytes that the one which is being stored is going to take
 	victim   atomic.Uint32
 	rejected atomic.Uint64
 }
@@ -165,9 +170,14 @@ func (s *Store) Set(key string, e Entry) bool {
 		sh.remove(hash, key)
 		return false
 	}
-	sh.mu.Lock()
-	stored := sh.set(hash, key, e, size)
-	sh.mu.Unlock()
+	var stored bool
+	if size > s.layout.large {
+		stored = s.setLarge(home, hash, key, e, size)
+	} else {
+		sh.mu.Lock()
+		stored = sh.set(hash, key, e, size, policy.Out)
+		sh.mu.Unlock()
+	}
 	if !stored {
 		s.rejected.Add(1)
 		return false
@@ -176,18 +186,43 @@ func (s *Store) Set(key string, e Entry) bool {
 	return true
 }
 
+// setLarge stores an entry that gets a slab of its own. Its memory is in use
+// when others have made room for it, and not before: many at once would take
+// several times the limit.
+func (s *Store) setLarge(home int, hash uint64, key string, e Entry, size int) bool {
+	sh := &s.shards[home]
+	sh.mu.Lock()
+	to, freed := sh.admit(hash, key, size)
+	sh.mu.Unlock()
+	if to == policy.Out {
+		return false
+	}
+	s.large.Lock()
+	defer s.large.Unlock()
+	s.reserved.Store(max(costOf(size)-freed, 0))
+	s.shrink(home)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	return sh.set(hash, key, e, size, to)
+}
+
 // shrink evicts until the limit holds. The shard in which something was stored
 // pays, unless it has less than its share: then one pays that has more, or in
-// the end any.
+// the end any, with all that it has.
 //
 // Readers can be so quick that all entries that come to the end of the main
 // queue have been used again. After a while they go all the same.
 func (s *Store) shrink(home int) {
-	share := s.layout.limit / int64(len(s.shards))
-	for tries, slabs := 0, 0; s.used.Load() > s.layout.limit && tries <= 2*len(s.shards); {
+	shards := len(s.shards)
+	share := s.layout.limit / int64(shards)
+	stored := &s.shards[home]
+	for tries, slabs := 0, 0; s.used.Load()+s.reserved.Load() > s.layout.limit && tries <= 3*shards; {
 		sh := &s.shards[home]
-		if sh.bytes.Load() >= share || tries > len(s.shards) {
+		if sh.bytes.Load() >= share || tries > shards {
 			sh.mu.Lock()
+			if tries > 2*shards && sh != stored {
+				sh.latest = nil // what was stored last elsewhere has had its time
+			}
 			evicted := sh.evict(slabs > patience+sh.slabs/patience)
 			sh.mu.Unlock()
 			if evicted {
@@ -197,7 +232,7 @@ func (s *Store) shrink(home int) {
 			}
 		}
 		tries++
-		home = int(s.victim.Add(1)) & (len(s.shards) - 1)
+		home = int(s.victim.Add(1)) & (shards - 1)
 	}
 }
 

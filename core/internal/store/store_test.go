@@ -549,3 +549,82 @@ func TestHammerNothingIsMissedThatIsThere(t *testing.T) {
 		t.Errorf("%d misses, stats %+v", n, st)
 	}
 }
+
+// Large entries share the limit with those that were stored just before,
+// whichever shards they are in, and however many are stored at once: the
+// others make room first.
+func TestLargeEntriesStayWithinTheLimit(t *testing.T) {
+	const limit, shards = 4 << 20, 16
+	large := strings.Repeat("v", limit/5)
+	var s *store.Store
+	var most atomic.Int64
+	s = store.NewSharded(store.Options{MaxBytes: limit, Now: func() int64 { // which is read while something is evicted
+		for used := store.Used(s); ; {
+			if was := most.Load(); was >= used || most.CompareAndSwap(was, used) {
+				return 0
+			}
+		}
+	}}, shards)
+	var writers sync.WaitGroup
+	for w := range 8 {
+		writers.Go(func() {
+			for i := range 60 {
+				key := strconv.Itoa(w) + "-" + strconv.Itoa(i)
+				s.Set(key, entry(large))
+				s.Remove(key)
+				s.Set(key, entry(large)) // comes back soon, and is stored for that
+			}
+		})
+	}
+	writers.Wait()
+	if most := most.Load(); most > limit || most < limit*3/5 {
+		t.Errorf("up to %d bytes, with a limit of %d", most, limit)
+	}
+	if st := s.Stats(); st.Evicted == 0 || st.Entries < 3 || st.Bytes > limit {
+		t.Errorf("stats %+v", st)
+	}
+	if err := store.Check(s); err != nil {
+		t.Error(err)
+	}
+}
+
+// What a large value takes the place of need not be free before.
+func TestALargeEntryThatIsReplacedPushesNothingOut(t *testing.T) {
+	const limit = 4 << 20
+	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, 4)
+	for i := range 3 {
+		s.Set("large-"+strconv.Itoa(i), entry(strings.Repeat("v", limit/5)))
+	}
+	for i := 0; s.Stats().Bytes < limit*9/10; i++ {
+		s.Set(strconv.Itoa(i), entry(strings.Repeat("v", 100)))
+	}
+	for i := range 300 {
+		s.Set("large-"+strconv.Itoa(i%3), entry(strings.Repeat("w", limit/5)))
+	}
+	if st := s.Stats(); st.Evicted > 0 || st.Replaced != 300 {
+		t.Errorf("stats %+v", st)
+	}
+}
+
+// A shard that gets a large entry has more than its share, and the others make
+// room for it though they have less.
+func TestAllShardsMakeRoomForALargeEntry(t *testing.T) {
+	const limit, shards = 4 << 20, 16
+	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, shards)
+	for i := range 60_000 {
+		s.Set(strconv.Itoa(i), entry(strings.Repeat("v", 100)))
+	}
+	before := s.Stats()
+	s.Set("large", entry(strings.Repeat("v", limit/5)))
+	s.Set("large", entry(strings.Repeat("v", limit/5))) // comes back soon, and is stored for that
+	if _, ok := s.Get("large"); !ok {
+		t.Error("it is not there")
+	}
+	st := s.Stats()
+	if st.Bytes > limit {
+		t.Errorf("%d bytes, with a limit of %d", st.Bytes, limit)
+	}
+	if st.Entries < before.Entries*6/10 {
+		t.Errorf("%d entries before, %d after", before.Entries, st.Entries)
+	}
+}

@@ -1138,8 +1138,10 @@ type Ack struct {
 	Time uint64 `protobuf:"fixed64,4,opt,name=time,proto3" json:"time,omitempty"`
 	// known is what the member knows of the removals of all members, and
 	// removals those that the sender of the request lacks.
-	Known         []*Known   `protobuf:"bytes,5,rep,name=known,proto3" json:"known,omitempty"`
-	Removals      []*Removal `protobuf:"bytes,6,rep,name=removals,proto3" json:"removals,omitempty"`
+	Known    []*Known   `protobuf:"bytes,5,rep,name=known,proto3" json:"known,omitempty"`
+	Removals []*Removal `protobuf:"bytes,6,rep,name=removals,proto3" json:"removals,omitempty"`
+	// lives are those that were heard of since others of their members left.
+	Lives         []*Sender `protobuf:"bytes,7,rep,name=lives,proto3" json:"lives,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1212,6 +1214,13 @@ func (x *Ack) GetKnown() []*Known {
 func (x *Ack) GetRemovals() []*Removal {
 	if x != nil {
 		return x.Removals
+	}
+	return nil
+}
+
+func (x *Ack) GetLives() []*Sender {
+	if x != nil {
+		return x.Lives
 	}
 	return nil
 }
@@ -1351,14 +1360,15 @@ const file_peer_proto_rawDesc = "" +
 	"\x05Error\x12(\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x14.gcnode.peer.v1.KindR\x04kind\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12*\n" +
-	"\x11retry_after_nanos\x18\x03 \x01(\x03R\x0fretryAfterNanos\"\xf9\x01\n" +
+	"\x11retry_after_nanos\x18\x03 \x01(\x03R\x0fretryAfterNanos\"\xa7\x02\n" +
 	"\x03Ack\x12 \n" +
 	"\vincarnation\x18\x01 \x01(\x06R\vincarnation\x12.\n" +
 	"\amembers\x18\x02 \x03(\v2\x14.gcnode.peer.v1.PeerR\amembers\x12*\n" +
 	"\x04left\x18\x03 \x03(\v2\x16.gcnode.peer.v1.SenderR\x04left\x12\x12\n" +
 	"\x04time\x18\x04 \x01(\x06R\x04time\x12+\n" +
 	"\x05known\x18\x05 \x03(\v2\x15.gcnode.peer.v1.KnownR\x05known\x123\n" +
-	"\bremovals\x18\x06 \x03(\v2\x17.gcnode.peer.v1.RemovalR\bremovals\"B\n" +
+	"\bremovals\x18\x06 \x03(\v2\x17.gcnode.peer.v1.RemovalR\bremovals\x12,\n" +
+	"\x05lives\x18\a \x03(\v2\x16.gcnode.peer.v1.SenderR\x05lives\"B\n" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\fR\x04addr\x12\x16\n" +
@@ -1456,11 +1466,12 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 19: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
 	4,  // 20: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
 	8,  // 21: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	22, // [22:22] is the sub-list for method output_type
-	22, // [22:22] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	5,  // 22: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	23, // [23:23] is the sub-list for method output_type
+	23, // [23:23] is the sub-list for method input_type
+	23, // [23:23] is the sub-list for extension type_name
+	23, // [23:23] is the sub-list for extension extendee
+	0,  // [0:23] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }

@@ -14,9 +14,6 @@ type Readiness struct {
 	reason atomic.Pointer[func() string] // why not; nil before the first is set
 }
 
-// Ready says that the node serves.
-func (r *Readiness) Ready() { r.NotReady("") }
-
 // ReadyUnless says that the node serves whenever reason is empty. It is called
 // from any goroutine.
 func (r *Readiness) ReadyUnless(reason func() string) { r.reason.Store(&reason) }

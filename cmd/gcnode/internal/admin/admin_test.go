@@ -83,7 +83,6 @@ func TestReadinessSaysWhyNot(t *testing.T) {
 		{func() {}, 503, "not ready: starting\n"},
 		{func() { readiness.ReadyUnless(func() string { return why }) }, 503, "not ready: joining\n"},
 		{func() { why = "" }, 200, "ready\n"},
-		{readiness.Ready, 200, "ready\n"},
 		{func() { readiness.NotReady("draining") }, 503, "not ready: draining\n"},
 	} {
 		want.set()

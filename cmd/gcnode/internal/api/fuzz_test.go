@@ -37,7 +37,7 @@ func FuzzKeyOf(f *testing.F) {
 // standard library, and that every list of keys can be sent.
 func FuzzParseKeys(f *testing.F) {
 	for _, seed := range []string{
-		"", "[]", `["a","b"]`, "\"a\"\n\"b\"\n", `[{"base64":"/w=="},"\u00e9\ud83d\ude00"]`, `{"base64":"YQ=="} "\ufffd"`, `["a",]`, `["\ud800"]`,
+		"", "[]", `["a","b"]`, "\"a\"\n\"b\"\n", `[{"base64":"/w=="},"\u00e9\ud83d\ude00"]`, `{"base64":"YQ=="} "\ufffd"`, `["a",]`, `["a",`, `["\ud800"]`,
 		"[\"\xff\"]", `[{"base64":"YQ==","base64":"Yg=="}]`, `[{"base64":"Y\nQ=="}]`, `["a"] "b"`, `[[]]`, `["\\ud800\"]`,
 	} {
 		f.Add(seed)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"strings"
-	"unicode/utf8"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -17,9 +16,6 @@ const maxKeysBody = 6*gcnode.MaxBatchBytes + 64*gcnode.MaxBatchKeys
 // parseKeys reads a list of keys, each a [Text]: a JSON array, or one after the
 // other as in newline-delimited JSON. An error is a [*refused].
 func parseKeys(text string) ([]string, error) {
-	if !utf8.ValidString(text) {
-		return nil, malformed("the body is not UTF-8: %v", errText)
-	}
 	decoder := json.NewDecoder(strings.NewReader(text))
 	start := strings.TrimLeft(text, " \t\r\n")
 	if start == "" {
@@ -39,7 +35,9 @@ func parseKeys(text string) ([]string, error) {
 		return nil, malformed("the body is not JSON: %v", err)
 	}
 	for decoder.More() {
-		if err := list.next(decoder); err != nil {
+		if err := list.next(decoder); errors.Is(err, io.EOF) {
+			break
+		} else if err != nil {
 			return nil, err
 		}
 	}
@@ -67,14 +65,14 @@ func (l *keyList) next(decoder *json.Decoder) error {
 	case err != nil:
 		return malformed("after %d keys the body is not JSON: %v", len(l.keys), err)
 	}
-	var key Text
-	if err := key.UnmarshalJSON(raw); err != nil {
+	key, err := readText(raw)
+	if err != nil {
 		return malformed("key %d: %v", len(l.keys), err)
 	}
 	if len(key) > gcnode.MaxKeyBytes {
 		return tooLarge("key %d has %d bytes; at most %d are allowed", len(l.keys), len(key), gcnode.MaxKeyBytes)
 	}
-	l.keys, l.bytes = append(l.keys, string(key)), l.bytes+len(key)
+	l.keys, l.bytes = append(l.keys, key), l.bytes+len(key)
 	if len(l.keys) > gcnode.MaxBatchKeys {
 		return tooLarge("there are more than %d keys, which are allowed", gcnode.MaxBatchKeys)
 	}

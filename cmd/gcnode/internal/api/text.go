@@ -22,21 +22,21 @@ func base64Of() *base64.Encoding { return base64.StdEncoding.Strict() }
 func (t Text) MarshalJSON() ([]byte, error) {
 	var encoded bytes.Buffer
 	w := bufio.NewWriter(&encoded)
-	t.write(w)
+	writeText(w, string(t))
 	err := w.Flush()
 	return encoded.Bytes(), err
 }
 
-// write writes the text without a second copy of it. The writer keeps its
+// writeText writes a [Text] without a second copy of it. The writer keeps its
 // errors.
-func (t Text) write(w *bufio.Writer) {
-	if utf8.ValidString(string(t)) {
-		writeString(w, string(t))
+func writeText(w *bufio.Writer, s string) {
+	if utf8.ValidString(s) {
+		writeString(w, s)
 		return
 	}
 	_, _ = w.WriteString(`{"base64":"`)
 	encoder := base64.NewEncoder(base64Of(), w)
-	_, _ = strings.NewReader(string(t)).WriteTo(encoder)
+	_, _ = strings.NewReader(s).WriteTo(encoder)
 	_ = encoder.Close()
 	_, _ = w.WriteString(`"}`)
 }
@@ -69,52 +69,53 @@ var errText = errors.New(`it must be a string, or {"base64":"…"} for bytes tha
 // UnmarshalJSON implements [json.Unmarshaler]. Unlike package json it refuses
 // what it would have to change.
 func (t *Text) UnmarshalJSON(data []byte) error {
+	s, err := readText(data)
+	*t = Text(s)
+	return err
+}
+
+// readText reads a [Text].
+func readText(data []byte) (string, error) {
 	switch {
 	case len(data) > 0 && data[0] == '"':
-		s, err := unquote(data)
-		*t = Text(s)
-		return err
+		return unquote(data)
 	case len(data) > 0 && data[0] == '{':
-		return t.unwrap(data)
+		return unwrap(data)
 	default:
-		return errText
+		return "", errText
 	}
 }
 
 // unwrap reads the object that holds base64, and nothing else.
-func (t *Text) unwrap(data []byte) error {
+func unwrap(data []byte) (string, error) {
 	decoder := json.NewDecoder(bytes.NewReader(data))
 	tokens := make([]json.Token, 0, 5)
 	for decoder.More() || len(tokens) == 3 {
 		token, err := decoder.Token()
 		if err != nil {
-			return err
+			return "", err
 		}
 		if tokens = append(tokens, token); len(tokens) > 4 {
-			return errText
+			return "", errText
 		}
 	}
 	if len(tokens) != 4 || tokens[1] != "base64" {
-		return errText
+		return "", errText
 	}
 	encoded, ok := tokens[2].(string)
 	if !ok || strings.ContainsAny(encoded, "\r\n") {
-		return errText
+		return "", errText
 	}
 	decoded, err := base64Of().DecodeString(encoded)
 	if err != nil {
-		return fmt.Errorf("the base64 is wrong: %w", err)
+		return "", fmt.Errorf("the base64 is wrong: %w", err)
 	}
-	*t = Text(decoded)
-	return nil
+	return string(decoded), nil
 }
 
 // unquote reads a JSON string. Halves of surrogate pairs stand for no character,
 // and bytes that are not UTF-8 for none either.
 func unquote(data []byte) (string, error) {
-	if !utf8.Valid(data) {
-		return "", errText
-	}
 	var s string
 	if err := json.Unmarshal(data, &s); err != nil {
 		return "", err
@@ -131,7 +132,7 @@ func unquote(data []byte) (string, error) {
 		}
 	}
 	if strings.Count(s, replacement) != meant {
-		return "", errors.New(`half of a surrogate pair is no character; bytes that are not UTF-8 are written {"base64":"…"}`)
+		return "", errors.New(`it has bytes that are not UTF-8, which are written {"base64":"…"}, or half of a surrogate pair, which is no character`)
 	}
 	return s, nil
 }

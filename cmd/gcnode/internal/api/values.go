@@ -128,7 +128,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, group *gcnode.G
 	}()
 	defer func() {
 		cancel()
-		for range results { //nolint:revive // empty-block: it ends when nothing runs any more
+		for range results { // it ends when nothing runs any more
 		}
 	}()
 	for res := range results {
@@ -146,8 +146,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, group *gcnode.G
 	}
 	if r.Context().Err() != nil || lines.err != nil {
 		h.log(r, group, statusClientGone)
-		// What was not sent must not look like the end.
-		panic(http.ErrAbortHandler)
+		panic(http.ErrAbortHandler) //nolint:forbidigo // the one way to cut off what would look like the whole answer
 	}
 	h.log(r, group, http.StatusOK)
 }
@@ -188,17 +187,15 @@ func (l *lineWriter) flush() {
 func (l *lineWriter) write(res *result) {
 	b := l.buffer
 	_, _ = b.WriteString(`{"index":` + strconv.Itoa(res.Index) + `,"key":`)
-	Text(res.Key).write(b)
+	writeText(b, res.Key)
 	life := gcnode.NoStore
-	switch {
-	case res.err == nil:
+	if res.err == nil || errors.Is(res.err, gcnode.ErrNotFound) {
 		life = res.Keep
+	}
+	if res.err == nil {
 		_, _ = b.WriteString(`,"value":`)
-		Text(res.Value.String()).write(b)
-	default:
-		if errors.Is(res.err, gcnode.ErrNotFound) {
-			life = res.Keep
-		}
+		writeText(b, res.Value.String())
+	} else {
 		detail, err := json.Marshal(failureOf(res.err).detail())
 		if err != nil {
 			detail = []byte(`{"kind":"internal","message":"the error cannot be shown"}`)

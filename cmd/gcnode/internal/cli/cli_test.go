@@ -311,7 +311,7 @@ func TestArgumentsOfAnyBytesArriveUnchanged(t *testing.T) {
 		switch {
 		case r.URL.Path == "/v1/groups/g\xff/values" && r.Method == http.MethodPost:
 			for i := range 5 {
-				fmt.Fprintf(w, `{"index":%d,"key":"","value":"v"}`+"\n", 4-i)
+				fmt.Fprintf(w, `{"index":%d,"key":"","value":"v%[1]d"}`+"\n", 4-i)
 			}
 		case r.Method != http.MethodGet:
 			w.WriteHeader(http.StatusNoContent)
@@ -328,7 +328,7 @@ func TestArgumentsOfAnyBytesArriveUnchanged(t *testing.T) {
 		assert.Zero(t, cli.Run(t.Context(), append([]string{args[0], "--addr", node.URL, "g\xff"}, args[1:]...), &out, io.Discard))
 		return out.String()
 	}
-	assert.Equal(t, "vvvvv", run(append([]string{"get"}, keys...)...))
+	assert.Equal(t, "v0v1v2v3v4", run(append([]string{"get"}, keys...)...))
 	assert.Equal(t, []string{"POST " + path + "values? " + list}, asked)
 	run(append([]string{"rm"}, keys...)...)
 	assert.Equal(t, []string{"POST " + path + "removals? " + list}, asked)

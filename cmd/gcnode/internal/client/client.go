@@ -97,7 +97,11 @@ func (c *Client) groupURL(group string) string {
 
 // Get asks for a value.
 func (c *Client) Get(ctx context.Context, group, key string) (Answer, error) {
-	resp, err := c.value(ctx, http.MethodGet, group, key, content{})
+	address, err := c.valueAt(group, key)
+	if err != nil {
+		return Answer{}, err
+	}
+	resp, err := c.do(ctx, http.MethodGet, address, content{})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -123,16 +127,28 @@ func (c *Client) Set(ctx context.Context, group, key string, value []byte, life 
 	if err := checkLength("the value", len(value), gcnode.MaxValueBytes); err != nil {
 		return err
 	}
-	return done(c.value(ctx, http.MethodPut, group, key, content{body: value, kind: "application/octet-stream", life: life}))
+	address, err := c.valueAt(group, key)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, http.MethodPut, address, content{body: value, kind: "application/octet-stream", life: life})
 }
 
 // Remove takes keys, at most as many as one request may have, out of every
 // node.
 func (c *Client) Remove(ctx context.Context, group string, keys ...string) error {
 	if len(keys) == 1 {
-		return done(c.value(ctx, http.MethodDelete, group, keys[0], content{}))
+		address, err := c.valueAt(group, keys[0])
+		if err != nil {
+			return err
+		}
+		return c.change(ctx, http.MethodDelete, address, content{})
 	}
-	return done(c.list(ctx, group, "/removals", keys))
+	list, err := listOf(group, keys)
+	if err != nil {
+		return err
+	}
+	return c.change(ctx, http.MethodPost, c.groupURL(group)+"/removals", list)
 }
 
 // Clear takes all values of a group out of every node.
@@ -140,7 +156,7 @@ func (c *Client) Clear(ctx context.Context, group string) error {
 	if err := checkGroup(group); err != nil {
 		return err
 	}
-	return done(c.do(ctx, http.MethodDelete, c.groupURL(group)+"/values?all=true", content{}))
+	return c.change(ctx, http.MethodDelete, c.groupURL(group)+"/values?all=true", content{})
 }
 
 // Stats asks for the node's figures, in JSON.
@@ -163,16 +179,16 @@ type content struct {
 	life gcnode.Lifetime
 }
 
-// value sends a request about a value. What no node accepts is refused here:
-// beyond some length nobody reads a request far enough to say why.
-func (c *Client) value(ctx context.Context, method, group, key string, with content) (*http.Response, error) {
+// valueAt is the address of a value. What no node accepts is refused here: beyond
+// some length nobody reads a request far enough to say why.
+func (c *Client) valueAt(group, key string) (string, error) {
 	if err := checkGroup(group); err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := checkLength("the key", len(key), gcnode.MaxKeyBytes); err != nil {
-		return nil, err
+		return "", err
 	}
-	return c.do(ctx, method, c.ValueURL(group, key), with)
+	return c.ValueURL(group, key), nil
 }
 
 // checkGroup refuses as a node would.
@@ -190,8 +206,9 @@ func checkLength(what string, length, maxBytes int) error {
 	}}
 }
 
-// done reads an answer that has no content.
-func done(resp *http.Response, err error) error {
+// change sends a request whose answer has no content.
+func (c *Client) change(ctx context.Context, method, address string, with content) error {
+	resp, err := c.do(ctx, method, address, with)
 	if err != nil {
 		return err
 	}

@@ -32,7 +32,11 @@ type Result struct {
 // and calls each for every one, in the order in which the node has them ready.
 // An error of each ends it and is returned.
 func (c *Client) GetMany(ctx context.Context, group string, keys []string, each func(Result) error) error {
-	resp, err := c.list(ctx, group, "/values", keys)
+	list, err := listOf(group, keys)
+	if err != nil {
+		return err
+	}
+	resp, err := c.do(ctx, http.MethodPost, c.groupURL(group)+"/values", list)
 	if err != nil {
 		return err
 	}
@@ -72,27 +76,27 @@ func brokenOff(err error) error {
 	return err
 }
 
-// list sends a list of keys.
-func (c *Client) list(ctx context.Context, group, path string, keys []string) (*http.Response, error) {
+// listOf is a list of keys as it is sent. What no node accepts is refused.
+func listOf(group string, keys []string) (content, error) {
 	if err := checkGroup(group); err != nil {
-		return nil, err
+		return content{}, err
 	}
 	list := make([]api.Text, len(keys))
 	total := 0
 	for i, key := range keys {
 		if err := checkLength("the key", len(key), gcnode.MaxKeyBytes); err != nil {
-			return nil, err
+			return content{}, err
 		}
 		list[i], total = api.Text(key), total+len(key)
 	}
 	if err := checkLength("the list of keys", total, gcnode.MaxBatchBytes); err != nil {
-		return nil, err
+		return content{}, err
 	}
 	body, err := json.Marshal(list)
 	if err != nil {
-		return nil, fmt.Errorf("request to %s: %w", c.base, err)
+		return content{}, fmt.Errorf("list %d keys: %w", len(keys), err)
 	}
-	return c.do(ctx, http.MethodPost, c.groupURL(group)+path, content{body: body, kind: api.TypeJSON})
+	return content{body: body, kind: api.TypeJSON}, nil
 }
 
 // Pieces cuts keys into lists that one request may have.

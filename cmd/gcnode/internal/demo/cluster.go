@@ -169,6 +169,7 @@ groups:
         origin: {{.Origin}}
         format: html
 log: {level: info, format: text}
+join_timeout: 30s
 compilation_cache: {{printf "%q" .Cache}}
 `
 

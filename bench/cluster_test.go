@@ -1,0 +1,190 @@
+package bench_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
+)
+
+const clusterImpl = "gcnode-http"
+
+// nodeCluster is the nodes of a cluster in this process, which talk over the
+// loopback.
+type nodeCluster struct {
+	peers []gcnode.Peer
+	nodes []*member
+	// loads are the calls of the getter, and removes the removal messages.
+	loads, removes atomic.Int64
+	loadTime       time.Duration
+}
+
+// member is one node. Its address stays when it is followed by another one.
+type member struct {
+	of     *nodeCluster
+	client *httptransport.Client
+	door   atomic.Pointer[http.Handler] // nil: nobody is at home
+	hangs  atomic.Bool                  // requests get no answer
+	node   *gcnode.Node
+	group  *gcnode.Group
+}
+
+// newCluster starts a cluster.
+func newCluster(tb testing.TB, size int, loadTime time.Duration) *nodeCluster {
+	tb.Helper()
+	c := &nodeCluster{loadTime: loadTime}
+	for i := range size {
+		client, err := httptransport.NewClient(httptransport.ClientOptions{})
+		require.NoError(tb, err)
+		tb.Cleanup(client.Close)
+		m := &member{of: c, client: client}
+		c.nodes = append(c.nodes, m)
+		c.peers = append(c.peers, gcnode.Peer{ID: fmt.Sprintf("node-%d", i+1), Addr: serve(tb, m)})
+	}
+	for i := range c.nodes {
+		c.start(tb, i)
+	}
+	for i := range c.nodes {
+		c.joined(tb, i)
+	}
+	tb.Cleanup(func() {
+		for _, m := range c.nodes {
+			_ = m.node.Close(context.Background()) // it may be closed already
+		}
+	})
+	return c
+}
+
+// start begins a life of a member.
+func (c *nodeCluster) start(tb testing.TB, i int) {
+	tb.Helper()
+	m := c.nodes[i]
+	node, err := gcnode.NewNode(gcnode.Config{Self: c.peers[i], Transport: counting{m.client, &c.removes}})
+	require.NoError(tb, err)
+	group, err := node.Group("bench", gcnode.GetterFunc[gcnode.Value](c.load), gcnode.GroupOptions{MaxBytes: capacity})
+	require.NoError(tb, err)
+	handler, err := httptransport.NewHandler(node, httptransport.HandlerOptions{})
+	require.NoError(tb, err)
+	m.node, m.group = node, group
+	var door http.Handler = handler
+	m.door.Store(&door)
+	require.NoError(tb, node.SetPeers(c.peers))
+}
+
+// joined waits until a member has joined the others.
+func (c *nodeCluster) joined(tb testing.TB, i int) {
+	tb.Helper()
+	require.Eventually(tb, func() bool { return c.nodes[i].node.Stats().Joined }, time.Minute, time.Millisecond)
+}
+
+func (c *nodeCluster) load(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+	c.loads.Add(1)
+	if c.loadTime > 0 {
+		<-time.After(c.loadTime)
+	}
+	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value())}, nil
+}
+
+// ServeHTTP answers peers, unless the member is dead.
+func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if m.hangs.Load() {
+		<-r.Context().Done()
+		return
+	}
+	door := m.door.Load()
+	if door == nil {
+		panic(http.ErrAbortHandler) //nolint:forbidigo // it cuts the connection, as a dead process would
+	}
+	(*door).ServeHTTP(w, r)
+}
+
+// close ends the life of a member with goodbye.
+func (m *member) close(tb testing.TB) {
+	tb.Helper()
+	require.NoError(tb, m.node.Close(tb.Context()))
+	m.door.Store(nil)
+}
+
+// resident is how many keys the owners have.
+func (c *nodeCluster) resident() (n int) {
+	for _, m := range c.nodes {
+		for _, g := range m.node.Stats().Groups {
+			n += g.Owned.Entries
+		}
+	}
+	return n
+}
+
+// fill asks for the first n keys, each through one of the members.
+func (c *nodeCluster) fill(b *testing.B, n int) {
+	b.Helper()
+	for i, key := range newKeys(0, n) {
+		look(b, c.nodes[i%len(c.nodes)].get, key)
+	}
+}
+
+func (m *member) get(ctx context.Context, key string) (int, error) {
+	v, err := m.group.Get(ctx, key)
+	return v.Len(), err
+}
+
+// counting is a transport that counts removal messages.
+type counting struct {
+	gcnode.Transport
+
+	removes *atomic.Int64
+}
+
+func (t counting) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if req.Op == gcnode.OpRemove {
+		t.removes.Add(1)
+	}
+	return t.Transport.RoundTrip(ctx, to, req, w)
+}
+
+// times are how long things took.
+type times []time.Duration
+
+// quantile is the time that a part of all did not exceed.
+func (t times) quantile(part float64) time.Duration {
+	sorted := slices.Sorted(slices.Values(t))
+	return sorted[min(int(part*float64(len(sorted))), len(sorted)-1)]
+}
+
+// us is a time in microseconds.
+func us(d time.Duration) float64 { return float64(d) / float64(time.Microsecond) }
+
+// measure is how long f takes.
+func measure(f func()) time.Duration {
+	begun := time.Now()
+	f()
+	return time.Since(begun)
+}
+
+// amount is n, or much less with -short.
+func amount(n int) int {
+	if testing.Short() {
+		return n / 20
+	}
+	return n
+}
+
+// clusterRun runs a benchmark of which the whole is one operation.
+func clusterRun(b *testing.B, run func(b *testing.B), labels ...string) {
+	b.Helper()
+	b.Run(strings.Join(append(labels, "impl="+clusterImpl), "/"), func(b *testing.B) {
+		for b.Loop() {
+			run(b)
+		}
+		b.ReportMetric(0, "ns/op") // it is not what was measured
+	})
+}

@@ -1,0 +1,35 @@
+package main
+
+// causal are the mutants of the removals that go along with requests.
+func causal() []mutant {
+	return []mutant{
+		one("causal-none", "requests carry no removals",
+			"removals.go", "return ordered(byID), true", "return nil, true",
+			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow", "TestStandInsLearnOfRemovalsFromTheRequest",
+			"TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow"),
+		one("causal-ignored", "the receiver of a request ignores the removals that it carries",
+			"serve.go", "range causal(req) {", "range causal(req)[:0] {",
+			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow", "TestStandInsLearnOfRemovalsFromTheRequest"),
+		one("causal-fetch", "a fetch of one key carries no removals",
+			"load.go", "Keys: []string{key}, Removals: removals}", "Keys: []string{key}, Removals: removals[:0]}",
+			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow"),
+		one("causal-fetch-many", "a fetch of many keys carries no removals",
+			"group_batch.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",
+			"TestBatchesCarryTheRemovalsThatTheirReceiverMayNotKnow"),
+		one("causal-peek", "a peek carries no removals",
+			"handover.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",
+			"TestPeeksCarryTheRemovalsThatTheirReceiverMayNotKnow"),
+		one("causal-clear", "requests carry no clears",
+			"removals.go", "carried.add(1, \"\")\n\t\t\t\tbyID[id] = &a.Removal", "carried.add(1, \"\")",
+			"TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow"),
+		one("causal-stranger-group", "a removal of a group that a member does not have yet is not remembered",
+			"remove.go", "n.removals.learn(r, key)\n\t\t}\n\t}\n\treturn g", "_ = key\n\t\t}\n\t}\n\treturn g",
+			"TestARemovalIsAppliedByAMemberThatHasNotTheGroupYet"),
+		one("crowded", "a key with more removals than a request can carry is like any other",
+			"load.go", "(g.node.removals.crowded(g.name, key) || ", "(",
+			"TestAKeyWithTooManyRemovalsIsNotKept"),
+		one("full-joined", "flights are joined though there are removals that the node cannot remember",
+			"load.go", "return g.node.removals.full() || ", "return ",
+			"TestANodeFloodedWithRemovalsKeepsNothing"),
+	}
+}

@@ -1,0 +1,49 @@
+package main
+
+const flightFile = "internal/flight/flight.go"
+
+// flights are the mutants of how loads and answers under way are parted from
+// their key, and from one another.
+func flights() []mutant {
+	return []mutant{
+		one("flight-apply", "a removal detaches no flights",
+			flightFile, `if c := calls[key]; c != nil {`, `if c := calls[key]; c != nil && false {`,
+			"TestALoadThatARemovalOvertookIsNotServedToLaterGets", "TestAnAnswerThatARemovalOvertookOnItsWayIsNotKept",
+			"TestABatchThatARemovalOvertookIsNotKept", "TestALoadNeverReplacesAValueThatWasSetAfterItBegan",
+			"internal/flight:TestDetachedCallsAnswerTheirWaitersAndNobodyElse"),
+		one("flight-apply-ask", "a removal detaches loads only, and no flights that ask others",
+			flightFile, "for _, calls := range s.calls {", "for _, calls := range s.calls[Load:] {",
+			"TestAnAnswerThatARemovalOvertookOnItsWayIsNotKept"),
+		one("flight-apply-load", "a removal detaches flights that ask others only, and no loads",
+			flightFile, "for _, calls := range s.calls {", "for _, calls := range s.calls[:Load] {",
+			"TestALoadThatARemovalOvertookIsNotServedToLaterGets"),
+		one("flight-apply-all", "a clear detaches no flights",
+			flightFile, "for _, calls := range f.stripes[i].calls {", "for _, calls := range f.stripes[i].calls[:0] {",
+			"TestALoadThatAClearOvertookIsNotKept", "internal/flight:TestApplyAllDetachesEveryCall"),
+		one("flight-keep", "what a detached flight brings is kept",
+			flightFile, "if c.detached {\n\t\treturn false\n\t}\n\tstore()", "store()",
+			"TestALoadThatARemovalOvertookIsNotServedToLaterGets", "TestWhatWasRemovedIsNotInherited",
+			"internal/flight:TestDetachedCallsAnswerTheirWaitersAndNobodyElse"),
+		one("flight-batch-keep", "what a detached flight of a batch brings is kept",
+			"internal/flight/batch.go", "b.calls[i].Keep(store)", "store()",
+			"TestABatchThatARemovalOvertookIsNotKept", "TestWhatWasRemovedIsNotInherited",
+			"internal/flight:TestARemovalDetachesTheCallsOfABatch"),
+		one("flight-alone-kept", "what a flight that nobody may join brings is kept",
+			flightFile, "if c.detached = alone; !alone {", "if !alone {",
+			"internal/flight:TestAloneMeansAlone"),
+		one("flight-look", "a call begins though its answer has come meanwhile",
+			flightFile, "if v, ok := p.Look(); ok {\n\t\treturn Seat", "if v, ok := p.Look(); ok && false {\n\t\treturn Seat",
+			"internal/flight:TestAnAnswerThatCameMeanwhileSparesTheCall"),
+		mutant{
+			"flight-roles", "asking and loading are one kind of flight",
+			[]edit{{file: "load.go", old: "g.join(flight.Load, key)", new: "g.join(flight.Ask, key)"}},
+			[]string{"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther"},
+		},
+		one("hop-limit", "a request of a peer is asked further",
+			"serve.go", "g.loadMany(ctx, v, &misses, func(", "g.each(&misses, func(key string) (answer, error) { return g.fill(ctx, key) }, func(",
+			"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther"),
+		one("late-peek-waits", "a peek waits for a load",
+			"handover.go", "a, ok := g.ownedAnswer(key)\n\t\tr := Reply", "a, err := g.load(context.Background(), key)\n\t\tok := err == nil\n\t\tr := Reply",
+			"TestAPeekNeitherLoadsNorWaits"),
+	}
+}

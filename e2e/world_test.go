@@ -1,0 +1,417 @@
+package e2e_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/e2e/history"
+)
+
+// The settings of the nodes of a world. Nodes are waited for shortly where
+// they fall silent, and otherwise so long that a busy machine does not make them
+// look dead.
+const (
+	shortPeerTimeout = 2 * time.Second
+	longPeerTimeout  = 10 * time.Second
+	worldJoinTimeout = 10 * time.Second
+	worldHotTTL      = 2 * time.Second
+)
+
+// world is a cluster with all that happens to it and in it, recorded.
+type world struct {
+	fabric  fabric
+	timeout time.Duration // the peer timeout
+	nodes   cluster
+	rec     *history.Recorder
+	begun   time.Time
+	origin  *versionOrigin
+	logs    map[string][]*process // of each node, by its lives
+	outages []outage
+
+	mu     sync.Mutex
+	lives  map[string]int   // of each node, counted from 1
+	killed map[string]int   // the last life of a node that was ended by killing it
+	still  map[string]int64 // until when a node stood still
+	out    map[string]bool  // nodes that clients do not ask, by ID
+	asking map[string]int   // requests under way to a node
+	met    map[string]int   // what has happened, by its name
+}
+
+// outage is the time of a fault, until everything works again. It has not ended
+// if to is 0.
+type outage struct{ from, to int64 }
+
+// newWorld starts a cluster whose nodes have the group versions.
+func newWorld(t *testing.T, f fabric, size int, peerTimeout time.Duration) *world {
+	t.Helper()
+	w := &world{
+		fabric: f, timeout: peerTimeout, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
+		killed: map[string]int{}, still: map[string]int64{}, out: map[string]bool{}, asking: map[string]int{}, met: map[string]int{},
+	}
+	w.rec = history.NewRecorder(t.Name(), history.Bounds{
+		Resolution: int64(time.Second),
+		Grace:      int64(2 * worldHotTTL),
+		Heal:       int64(worldHotTTL),
+		Settle:     int64(2 * worldJoinTimeout),
+		// Whoever is not told of the end of a removal carries it for a minute.
+		Again:  int64(time.Minute),
+		Memory: int64(time.Minute),
+	}, func() int64 { return int64(time.Since(w.begun)) })
+	w.origin = startVersions(t, f.host(), w.rec)
+	for range startTries {
+		w.nodes = nil
+		for i := range size {
+			w.nodes = append(w.nodes, &node{id: string(rune('a' + i))})
+		}
+		f.place(t, w.nodes)
+		if w.startAll(t) {
+			report(t, "%d nodes, connected by %s", size, f.name())
+			return w
+		}
+	}
+	require.FailNow(t, "others take all the ports")
+	return nil
+}
+
+// startAll starts all nodes, and reports false if a port was taken.
+func (w *world) startAll(t *testing.T) bool {
+	t.Helper()
+	for _, n := range w.nodes {
+		n.config = filepath.Join(t.TempDir(), n.id+".yaml")
+		w.up(t, n)
+	}
+	ready := true
+	for _, n := range w.nodes {
+		ready = n.awaitReady(t) && ready
+	}
+	if ready {
+		return true
+	}
+	for _, n := range w.nodes {
+		_ = n.terminate() // one of them is gone already
+		n.wait(t)
+		w.event(history.Closed, n, "")
+	}
+	return false
+}
+
+// up begins a life of a node.
+func (w *world) up(t *testing.T, n *node) {
+	t.Helper()
+	w.mu.Lock()
+	w.lives[n.id]++
+	w.mu.Unlock()
+	var members strings.Builder
+	for _, other := range w.nodes {
+		fmt.Fprintf(&members, "  - {id: %s, url: %q}\n", other.id, w.fabric.url(n, other))
+	}
+	config := fmt.Sprintf(`id: %s
+listen: {peers: %q, api: %q, admin: %q}
+peers:
+%speer_timeout: %v
+hot_ttl: %v
+join_timeout: %v
+drain_timeout: 1m
+compilation_cache: %q
+groups:
+  versions:
+    plugin:
+      module: %q
+      instances: 32
+      allow_fetch: [%q]
+      config: {origin: "%[11]s/%[1]s/%[12]d"}
+`, n.id, n.peers, n.api, n.admin, members.String(), w.timeout, worldHotTTL, worldJoinTimeout,
+		built.compiled, built.versions, w.origin.url, w.life(n))
+	require.NoError(t, os.WriteFile(n.config, []byte(config), 0o600))
+	w.event(history.Up, n, "")
+	n.start(t)
+	w.logs[n.id] = append(w.logs[n.id], n.process)
+}
+
+// life is the number of the node's life.
+func (w *world) life(n *node) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.lives[n.id]
+}
+
+// again begins another life of a node, and returns when it is ready.
+func (w *world) again(t *testing.T, n *node) {
+	t.Helper()
+	w.up(t, n)
+	require.True(t, n.awaitReady(t), "the node's port was taken")
+	w.serve(n)
+}
+
+func (w *world) event(what string, n *node, detail string) {
+	e := history.Event{What: what, Detail: detail}
+	if n != nil {
+		e.Node, e.Life = n.id, w.life(n)
+	}
+	w.rec.Event(e)
+}
+
+// count counts something that has happened.
+func (w *world) count(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.met[what]++
+}
+
+// counted is how often it has.
+func (w *world) counted(what string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.met[what]
+}
+
+// more waits until something has happened some more times.
+func (w *world) more(t *testing.T, what string, times int) {
+	t.Helper()
+	until := w.counted(what) + times
+	require.Eventually(t, func() bool { return w.counted(what) >= until }, patience, pollEvery, "%s: not %d more of %d", what, times, until)
+}
+
+// spare keeps clients from asking a node from now on; serve ends that.
+func (w *world) spare(n *node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.out[n.id] = true
+}
+
+func (w *world) serve(n *node) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.out, n.id)
+}
+
+// leave spares a node, and returns when it has answered those who asked it
+// before.
+func (w *world) leave(t *testing.T, n *node) {
+	t.Helper()
+	w.spare(n)
+	require.Eventually(t, func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		return w.asking[n.id] == 0
+	}, patience, time.Millisecond, "%s does not answer", n.id)
+}
+
+// asked are the nodes that clients ask.
+func (w *world) asked() cluster {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(w.nodes), func(n *node) bool { return w.out[n.id] })
+}
+
+// fault begins an outage.
+func (w *world) fault(what string, n *node) {
+	w.event(history.Fault, n, what)
+	w.outages = append(w.outages, outage{from: w.rec.Now()})
+	w.count(what)
+}
+
+// kill ends a node's life without warning.
+func (w *world) kill(t *testing.T, n *node) {
+	t.Helper()
+	w.fault("kills", n)
+	w.event(history.Down, n, "")
+	w.spare(n)
+	life := w.life(n)
+	w.mu.Lock()
+	w.killed[n.id] = life
+	w.mu.Unlock()
+	n.kill(t)
+}
+
+// stop makes a node stand still until it goes on.
+func (w *world) stop(t *testing.T, n *node) {
+	t.Helper()
+	w.fault("stops", n)
+	w.spare(n)
+	n.signal(t, syscall.SIGSTOP)
+	require.Eventually(t, func() bool { // not all of its threads stop at once
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := do(ctx, http.MethodGet, "http://"+n.admin+"/healthz")
+		return err != nil
+	}, patience, pollEvery, "%s does not stand still", n.id)
+}
+
+func (w *world) goOn(t *testing.T, n *node) {
+	t.Helper()
+	n.signal(t, syscall.SIGCONT)
+	now := w.rec.Now()
+	w.mu.Lock()
+	w.still[n.id] = now
+	w.mu.Unlock()
+	w.serve(n)
+}
+
+// heal ends the outage when all nodes use each other again, and no removal
+// waits for one of them.
+func (w *world) heal(t *testing.T) {
+	t.Helper()
+	for _, n := range w.nodes {
+		n.until(t, func(s stats) bool {
+			down := slices.ContainsFunc(s.Peers, func(p peerStats) bool { return p.Down })
+			return s.Node.Joined && len(s.Node.Silent) == 0 && s.Node.RetryingRemovals == 0 && !down
+		}, "it does not recover")
+	}
+	w.event(history.Healed, nil, "")
+	w.outages[len(w.outages)-1].to = w.rec.Now()
+}
+
+// owner finds a key that a node owns.
+func (w *world) owner(t *testing.T, asked, owner *node) string {
+	t.Helper()
+	for i := range 1000 {
+		key := fmt.Sprintf("of-%s-%d", owner.id, i)
+		if w.read(t.Context(), asked, key).owner == owner.id {
+			return key
+		}
+	}
+	require.FailNow(t, "the node owns next to nothing", owner.id)
+	return ""
+}
+
+// pass lets time pass.
+func (w *world) pass(t *testing.T, d time.Duration) {
+	t.Helper()
+	until := w.rec.Now() + int64(d)
+	require.Eventually(t, func() bool { return w.rec.Now() >= until }, patience, pollEvery)
+}
+
+// warning finds in a log when a node dropped everything, or took another for
+// dead.
+var warning = regexp.MustCompile(`(?m)^time=(\S+) level=WARN msg="(dropping everything|peer is down)".*$`)
+
+// warnings are events of what the nodes say in their logs. A node that takes
+// another for dead while there is no outage is one that was not planned.
+func (w *world) warnings(t *testing.T) (events []history.Event) {
+	t.Helper()
+	for id, lives := range w.logs {
+		for i, p := range lives {
+			for _, found := range warning.FindAllStringSubmatch(p.log.String(), -1) {
+				at, err := time.Parse(time.RFC3339Nano, found[1])
+				require.NoError(t, err, found[0])
+				e := history.Event{At: int64(at.Sub(w.begun.Round(0))), Node: id, Life: i + 1, Detail: found[0]}
+				if found[2] == "dropping everything" {
+					e.What = history.Gap
+					events = append(events, e)
+					w.count("gaps")
+					continue
+				}
+				if !slices.ContainsFunc(w.outages, func(o outage) bool { return o.from <= e.At && (o.to == 0 || e.At <= o.to) }) {
+					healed := e
+					e.What, healed.What = history.Fault, history.Healed
+					events = append(events, e, healed)
+					w.count("peers that were too slow")
+				}
+			}
+		}
+	}
+	return events
+}
+
+// judge checks everything that was recorded, and that things have happened
+// which must have.
+func (w *world) judge(t *testing.T, musts ...string) {
+	t.Helper()
+	h := w.rec.History()
+	h.Events = append(h.Events, w.warnings(t)...)
+	w.met["removals that crossed loads"] = crossings(h)
+	for _, n := range w.nodes {
+		g := n.stats(t).group("versions")
+		w.met["hot hits"] += int(g.HotHits)
+		w.met["peeks"] += int(g.Peeks)
+		w.met["inherited"] += int(g.Inherited)
+		w.met["failovers"] += int(g.Failovers)
+	}
+	verdict := history.Check(h)
+	var met []string
+	for _, what := range slices.Sorted(maps.Keys(w.met)) {
+		met = append(met, fmt.Sprintf("%s: %d", what, w.met[what]))
+	}
+	report(t, "%d operations, %d loads; %s", len(h.Ops), len(h.Loads), strings.Join(met, ", "))
+	report(t, "judged %v, not judged %v", verdict.Judged, verdict.Unjudged)
+	if !assert.Empty(t, verdict.Violations, "%s", verdict) {
+		w.keep(t, h)
+	}
+	for _, must := range append(musts, "answers", "removals that crossed loads", "hot hits") {
+		assert.Positive(t, w.met[must], must)
+	}
+	for _, rule := range []string{history.RuleBarrier, history.RuleLostWrite, history.RuleOrigin, history.RuleConvergence} {
+		assert.Positive(t, verdict.Judged[rule], rule)
+	}
+	if len(w.outages) > 0 {
+		assert.Positive(t, verdict.Judged[history.RuleHeal], history.RuleHeal)
+	}
+}
+
+// keep writes a history to a file that stays.
+func (w *world) keep(t *testing.T, h *history.History) {
+	t.Helper()
+	f, err := os.CreateTemp("", "gcnode-history-*.jsonl")
+	require.NoError(t, err)
+	require.NoError(t, h.Write(f))
+	require.NoError(t, f.Close())
+	t.Log("the history is in", f.Name())
+}
+
+// crossings is how many changes ran beside a load of one of their keys.
+func crossings(h *history.History) (n int) {
+	loads := map[string][]history.Load{}
+	for _, l := range h.Loads {
+		loads[l.Key] = append(loads[l.Key], l)
+	}
+	for _, op := range h.Ops {
+		if op.Kind != history.Remove && op.Kind != history.Set {
+			continue
+		}
+		if slices.ContainsFunc(op.Keys, func(key string) bool {
+			return slices.ContainsFunc(loads[key], func(l history.Load) bool {
+				return l.Begin < op.Start && (l.End == 0 || l.End > op.Start)
+			})
+		}) {
+			n++
+		}
+	}
+	return n
+}
+
+// finish lets traffic go on for some time after everything is healed. When it
+// has ended and older copies have, too, it reads all keys from all nodes for
+// the last time, and judges.
+func (w *world) finish(t *testing.T, stopTraffic func(), keys []string, musts ...string) {
+	t.Helper()
+	if len(w.outages) > 0 {
+		w.pass(t, worldHotTTL+worldHotTTL/2)
+	}
+	w.more(t, "answers", 100) // to which the bounds apply
+	stopTraffic()
+	w.pass(t, worldHotTTL+worldHotTTL/2)
+	for range 2 {
+		for _, n := range w.nodes {
+			for _, key := range keys {
+				got := w.lastRead(t.Context(), n, key)
+				require.Equal(t, http.StatusOK, got.status, "%s from %s: %s", key, n.id, got.body)
+			}
+		}
+	}
+	w.judge(t, musts...)
+}
