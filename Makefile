@@ -77,6 +77,10 @@ test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or prox
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)
 	go test -count=1 -timeout=2h -v ./e2e/model -states=$(STATES)
 
+.PHONY: mutants
+mutants: ## break core in every way that its tests or the simulation must notice (MUTANTS="-run causal" for some)
+	@go run ./e2e/mutants $(MUTANTS)
+
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
 	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...

@@ -147,6 +147,7 @@ func (n *Node) finishJoin(v *view, heard map[string][]Known, unreachable []strin
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
+	n.roll.since.Store(now)
 	n.become(joined)
 	n.goBackground(n.syncForEver)
 	n.goBackground(func() { n.inheritFrom(&next) })
@@ -236,8 +237,9 @@ func (n *Node) serveHello(req *Request, w ReplyWriter) error {
 	news := n.arrive(req.From)
 	n.knowledge.see(req.From)
 	if req.ListHash == n.view.Load().ring.Hash() {
-		if news { // it keeps nothing before it has this answer
-			n.strangers.remove(req.From.ID)
+		if p := n.view.Load().peers[req.From.ID]; news && p != nil { // it keeps nothing before it has this answer
+			p.even.Store(n.now())
+			n.strangers.remove(p.ID)
 		}
 		if n.is(joining) { // so it is there
 			signal(n.roll.news)

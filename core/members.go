@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/ring"
@@ -32,7 +33,8 @@ type roll struct {
 	settle     *time.Timer // forgets what an earlier list has left behind
 	// ready is closed but while the node joins, which it has done since joining.
 	ready   chan struct{}
-	joining int64 // on the node's clock
+	joining int64        // on the node's clock
+	since   atomic.Int64 // when it had joined, on the same clock
 	// news holds one element when there is a reason to say hello at once.
 	news chan struct{}
 }

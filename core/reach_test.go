@@ -133,6 +133,7 @@ func TestTheEndOfAnEarlierLifeIsNotTakenForThatOfTheNext(t *testing.T) {
 		c.join()
 		key := c.keyOf(1)
 		serve(t, c.nodes[0], &gcnode.Request{Op: gcnode.OpGoodbye, From: first})
+		serve(t, c.nodes[0], &gcnode.Request{Op: gcnode.OpGoodbye, From: gcnode.Sender{ID: "n1", Incarnation: 7}})
 		if n := len(c.nodes[0].Peers()); n != 3 {
 			t.Errorf("a goodbye that came late has left a list of %d", n)
 		}

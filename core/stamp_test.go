@@ -74,6 +74,39 @@ func TestClocksFollowTheWritesThatWereMissed(t *testing.T) {
 	})
 }
 
+// A client is told of no writes, and nobody remembers the first one.
+func TestTheClockOfAClientFollowsWritesThatWereForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := configuredCluster(t, 2, ahead("n0"))
+		c.start("client", defaultOptions)
+		c.setPeers(c.nodes[2], 2)
+		key := c.keyOf(1)
+		c.mustSet(0, key, "first")
+		time.Sleep(2 * time.Minute)
+		c.mustSet(2, key, "second")
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "second" {
+			t.Errorf("%v, %v", v, err)
+		}
+	})
+}
+
+// The same of a member that has just started.
+func TestTheClockOfAMemberThatJoinsFollowsWritesThatWereForgotten(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := configuredCluster(t, 2, ahead("n0"))
+		key := c.keyOf(1)
+		time.Sleep(time.Second)
+		c.mustSet(0, key, "first")
+		time.Sleep(2 * time.Minute)
+		c.enter()
+		c.join()
+		c.mustSet(2, key, "second")
+		if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() != "second" {
+			t.Errorf("%v, %v", v, err)
+		}
+	})
+}
+
 // Every request comes twice, the second time after the value's life.
 func TestASetThatIsRepeatedIsNotStoredAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -167,4 +200,38 @@ func TestASetIsAtItsOwnerBeforeOthersGoThere(t *testing.T) {
 		}
 		c.wantFresh(key, "set")
 	})
+}
+
+// Nobody but the remover has heard of it when the value is set.
+func TestARemovalThatWasTakenBeforeLeavesLaterSets(t *testing.T) {
+	for what, remove := range map[string]func(*cluster) error{
+		"removal": func(c *cluster) error { return c.groups[0].Remove(c.t.Context(), c.keyOf(1), "another") },
+		"clear":   func(c *cluster) error { return c.groups[0].Clear(c.t.Context()) },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, defaultOptions)
+			key := c.keyOf(1)
+			hold := make(chan struct{})
+			c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+				if m.From == "n0" && m.Request.Op == gcnode.OpRemove && m.Reply == nil {
+					return transporttest.Fault{Until: hold}
+				}
+				return transporttest.Fault{}
+			})
+			removed := make(chan error, 1)
+			go func() { removed <- remove(c) }()
+			synctest.Wait()
+			time.Sleep(time.Millisecond)
+			done := c.set(2, key, "set") // it also waits for n0
+			close(hold)
+			if err := <-removed; err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			c.wantFresh(key, "set")
+			c.wantLoads(key, 0)
+		})
+	}
 }

@@ -1,6 +1,9 @@
 package main
 
 // causal are the mutants of the removals that go along with requests.
+//
+// Those that go along with a set are not among them: whatever they take out the
+// set takes out itself, since its stamp is later.
 func causal() []mutant {
 	return []mutant{
 		one("causal-none", "requests carry no removals",

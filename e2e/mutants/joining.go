@@ -2,11 +2,18 @@ package main
 
 // joining are the mutants of what a node that starts must know before it may
 // keep anything.
+//
+// That it hands over nothing while it joins is not among them: it has nothing.
 func joining() []mutant {
 	return []mutant{
-		one("barrier", "a node that starts has joined at once",
-			"join.go", "var heard map[string]bool\n", "n.finishJoin(n.view.Load(), 0, nil)\n\tvar heard map[string]bool\n",
-			"TestANodeKeepsNothingBeforeAllMembersHaveAnswered"),
+		{
+			"barrier", "a node that starts has joined at once",
+			[]edit{
+				{file: "join.go", old: "now, missing := n.now(), len(v.owners)-1-len(heard)", new: "now, missing := n.now(), 0"},
+				{file: "join.go", old: "var heard map[string][]Known //", new: "n.finishJoin(n.view.Load(), nil, nil)\n\tvar heard map[string][]Known //"},
+			},
+			[]string{"TestANodeKeepsNothingBeforeAllMembersHaveAnswered"},
+		},
 		one("barrier-keeps", "a node keeps answers while it joins",
 			"join.go", "return n.is(joined) || n.is(solo)", "return !n.is(client)",
 			"TestANodeKeepsNothingBeforeAllMembersHaveAnswered"),
@@ -32,13 +39,28 @@ func joining() []mutant {
 			"join.go", "g.flights.ApplyAll(func() {\n\t\t\t\tg.owned.Clear()\n\t\t\t\tg.hot.Clear()\n", "g.flights.ApplyAll(func() {\n",
 			"TestANodeThatWasAloneJoinsWithNothing"),
 		one("barrier-late", "members that cannot be reached are met by joining without them",
-			"join.go", "n.estrange(unreachable)\n", "",
+			"join.go", "n.estrange(append(unreachable, n.behind(heard)...))", "n.estrange(n.behind(heard))",
 			"TestANodeJoinsWithoutAMemberThatIsDead"),
 		one("floor-join", "a set for an earlier life of its owner is stored",
 			"join.go", "n.removals.raise(Stamp{", "_ = math.MaxUint64 > 0\n\t_ = (Stamp{",
 			"TestASetForAnEarlierLifeIsNotStored"),
+		one("barrier-behind", "members that have not heard of what a node that joins was told by others are asked",
+			"join.go", "n.estrange(append(unreachable, n.behind(heard)...))", "n.estrange(unreachable)"),
+		one("strangers-hello-again", "a hello of a member that keeps things already ends being a stranger",
+			"join.go", "if news { // it", "if _ = news; true { // it"),
+		one("strangers-goodbye", "strangers that say goodbye hand over what they have",
+			"handover.go", "met := !n.strangers.has(req.From.ID)", "met := true",
+			"TestAStrangerThatSaysGoodbyeHandsOverNothing"),
+		{
+			"strangers-forgotten", "a stranger that leaves the list is none any more",
+			[]edit{
+				{file: "meet.go", old: "return v.heard(id, n.now()) != nil", new: "return v.peers[id] != nil"},
+				{file: "members.go", old: "return next.heard(id, now) != nil", new: "return next.peers[id] != nil"},
+			},
+			[]string{"TestAStrangerThatLeavesAgainIsNotAsked", "TestAStrangerThatComesAndGoesIsNotAsked"},
+		},
 		one("strangers-none", "members that come back to the list are asked before anything is compared",
-			"members.go", "defer n.estrange(strangers)", "_ = strangers",
+			"members.go", "begin = n.strangers.add(next.unheard(old, now))", "begin = n.strangers.add(nil)",
 			"TestAMemberThatWasOffTheListsDropsWhatItKept",
 			"TestStrangersAreNotAsked"),
 		one("strangers-asked", "strangers are asked",
@@ -52,12 +74,13 @@ func joining() []mutant {
 			"serve.go", "if n.is(joining) || n.strangers.has(req.From.ID) {", "if n.is(joining) {",
 			"TestANodeJoinsWithoutAMemberThatIsDead"),
 		one("strangers-peeked", "strangers are asked for what they had before",
-			"handover.go", "from.down.Load() || g.node.strangers.has(from.ID)", "from.down.Load()"),
+			"handover.go", "from.down.Load() || g.node.strangers.has(from.ID)", "from.down.Load()",
+			"TestAStrangerThatLeavesAgainIsNotAsked"),
 		one("strangers-peek-served", "strangers are handed over what a node has",
 			"handover.go", "case n.is(joining) || n.strangers.has(req.From.ID):", "case n.is(joining):",
 			"TestStrangersAreNotAsked"),
 		one("strangers-inherited", "a node inherits from strangers",
-			"handover.go", "whole = !n.strangers.has(p.ID) && n.inheritOf", "whole = n.inheritOf",
+			"handover.go", "return !n.strangers.has(p.ID) && n.inheritOf", "return n.inheritOf",
 			"TestANodeInheritsNothingFromStrangers"),
 		one("strangers-uneven", "a stranger is met though it lacks removals",
 			"meet.go", "err == nil && even && listHash", "err == nil && (even || !even) && listHash",
@@ -66,7 +89,7 @@ func joining() []mutant {
 			"meet.go", "&& listHash == v.ring.Hash()", "&& (listHash == v.ring.Hash() || true)",
 			"TestAStrangerWithAnotherListIsNotMet"),
 		one("strangers-hello-hash", "a hello under another list ends being a stranger",
-			"join.go", "if req.ListHash == n.view.Load().ring.Hash() { // it", "if true { // it",
+			"join.go", "if req.ListHash == n.view.Load().ring.Hash() {\n\t\tif news", "if true {\n\t\tif news",
 			"TestAStrangerWithAnotherListIsNotMet"),
 	}
 }

@@ -54,11 +54,6 @@ func lists() []mutant {
 		one("heard-inherit", "a member that leaves is asked though it is not told of removals any more",
 			"handover.go", "if g.node.view.Load().heard(from.ID, g.node.now()) == nil {", "if false {",
 			"TestWhatIsHandedOverTooLateIsNotTaken"),
-		mutant{"full-kept", "what is inherited while there are removals that the node cannot remember is kept", []edit{
-			// Either is enough, for all other flights the first.
-			{file: "handover.go", old: "Alone: func() bool { return g.alone(flight.Load, key) },", new: "Alone: func() bool { return false },"},
-			{file: "group.go", old: " && !g.node.removals.full()", new: ""},
-		}, nil},
 		one("peek-none", "a new owner does not ask the previous one",
 			"load.go", "if owned && v.estate != nil {", "if owned && v == nil {",
 			"TestANewOwnerAsksThePreviousOneBeforeTheOrigin"),
