@@ -228,3 +228,37 @@ func TestMembersThatCannotCompareBecomeStrangers(t *testing.T) {
 		}
 	})
 }
+
+// A hello of the stranger's that it has sent when it started comes now.
+func TestAnOldHelloDoesNotEndBeingAStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hello gcnode.Request
+		c, key := strange(t, func(m transporttest.Message) transporttest.Fault {
+			if m.From == "n2" && m.Reply == nil {
+				hello = gcnode.Request{Op: gcnode.OpHello, From: m.Request.From, ListHash: m.Request.ListHash}
+			}
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		time.Sleep(gcnode.DefaultHotTTL)
+		if hello.From.Incarnation == 0 {
+			t.Fatal("nothing came from n2")
+		}
+		serve(t, c.nodes[0], &hello)
+		c.wantRemoved(0, key)
+	})
+}
+
+// A member that starts hears from one what another has missed.
+func TestANodeThatJoinsDoesNotAskWhoHasNotCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, key := strange(t, func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		c.start("n3", defaultOptions)
+		for _, node := range c.nodes {
+			c.setPeers(node, 4)
+		}
+		c.join()
+		c.wantRemoved(3, key)
+	})
+}

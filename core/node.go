@@ -193,6 +193,7 @@ func NewNode(cfg Config) (*Node, error) {
 	r.left, r.lives, r.superseded = map[string]uint64{}, map[string]uint64{}, map[string][]uint64{}
 	r.ready, r.news = make(chan struct{}), make(chan struct{}, 1)
 	close(r.ready)
+	n.strangers.news = make(chan struct{}, 1)
 	n.done, n.stop = context.WithCancel(context.Background())
 	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))
 	return n, nil

@@ -94,7 +94,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		}
 		n.estrange(others) // before anything is kept again
 		// A set that was overtaken by what was missed may still come.
-		n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
+		n.removals.raise(Stamp{Time: n.stamps.seen(), Incarnation: math.MaxUint64})
 		n.forgetAll("removals were missed that " + p.ID + " knows of")
 		n.knowledge.accept(known)
 	}
@@ -113,5 +113,8 @@ func (n *Node) serveSync(ctx context.Context, req *Request, w ReplyWriter) error
 		_, _, _ = n.syncWith(ctx, p) // it is tried again
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
+	if n.is(joining) && req.ListHash == n.view.Load().ring.Hash() && covers(known, req.Known) {
+		defer n.greet(req.From.ID)
+	}
 	return n.writeAcks(w, known, n.removals.missing(req.Known))
 }
