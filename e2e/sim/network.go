@@ -130,6 +130,9 @@ type frame struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (l *life) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, rw gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // whether a node that ends still tries is left to chance by its selects
+		return fmt.Errorf("peer %q: %w: %w", to.ID, ctx.Err(), context.Cause(ctx))
+	}
 	x := &exchange{w: l.w, from: l, to: to.ID, req: transporttest.CopyRequest(req), tag: tagOf(ctx), in: make(chan frame, maxInTransit)}
 	l.w.post(&request{x})
 	for {
@@ -194,12 +197,12 @@ func (r *request) content() string { return "1 " + r.x.content() }
 func (r *request) accept() {
 	x, w := r.x, r.x.w
 	n := &w.net
-	n.exchanges = append(n.exchanges, x)
-	w.counts[x.req.Op.String()+" requests"]++
-	if x.from.dead.Load() {
-		w.after(0, func() { x.finish(errCrashed) })
+	if x.from.dead.Load() { // whose goroutines all end at once, in any order: it must change nothing
+		x.finish(errCrashed)
 		return
 	}
+	n.exchanges = append(n.exchanges, x)
+	w.counts[x.req.Op.String()+" requests"]++
 	fate, told := n.fate(&Message{From: x.from.id, To: x.to, Request: x.req})
 	switch {
 	case told:
@@ -390,6 +393,10 @@ func (l *leave) content() string { return "3 " + l.x.content() }
 // nevertheless; one that is being served is told, if that is not lost.
 func (l *leave) accept() {
 	x, w := l.x, l.x.w
+	if x.from.dead.Load() {
+		x.finish(l.err)
+		return
+	}
 	w.after(0, func() { x.finish(l.err) })
 	if !w.net.blocked[link{x.from.id, x.to}] && !w.chance(w.net.faults.Hang) {
 		w.after(w.between(time.Microsecond, max(w.net.faults.Delay, 10*time.Microsecond)), func() {

@@ -17,7 +17,7 @@ import (
 
 var (
 	oneSeed   = flag.Int64("sim.seed", -1, "run this seed alone and print its history")
-	seeds     = flag.Uint64("sim.seeds", 300, "how many seeds to run")
+	seeds     = flag.Uint64("sim.seeds", 100, "how many seeds to run")
 	firstSeed = flag.Uint64("sim.first", 0, "the first seed")
 	stopEarly = flag.Bool("sim.stop", false, "stop at the first seed that fails")
 	atMost    = flag.Duration("sim.time", 0, "stop after this time; 0: never")
