@@ -1,6 +1,7 @@
 package gcnode_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -250,4 +251,36 @@ func TestACopyIsAsOldAsTheQuestion(t *testing.T) {
 		time.Sleep(time.Nanosecond)
 		c.want(0, key, 0, gcnode.SourceOwner)
 	})
+}
+
+// refusing is a member that cannot say anything about a key.
+type refusing gcnode.Kind
+
+func (k refusing) ServePeer(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	for i := range req.Keys {
+		if err := w.WriteReply(gcnode.Reply{Key: i, Err: &gcnode.Error{Kind: gcnode.Kind(k)}}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// The next in line is asked, and what it says is not kept.
+func TestWhatComesAfterARefusalIsNotKept(t *testing.T) {
+	for _, kind := range []gcnode.Kind{gcnode.KindNoSuchGroup, gcnode.KindDraining, gcnode.KindUnsupported, gcnode.KindUnreachable} {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 3, defaultOptions)
+			key := c.keyOf(1, 2)
+			c.net.Attach("n1", refusing(kind))
+			for range 2 {
+				if v, err := c.groups[0].Get(t.Context(), key); err != nil || v.String() != "0" {
+					t.Errorf("%v: %v, %v", kind, v, err)
+				}
+			}
+			c.wantKept(0, 0, 0)
+			c.wantKept(2, 0, 1)
+			c.wantLoads(key, 1)
+			c.net.Attach("n1", c.nodes[1])
+		})
+	}
 }

@@ -1,7 +1,9 @@
 package gcnode_test
 
 import (
+	"math/rand/v2"
 	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -234,4 +236,67 @@ func TestARemovalThatWasTakenBeforeLeavesLaterSets(t *testing.T) {
 			c.wantLoads(key, 0)
 		})
 	}
+}
+
+// Neither of two sets of one key by one node is taken for the other.
+func TestSetsAreNeverMerged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpSet && m.Reply == nil {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		first := c.set(0, key, "first")
+		second := c.set(0, key, "second")
+		close(hold)
+		for _, done := range []<-chan error{first, second} {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if n := c.net.Sent("n0", "n1", gcnode.OpSet); n != 2 {
+			t.Errorf("%d requests for two sets", n)
+		}
+		c.wantFresh(key, "second")
+	})
+}
+
+// All members set a key at the same time, and messages overtake one another.
+func TestMembersAgreeAfterSetsAtTheSameTime(t *testing.T) {
+	const rounds, members = 300, 3
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, members, defaultOptions)
+		random := rand.New(rand.NewPCG(1, 2))
+		var mu sync.Mutex
+		c.net.Intercept(func(transporttest.Message) transporttest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
+			return transporttest.Fault{Delay: time.Duration(random.Int64N(int64(10 * time.Millisecond)))}
+		})
+		for round := range rounds {
+			key := strconv.Itoa(round % 7)
+			var sets sync.WaitGroup
+			for by := range members {
+				sets.Go(func() { c.mustSet(by, key, strconv.Itoa(round)+" by "+id(by)) })
+			}
+			sets.Wait()
+			var values [2 * members]string
+			for i := range values { // the second look finds what the first has kept
+				v, err := c.groups[i%members].Get(t.Context(), key)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if values[i] = v.String(); values[i] != values[0] {
+					t.Fatalf("round %d: the members have %q", round, values[:i+1])
+				}
+			}
+		}
+		if n := c.loads(); n != 0 {
+			t.Errorf("%d loads", n)
+		}
+	})
 }

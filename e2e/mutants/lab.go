@@ -38,7 +38,7 @@ func (s simulation) command() []string {
 // seedOf is the first seed that failed, and what it violated; -1 if none is
 // named.
 func seedOf(output string) (seed int, what string) {
-	m := regexp.MustCompile(`-sim\.seed=(\d+) prints its history\s+([^\n]{0,60})`).FindStringSubmatch(output)
+	m := regexp.MustCompile(`-sim\.seed=(\d+) prints its history\s+\{([a-z ]*[a-z])`).FindStringSubmatch(output)
 	if m == nil {
 		return -1, ""
 	}
