@@ -31,6 +31,10 @@ export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 # How long each fuzz target runs.
 FUZZTIME ?= 10s
 
+# How many states of each scenario "make model" looks at; a million take about
+# 1 GB of memory and 10 s.
+STATES ?= 2000000
+
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
 	test-arm64 test test-wasip1 fuzz sim release-check demo
@@ -69,6 +73,14 @@ test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or prox
 	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 
+.PHONY: model
+model: ## search the schedules of the removal protocol further (up to STATES of each scenario)
+	go test -count=1 -timeout=2h -v ./e2e/model -states=$(STATES)
+
+.PHONY: mutants
+mutants: ## break core in every way that its tests or the simulation must notice (MUTANTS="-run causal" for some)
+	@go run ./e2e/mutants $(MUTANTS)
+
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
 	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...
@@ -85,7 +97,7 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 fuzz: ## run every fuzz target for FUZZTIME (10s)
 	@tools/fuzz.sh $(FUZZTIME)
 
-SIM := go test -count=1 -timeout=0 -v -run=TestSeeds ./sim
+SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
 
 .PHONY: sim
 sim: ## simulate clusters with faults: SEEDS (10000) schedules, or SIM_TIME (4m) of them

@@ -88,13 +88,12 @@ func groupcacheFlight(_ *testing.B, call func()) func() error {
 }
 
 func gcnodeFlight(_ *testing.B, call func()) func() error {
-	f := corebench.NewFlights()
-	run := func(context.Context) (string, error) {
+	f := corebench.NewFlights(func(context.Context, string) (string, error) {
 		call()
 		return "", nil
-	}
+	})
 	return func() error {
-		_, err := f.Do(context.Background(), "key", run)
+		_, err := f.Do(context.Background(), "key")
 		return err
 	}
 }

@@ -122,6 +122,7 @@ func TestANodeThatWasAloneJoinsWithNothing(t *testing.T) {
 		c.want(2, key, 0, gcnode.SourceHit)
 		c.origin.write(key, 1)
 		c.mustRemove(0, key)
+		time.Sleep(2 * time.Minute) // nobody remembers it
 		for _, node := range c.nodes {
 			c.setPeers(node, 3)
 		}

@@ -166,7 +166,11 @@ func (c *Cache[V]) loadBatch(ctx context.Context, b *flight.Batch[found[V]]) err
 		if i < 0 || i >= len(keys) || answered[i].Swap(true) {
 			return
 		}
-		a, store, err := c.answer(keys[i], it, err)
-		b.Answer(i, a, err, store)
+		a, cost, born, err := c.answer(keys[i], it, err)
+		if err != nil {
+			b.Answer(i, a, err, nil)
+			return
+		}
+		b.Answer(i, a, nil, func() { c.keep(keys[i], a, cost, born) })
 	})
 }

@@ -109,28 +109,28 @@ func (c *Cache[V]) acquire(ctx context.Context) error {
 func (c *Cache[V]) load(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
 	c.counts.Add(countLoads)
 	it, err := c.getter.GetItem(ctx, call.Key())
-	a, store, err := c.answer(call.Key(), it, err)
-	if store != nil {
-		call.Keep(store)
+	a, cost, born, err := c.answer(call.Key(), it, err)
+	if err == nil {
+		call.Keep(func() { c.keep(call.Key(), a, cost, born) })
 	}
 	return a, err
 }
 
-// answer is what the getter said, and how it is kept.
-func (c *Cache[V]) answer(key string, it Item[V], err error) (a found[V], store func(), _ error) {
-	now := c.clock.Exact()
+// answer is what the getter said, what the cache takes it for, and when it
+// was said. There is nothing to be kept beside an error.
+func (c *Cache[V]) answer(key string, it Item[V], err error) (a found[V], cost, born int64, _ error) {
+	born = c.clock.Exact()
 	switch {
 	case err == nil:
-		a.value, a.expires = it.Value, c.freshness.expires(now, it.Keep)
+		a.value, a.expires = it.Value, c.freshness.expires(born, it.Keep)
 	case KindOf(err) == KindNotFound:
 		c.counts.Add(countNotFound)
-		a.notFound, a.expires = c.named(key, err), c.freshness.negativeExpires(now, it.Keep)
+		a.notFound, a.expires = c.named(key, err), c.freshness.negativeExpires(born, it.Keep)
 	default:
 		c.counts.Add(countLoadErrors)
-		return found[V]{}, nil, err
+		return found[V]{}, 0, 0, err
 	}
-	cost := c.costOf(key, a)
-	return a, func() { c.keep(key, a, cost, now) }, nil
+	return a, c.costOf(key, a), born, nil
 }
 
 // settle waits for a flight. If it fails, an older value may do.

@@ -198,8 +198,12 @@ func TestANodeKeepsNothingBeforeAllMembersHaveAnswered(t *testing.T) {
 func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
-		key := c.keyOf(1)
-		deliver := c.removeHeld(0, "n1", key)
+		keys := someKeys(20)
+		hold := make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return map[bool]transporttest.Fault{true: {Until: hold}}[m.Request.Op == gcnode.OpRemove && m.To == "n1" && m.Reply == nil]
+		})
+		removed := c.remove(0, keys...)
 		c.start("n3", defaultOptions)
 		for _, node := range c.nodes {
 			c.setPeers(node, 4)
@@ -207,10 +211,19 @@ func TestANodeThatJoinsHearsOfTheRemovalsUnderWay(t *testing.T) {
 		if err := c.nodes[3].Joined(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if n := c.carried(3, key); n != 1 {
-			t.Errorf("the new node knows of %d removals, want 1", n)
+		for _, key := range keys {
+			if c.groups[3].Owner(key).ID != "n2" {
+				continue
+			}
+			if n := c.carried(3, key); n != 1 {
+				t.Errorf("the new node knows of %d removals, want 1", n)
+			}
+			break
 		}
-		deliver()
+		close(hold)
+		if err := <-removed; err != nil {
+			t.Error(err)
+		}
 	})
 }
 

@@ -24,7 +24,7 @@ func strange(t *testing.T, fault func(transporttest.Message) transporttest.Fault
 	for _, i := range []int{0, 1} {
 		c.setPeers(c.nodes[i], 2)
 	}
-	time.Sleep(time.Minute)
+	time.Sleep(time.Minute + time.Second) // none of them compares just now
 	c.origin.write(key, 1)
 	c.mustRemove(0, key)
 	time.Sleep(time.Minute) // nobody remembers it
@@ -142,5 +142,123 @@ func TestAStrangerWithAnotherListIsNotMet(t *testing.T) {
 		if st := c.nodes[0].Stats(); len(st.Silent) != 0 {
 			t.Errorf("n0 has not met %v", st.Silent)
 		}
+	})
+}
+
+// One that could not be reached while a node joined.
+func TestANodeInheritsNothingFromStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		c.net.Crash("n1")
+		c.net.Partition([]string{"n2"}, []string{"n1"})
+		before := map[int]int{}
+		for i := range c.nodes {
+			before[i] = c.net.Sent("n1", id(i), gcnode.OpKeys)
+		}
+		c.restart(1, 3)
+		c.join()
+		synctest.Wait()
+		for i, want := range map[int]int{0: 1, 2: 0} {
+			if n := c.net.Sent("n1", id(i), gcnode.OpKeys) - before[i]; n != want {
+				t.Errorf("n%d was asked %d times for what n1 inherits, want %d", i, n, want)
+			}
+		}
+	})
+}
+
+// A set that was stuck on its way comes when its owner has missed the removal
+// that overtook it.
+func TestASetThatAMissedRemovalOvertookIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2, 0)
+		var stuck *gcnode.Request
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpSet {
+				stuck = m.Request
+			}
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSet}
+		})
+		c.mustSet(0, key, "set")
+		c.net.Intercept(nil)
+		c.net.Isolate("n2")
+		for _, i := range []int{0, 1} {
+			c.setPeers(c.nodes[i], 2)
+		}
+		time.Sleep(time.Minute)
+		c.mustRemove(0, key)
+		time.Sleep(2 * time.Minute) // nobody remembers it
+		c.net.Heal()
+		for _, i := range []int{0, 1} {
+			c.setPeers(c.nodes[i], 3)
+		}
+		time.Sleep(time.Minute)
+		if st := c.nodes[2].Stats(); st.Gaps != 1 {
+			t.Errorf("n2 has dropped everything %d times", st.Gaps)
+		}
+		serve(t, c.nodes[2], stuck)
+		c.wantFresh(key, "0")
+	})
+}
+
+// Members that have not compared for so long that one of them could forget what
+// the other lacks.
+func TestMembersThatCannotCompareBecomeStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		time.Sleep(40 * time.Second)
+		for i, node := range c.nodes {
+			if st := node.Stats(); len(st.Silent) != 1 {
+				t.Errorf("n%d has not met %v", i, st.Silent)
+			}
+		}
+		c.want(0, c.keyOf(1), 0, gcnode.SourceLoaded)
+		if n := c.net.Sent("n0", "n1", gcnode.OpFetch); n != 0 {
+			t.Errorf("a stranger was asked %d times", n)
+		}
+		c.net.Intercept(nil)
+		time.Sleep(time.Second)
+		for i, node := range c.nodes {
+			if st := node.Stats(); len(st.Silent) != 0 {
+				t.Errorf("n%d has not met %v", i, st.Silent)
+			}
+		}
+	})
+}
+
+// A hello of the stranger's that it has sent when it started comes now.
+func TestAnOldHelloDoesNotEndBeingAStranger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var hello gcnode.Request
+		c, key := strange(t, func(m transporttest.Message) transporttest.Fault {
+			if m.From == "n2" && m.Reply == nil {
+				hello = gcnode.Request{Op: gcnode.OpHello, From: m.Request.From, ListHash: m.Request.ListHash}
+			}
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		time.Sleep(gcnode.DefaultHotTTL)
+		if hello.From.Incarnation == 0 {
+			t.Fatal("nothing came from n2")
+		}
+		serve(t, c.nodes[0], &hello)
+		c.wantRemoved(0, key)
+	})
+}
+
+// A member that starts hears from one what another has missed.
+func TestANodeThatJoinsDoesNotAskWhoHasNotCaughtUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, key := strange(t, func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		c.start("n3", defaultOptions)
+		for _, node := range c.nodes {
+			c.setPeers(node, 4)
+		}
+		c.join()
+		c.wantRemoved(3, key)
 	})
 }

@@ -3,6 +3,7 @@ module github.com/gcnode/gcnode/e2e
 go 1.26.0
 
 require (
+	github.com/anishathalye/porcupine v1.3.1
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/miekg/dns v1.1.73
 	github.com/stretchr/testify v1.12.1

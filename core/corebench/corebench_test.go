@@ -32,10 +32,14 @@ func TestStore(t *testing.T) {
 }
 
 func TestFlights(t *testing.T) {
-	f := corebench.NewFlights()
+	calls := 0
+	f := corebench.NewFlights(func(_ context.Context, key string) (string, error) {
+		calls++
+		return key + strconv.Itoa(calls), nil
+	})
 	for i := range 2 { // the first has ended, so the second is a call of its own
-		v, err := f.Do(t.Context(), "k", func(context.Context) (string, error) { return strconv.Itoa(i), nil })
-		if v != strconv.Itoa(i) || err != nil {
+		v, err := f.Do(t.Context(), "k")
+		if v != "k"+strconv.Itoa(i+1) || err != nil {
 			t.Errorf("got %q, %v", v, err)
 		}
 	}

@@ -1,11 +1,11 @@
 package model
 
-// apply takes the key out of the node, unless that was done: what a removal
-// does under the lock of the key's stripe.
+// apply takes the key out of the node, unless that was done, even if it was
+// forgotten since: what a removal does under the lock of the key's stripe.
 func (r *run) apply(n, w int) {
 	nd := &r.s.nodes[n]
 	nd.clock = max(nd.clock, r.s.writes[w].stamp)
-	if nd.seen.has(w) {
+	if (nd.seen | nd.own).has(w) {
 		return
 	}
 	nd.seen = nd.seen.with(w)
@@ -48,7 +48,8 @@ func (r *run) applyAll(n int, ws set) {
 // applyWhole applies a removal that came with all its keys.
 func (r *run) applyWhole(n, w int) {
 	r.apply(n, w)
-	r.s.nodes[n].whole = r.s.nodes[n].whole.with(w)
+	nd := &r.s.nodes[n]
+	nd.whole, nd.own = nd.whole.with(w), nd.own.with(w)
 }
 
 // store is the arrival of a Set where it is to be stored.
@@ -89,11 +90,23 @@ func (r *run) late(n, w int) bool {
 // forget forgets the id of a removal, and keeps its rank.
 func (r *run) forget(n, w int) bool {
 	nd := &r.s.nodes[n]
-	if !nd.seen.has(w) || r.Rules.LateForgetting && r.s.writes[w].running() || !spend(&r.s.left.forgets) {
+	if !nd.seen.has(w) || r.Rules.LateForgetting && r.s.writes[w].running() || r.Rules.ComparedInTime && !r.compared(n, w) ||
+		!spend(&r.s.left.forgets) {
 		return false
 	}
 	nd.seen, nd.stored = nd.seen.without(w), nd.stored.without(w)
 	nd.floor = max(nd.floor, r.s.rank(w))
+	return true
+}
+
+// compared reports whether all whom the node asks for anything know a removal.
+func (r *run) compared(n, w int) bool {
+	nd := &r.s.nodes[n]
+	for p := range (r.list(n) &^ nd.unmet).without(n).all() {
+		if r.s.nodes[p].phase == joined && !r.s.nodes[p].whole.has(w) {
+			return false
+		}
+	}
 	return true
 }
 

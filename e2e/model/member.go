@@ -52,7 +52,7 @@ func (r *run) join(n int) {
 func (r *run) joinWithout(n int, unmet set) {
 	nd := &r.s.nodes[n]
 	for p := range nd.heard.all() {
-		if r.Rules.CoveredJoin && !(nd.told[p] | nd.seen).covers(r.known(n)) {
+		if r.Rules.CoveredJoin && !nd.told[p].covers(r.known(n)) {
 			unmet = unmet.with(p)
 		}
 	}
@@ -65,7 +65,7 @@ func (r *run) joinWithout(n int, unmet set) {
 // raiseFloor makes sure that no Set is stored that was called before now: what
 // has overtaken it may be forgotten everywhere.
 func (r *run) raiseFloor(n int) {
-	if nd := &r.s.nodes[n]; r.Rules.JoinFloor {
+	if nd := &r.s.nodes[n]; r.Rules.Floors {
 		nd.floor = max(nd.floor, (nd.clock+1)*maxWrites)
 	}
 }
@@ -119,7 +119,8 @@ func (r *run) serveHello(n int, m message) bool {
 
 // learn takes over what another node knows: it applies what that one remembers,
 // and if that is not all that this one lacks it drops everything. Then it has
-// met nobody: others may still have what it has dropped.
+// met nobody, since others may still have what it has dropped, and stores no
+// Set that was called before, since it does not know what has overtaken it.
 func (r *run) learn(n int, m message) {
 	for w := range m.carries.all() {
 		if m.known.has(w) {
@@ -134,9 +135,11 @@ func (r *run) learn(n int, m message) {
 		return
 	}
 	nd.whole |= m.known
+	nd.own &^= m.known
 	if nd.phase == joining {
 		return
 	}
+	r.raiseFloor(n)
 	if r.Rules.DropAtGap {
 		r.dropAll(n)
 	}
@@ -158,10 +161,9 @@ func (r *run) welcomed(n int, m message) {
 		r.join(n)
 		return
 	}
-	covered := !r.Rules.Covering || (m.known | nd.seen).covers(r.known(n))
+	covered := !r.Rules.Covering || m.known.covers(r.known(n))
 	if covered && nd.unmet.has(from) {
 		nd.unmet = nd.unmet.without(from)
-		r.raiseFloor(n)
 	}
 }
 

@@ -65,11 +65,14 @@ func large() []Scenario {
 		lost(removeAt(1), otherAt(1)).named("the first of two removals is lost, and both are forgotten"),
 		halves(removeAt(2)).named("two clusters become one"),
 		halves(removeAt(2)).named("two clusters become one, and meet often").but(func(sc *Scenario) { sc.Meets = 6 }),
+		between(removeAt(2)).named("a node joins two clusters that become one, and all meet").but(func(sc *Scenario) { sc.Meets = 3 }),
+		halves(removeAt(2)).named("two clusters become one, and the removal is forgotten").but(func(sc *Scenario) { sc.Forgets = 3 }),
 		halves(removeAt(0)).named("two clusters become one, and the owner removes").but(func(sc *Scenario) { sc.Outside = of(2) }),
 		returns(removeAt(2)).named("the owner is off the others' lists for long, and the removal is forgotten"),
 		silent(removeAt(1)).named("a node joins without a member that is silent"),
 		failover(removeAt(1), setAt(2)).named("a Remove and a Set, retries").but(func(sc *Scenario) { sc.Timeouts, sc.Gets, sc.Failures, sc.Retries = 1, 1, 1, 1 }),
 		crashes(removeAt(2)).named("the owner crashes, and members are not waited for").but(func(sc *Scenario) { sc.Gets, sc.Timeouts, sc.Forgets = 2, 2, 1 }),
+		late(setAt(1), removeAt(1)).named("a Set arrives late at an owner that was off the list"),
 		returns(setAt(2)).named("the owner is off the others' lists for long, and a value is set"),
 		removed(setAt(2), removeAt(1)).named("the owner is taken off the lists, a Set and a Remove"),
 	}
@@ -99,8 +102,8 @@ func ablations() []ablation {
 		})},
 		{"stamps", func(r *Rules) *bool { return &r.Stamps }, failover(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Timeouts, sc.Gets = 1, 0 })},
 		{"the owner first", func(r *Rules) *bool { return &r.OwnerFirst }, stable(setAt(1)).but(func(sc *Scenario) { sc.Strict, sc.Has = true, 0 })},
-		{"the floor of a start", func(r *Rules) *bool { return &r.JoinFloor }, crashes(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Gets, sc.Forgets = 0, 2; sc.Has = of(0) })},
-		{"late forgetting", func(r *Rules) *bool { return &r.LateForgetting }, stable(removeAt(1)).but(func(sc *Scenario) { sc.Forgets = 1 })},
+		{"the floor of a start", func(r *Rules) *bool { return &r.Floors }, crashes(setAt(1), removeAt(2)).but(func(sc *Scenario) { sc.Gets, sc.Forgets = 0, 2; sc.Has = of(0) })},
+		{"late forgetting", func(r *Rules) *bool { return &r.LateForgetting }, stable(removeAt(1)).but(func(sc *Scenario) { sc.Forgets, sc.Rules.ComparedInTime = 1, false })},
 		{"meeting", func(r *Rules) *bool { return &r.Meeting }, returns(removeAt(2))},
 		{"meeting, in two clusters", func(r *Rules) *bool { return &r.Meeting }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet = [maxNodes]set{} })},
 		{"meeting under one list", func(r *Rules) *bool { return &r.MeetUnderList }, silent(removeAt(1)).but(func(sc *Scenario) { sc.Rules.Meeting = false })},
@@ -109,6 +112,7 @@ func ablations() []ablation {
 		{"the clocks of those who were not met", func(r *Rules) *bool { return &r.AskClocks }, halves(setAt(2), removeAt(1)).but(func(sc *Scenario) {
 			sc.Ahead, sc.Has, sc.Gets, sc.Outside = [maxNodes]uint8{0, 0, 3}, 0, 0, first2
 		})},
+		{"comparing in time", func(r *Rules) *bool { return &r.ComparedInTime }, halves(removeAt(2)).but(func(sc *Scenario) { sc.Unmet[0] = 0 })},
 		{"dropping at a gap", func(r *Rules) *bool { return &r.DropAtGap }, lost(removeAt(1))},
 		{"counting without gaps", func(r *Rules) *bool { return &r.Contiguous }, lost(removeAt(1), otherAt(1))},
 		{"asking only heirs that listen", func(r *Rules) *bool { return &r.ListenForHeirs }, leaves(removeAt(2)).but(func(sc *Scenario) { sc.Outside, sc.Expiries, sc.Forgets, sc.Gets = of(0), 4, 2, 0 })},

@@ -28,8 +28,9 @@ type Rules struct {
 	Stamps bool
 	// OwnerFirst: a Set is stored at the owner before anybody else hears of it.
 	OwnerFirst bool
-	// JoinFloor: a node that has joined stores no Set that was called before.
-	JoinFloor bool
+	// Floors: a node that has joined, or has taken over from another what it
+	// lacked, stores no Set that was called before.
+	Floors bool
 	// LateForgetting: an id is not forgotten while its Remove may return nil.
 	LateForgetting bool
 	// Meeting: members that are new to each other's lists have nothing to do
@@ -37,12 +38,14 @@ type Rules struct {
 	Meeting bool
 	// MeetUnderList: a hello counts only under the same list.
 	MeetUnderList bool
-	// Covering: a member is met only if it knows all that this node does, but
-	// for the removals that requests carry.
+	// Covering: a member is met only if it knows all that this node does.
 	Covering bool
 	// CoveredJoin: a node that joins has not met a member that lacks what others
 	// have told it.
 	CoveredJoin bool
+	// ComparedInTime: an id is not forgotten before the members that are met
+	// have compared: those that were not for half of that time are not met.
+	ComparedInTime bool
 	// DropAtGap: whoever lacks removals that nobody remembers drops everything.
 	DropAtGap bool
 	// Contiguous: what is known of a caller's writes ends before the first one
@@ -61,8 +64,9 @@ type Rules struct {
 func Protocol() Rules {
 	return Rules{
 		Causal: true, Detach: true, Closure: true, Grace: true, Barrier: true, Alone: true, SameList: true,
-		Apart: true, Stamps: true, OwnerFirst: true, JoinFloor: true, LateForgetting: true,
-		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, DropAtGap: true, Contiguous: true,
+		Apart: true, Stamps: true, OwnerFirst: true, Floors: true, LateForgetting: true,
+		Meeting: true, MeetUnderList: true, Covering: true, CoveredJoin: true, ComparedInTime: true,
+		DropAtGap: true, Contiguous: true,
 		ListenForHeirs: true, AskClocks: true,
 	}
 }

@@ -88,6 +88,14 @@ func returns(writes ...Write) Scenario {
 	return sc
 }
 
+// late has a Set wait on its way to an owner that is meanwhile off the list.
+func late(writes ...Write) Scenario {
+	sc := everybody(first2, writes...)
+	sc.Lists = [][]set{{first2}, {first2, of(1), first2}}
+	sc.Has, sc.Outside, sc.Timeouts, sc.Expiries, sc.Forgets, sc.Meets = 0, of(0), 1, 2, 1, 2
+	return sc
+}
+
 // halves has two clusters that become one: 0 and 1 know that already, and 2,
 // which stands for the second, does not.
 func halves(writes ...Write) Scenario {
@@ -102,7 +110,7 @@ func halves(writes ...Write) Scenario {
 func between(writes ...Write) Scenario {
 	sc := halves(writes...)
 	sc.Unmet = [maxNodes]set{of(2)}
-	sc.Down, sc.Outside, sc.Meets = of(1), first2, 0
+	sc.Down, sc.Outside, sc.Meets, sc.Forgets = of(1), first2, 0, 2
 	return sc
 }
 
@@ -115,10 +123,12 @@ func silent(writes ...Write) Scenario {
 	return sc
 }
 
-// lost has removals that do not arrive, and members that compare what they know.
+// lost has removals that do not arrive, and members that compare what they know
+// when some have forgotten it.
 func lost(writes ...Write) Scenario {
 	sc := everybody(all3, writes...)
 	sc.Has, sc.Gets = of(0, 2), 0
+	sc.Rules.ComparedInTime = false
 	sc.Failures, sc.Forgets, sc.Syncs = uint8(len(writes)), uint8(len(writes)), 1
 	return sc
 }

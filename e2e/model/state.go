@@ -85,6 +85,7 @@ type node struct {
 	seen   set   // removals that it remembers, and carries
 	stored set   // the Sets among them whose value was dealt with
 	whole  set   // removals that it counts as applied
+	own    set   // those among them that it has applied itself
 
 	flights [maxFlights]flight
 	uids    uint8 // of flights, so far

@@ -4,7 +4,8 @@ package main
 func copies() []mutant {
 	return []mutant{
 		one("copy-age", "the age of a copy counts from its arrival",
-			"load.go", "g.keepHot(key, a, sent)", "g.keepHot(key, a, g.node.now())"),
+			"load.go", "g.keepHot(key, a, sent)", "g.keepHot(key, a, g.node.now())",
+			"TestACopyIsAsOldAsTheQuestion"),
 		one("copy-life", "a copy lives for as long as its value",
 			"group.go", "a.expires = min(a.expires, expiry(born, For(g.node.cfg.HotTTL)))", "_ = expiry(born, For(g.node.cfg.HotTTL))",
 			"TestHotCopiesLiveShortlyAndNeverLongerThanTheValue"),
@@ -12,7 +13,8 @@ func copies() []mutant {
 			"group.go", "a.expires = min(a.expires, expiry(born, For(g.node.cfg.HotTTL)))", "a.expires = expiry(born, For(g.node.cfg.HotTTL))",
 			"TestHotCopiesLiveShortlyAndNeverLongerThanTheValue"),
 		one("life-arrival", "the rest of a life counts from the arrival of the answer",
-			"load.go", "expires: expiry(sent, r.Keep.or(NoStore))}", "expires: expiry(g.node.now(), r.Keep.or(NoStore))}"),
+			"load.go", "expires: expiry(sent, r.Keep.or(NoStore))}", "expires: expiry(g.node.now(), r.Keep.or(NoStore))}",
+			"TestRemainingLifeTravelsAsADuration"),
 		one("copy-aged", "a copy is served after its life",
 			"group.go", "ok && e.Expires > g.node.clock.Now()\n", "ok\n",
 			"TestHotCopiesLiveShortlyAndNeverLongerThanTheValue"),

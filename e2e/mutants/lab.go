@@ -31,18 +31,18 @@ type simulation struct {
 func (s simulation) command() []string {
 	return []string{
 		"-test.run=^TestSimulation$", "-test.timeout=" + (s.time + 5*time.Minute).String(),
-		"-sim.seeds=" + strconv.Itoa(s.seeds), "-sim.time=" + s.time.String(),
+		"-sim.stop", "-sim.seeds=" + strconv.Itoa(s.seeds), "-sim.time=" + s.time.String(),
 	}
 }
 
-// seedOf is the first seed that failed, and what it violated; 0 if none is
+// seedOf is the first seed that failed, and what it violated; -1 if none is
 // named.
 func seedOf(output string) (seed int, what string) {
-	m := regexp.MustCompile(`seed (\d+): ([^:\n]*)`).FindStringSubmatch(output)
+	m := regexp.MustCompile(`-sim\.seed=(\d+) prints its history\s+\{([a-z ]*[a-z])`).FindStringSubmatch(output)
 	if m == nil {
-		return 0, ""
+		return -1, ""
 	}
-	seed, _ = strconv.Atoi(m[1]) //nolint:errcheck // they are digits
+	seed, _ = strconv.Atoi(m[1])
 	return seed, m[2]
 }
 

@@ -100,11 +100,11 @@ func (l *lab) all(ctx context.Context, list []mutant, jobs int) error {
 	}()
 	workers.Wait()
 	var bad []error
-	for i, v := range verdicts {
-		bad = append(bad, v.complaints(list[i])...)
+	for i := range verdicts {
+		bad = append(bad, verdicts[i].complaints(list[i])...)
 	}
 	printTable(os.Stdout, list, verdicts)
-	fmt.Printf("%d mutants in %v\n", len(list), time.Since(begun).Round(time.Second))
+	fmt.Fprintf(os.Stdout, "%d mutants in %v\n", len(list), time.Since(begun).Round(time.Second))
 	return errors.Join(bad...)
 }
 

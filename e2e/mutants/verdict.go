@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -15,7 +16,8 @@ import (
 type verdict struct {
 	noticed   []string // tests of core that failed
 	unnoticed []string // tests that are named for it and passed
-	seed      int      // the first seed that failed, -1 for one that the simulation did not name, 0 for none
+	simulated bool     // the simulation has noticed
+	seed      int      // the first seed that failed; -1 if the simulation did not name it
 	what      string   // it violated
 	took      time.Duration
 	simTook   time.Duration
@@ -27,7 +29,7 @@ func (l *lab) look(ctx context.Context, m mutant) (v verdict) {
 	begun := time.Now()
 	defer func() {
 		v.took = time.Since(begun)
-		fmt.Printf("%-28s %s\n", m.name, v.summary())
+		fmt.Fprintf(os.Stdout, "%-28s %s\n", m.name, v.summary())
 	}()
 	b, err := l.prepare(m)
 	if err != nil {
@@ -71,8 +73,9 @@ func (v *verdict) simulate(ctx context.Context, b *binaries) error {
 	if err != nil || !failed {
 		return err
 	}
-	if v.seed, v.what = seedOf(output); v.seed == 0 {
-		v.seed, v.what = -1, lastLine(output)
+	v.simulated = true
+	if v.seed, v.what = seedOf(output); v.seed < 0 {
+		v.what = lastLine(output)
 	}
 	return nil
 }
@@ -89,11 +92,11 @@ func lastLine(output string) string {
 
 // complaints are what is wrong: with the mutant, or with the tests that did not
 // notice it.
-func (v verdict) complaints(m mutant) (list []error) {
+func (v *verdict) complaints(m mutant) (list []error) {
 	if v.err != nil {
 		return []error{fmt.Errorf("%s: %w", m.name, v.err)}
 	}
-	if v.seed == 0 && len(v.noticed) == 0 {
+	if !v.simulated && len(v.noticed) == 0 {
 		list = append(list, fmt.Errorf("%s: nobody notices that %s", m.name, m.broken))
 	}
 	for _, name := range v.unnoticed {
@@ -102,28 +105,28 @@ func (v verdict) complaints(m mutant) (list []error) {
 	return list
 }
 
-func (v verdict) summary() string {
+func (v *verdict) summary() string {
 	switch {
 	case v.err != nil:
 		return "could not be looked at"
-	case v.seed == 0 && len(v.noticed) == 0:
+	case !v.simulated && len(v.noticed) == 0:
 		return "SURVIVES"
 	default:
-		return strings.Join(append([]string{v.simulated()}, v.noticed...), " ")
+		return strings.Join(append([]string{v.simulation()}, v.noticed...), " ")
 	}
 }
 
-// simulated is what the simulation says.
-func (v verdict) simulated() string {
+// simulation is what the simulation says.
+func (v *verdict) simulation() string {
 	switch {
 	case v.simTook == 0:
 		return "-"
-	case v.seed > 0:
-		return fmt.Sprintf("seed %d (%s), %.1f s", v.seed, v.what, v.simTook.Seconds())
-	case v.seed < 0:
-		return fmt.Sprintf("%s, %.1f s", v.what, v.simTook.Seconds())
-	default:
+	case !v.simulated:
 		return fmt.Sprintf("not noticed, %.1f s", v.simTook.Seconds())
+	case v.seed >= 0:
+		return fmt.Sprintf("seed %d (%s), %.1f s", v.seed, v.what, v.simTook.Seconds())
+	default:
+		return fmt.Sprintf("%s, %.1f s", v.what, v.simTook.Seconds())
 	}
 }
 
@@ -153,7 +156,7 @@ func (l *lab) control(ctx context.Context, list []mutant) error {
 			return err
 		}
 	}
-	if v.seed != 0 || len(v.noticed) > 0 {
+	if v.simulated || len(v.noticed) > 0 {
 		return errors.New("core as it is does not pass: " + v.summary())
 	}
 	return nil
@@ -164,8 +167,8 @@ func printTable(w io.Writer, list []mutant, verdicts []verdict) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "\nMUTANT\tBROKEN SO THAT\tSIMULATION\tTESTS OF CORE\tSECONDS")
 	for i, m := range list {
-		v := verdicts[i]
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\n", m.name, m.broken, v.simulated(), strings.Join(v.noticed, " "), v.took.Seconds())
+		v := &verdicts[i]
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%.1f\n", m.name, m.broken, v.simulation(), strings.Join(v.noticed, " "), v.took.Seconds())
 	}
 	t.Flush()
 }

@@ -31,6 +31,9 @@ type network struct {
 	// steer, when not nil, sees every message when it is sent, and may delay it
 	// or lose it.
 	steer func(m *Message) Fate
+	// again, when not nil, says which requests are delivered a second time when
+	// they are released.
+	again func(m *Message) *Hold
 }
 
 // link is one direction between two members.
@@ -65,7 +68,36 @@ type Message struct {
 type Fate struct {
 	Delay time.Duration
 	Lose  bool // in silence
-	Twice time.Duration
+	// Refuse loses it, and tells the sender of the request.
+	Refuse bool
+	Twice  time.Duration
+	// By, when not nil, holds the message until it is released.
+	By *Hold
+}
+
+// Hold is where things wait that are held.
+type Hold struct {
+	w    *world
+	held []func()
+	over bool
+}
+
+// Release lets go of what is held, and of what is to come.
+func (h *Hold) Release() {
+	h.over = true
+	for _, run := range h.held {
+		h.w.after(time.Microsecond, run)
+	}
+	h.held = nil
+}
+
+// pass lets something happen at a time, or when it is released.
+func (f *Fate) pass(w *world, at time.Duration, run func()) {
+	if f.By != nil && !f.By.over {
+		f.By.held = append(f.By.held, run)
+		return
+	}
+	w.at(at, run)
 }
 
 // exchange is one request with its replies.
@@ -98,6 +130,9 @@ type frame struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (l *life) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, rw gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // whether a node that ends still tries is left to chance by its selects
+		return fmt.Errorf("peer %q: %w: %w", to.ID, ctx.Err(), context.Cause(ctx))
+	}
 	x := &exchange{w: l.w, from: l, to: to.ID, req: transporttest.CopyRequest(req), tag: tagOf(ctx), in: make(chan frame, maxInTransit)}
 	l.w.post(&request{x})
 	for {
@@ -162,18 +197,24 @@ func (r *request) content() string { return "1 " + r.x.content() }
 func (r *request) accept() {
 	x, w := r.x, r.x.w
 	n := &w.net
-	n.exchanges = append(n.exchanges, x)
-	w.counts[x.req.Op.String()+" requests"]++
-	if x.from.dead.Load() {
-		w.after(0, func() { x.finish(errCrashed) })
+	if x.from.dead.Load() { // whose goroutines all end at once, in any order: it must change nothing
+		x.finish(errCrashed)
 		return
 	}
+	n.exchanges = append(n.exchanges, x)
+	w.counts[x.req.Op.String()+" requests"]++
 	fate, told := n.fate(&Message{From: x.from.id, To: x.to, Request: x.req})
 	switch {
 	case told:
 		w.after(fate.Delay, func() { x.finish(errLost) })
 	case !fate.Lose:
-		w.after(fate.Delay, func() { x.deliver(true) })
+		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(true) })
+	}
+	if n.again != nil {
+		if h := n.again(&Message{From: x.from.id, To: x.to, Request: x.req}); h != nil {
+			twice := Fate{By: h}
+			twice.pass(w, w.now(), func() { x.deliver(false) })
+		}
 	}
 	if fate.Twice > 0 && !told {
 		w.counts["duplicates"]++
@@ -189,6 +230,9 @@ func (n *network) fate(m *Message) (fate Fate, told bool) {
 		fate = n.steer(m)
 	}
 	fate.Delay += w.between(time.Microsecond, max(f.Delay, 10*time.Microsecond))
+	if fate.Refuse {
+		return fate, true
+	}
 	if n.blocked[link{m.From, m.To}] {
 		w.counts["messages into a partition"]++
 		fate.Lose = true
@@ -299,9 +343,9 @@ func (r *reply) accept() {
 	case fate.Lose:
 		x.mute = true
 	case r.end:
-		w.at(x.last, func() { x.arrive(frame{end: true, err: r.err}) })
+		fate.pass(w, x.last, func() { x.arrive(frame{end: true, err: r.err}) })
 	default:
-		w.at(x.last, func() { x.arrive(frame{reply: r.reply}) })
+		fate.pass(w, x.last, func() { x.arrive(frame{reply: r.reply}) })
 	}
 }
 
@@ -349,6 +393,10 @@ func (l *leave) content() string { return "3 " + l.x.content() }
 // nevertheless; one that is being served is told, if that is not lost.
 func (l *leave) accept() {
 	x, w := l.x, l.x.w
+	if x.from.dead.Load() {
+		x.finish(l.err)
+		return
+	}
 	w.after(0, func() { x.finish(l.err) })
 	if !w.net.blocked[link{x.from.id, x.to}] && !w.chance(w.net.faults.Hang) {
 		w.after(w.between(time.Microsecond, max(w.net.faults.Delay, 10*time.Microsecond)), func() {

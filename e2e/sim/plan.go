@@ -38,7 +38,11 @@ type plan struct {
 	trouble int
 	keys    []string
 	window  time.Duration // how long clients call and things go wrong
+	forEver bool          // what is set has no end
+	wait    time.Duration // before clients call
+	apart   bool          // no two reads wait on one member at a time
 	target  []string      // the list that all should have
+	sets    map[int]*call
 	done    bool
 }
 
@@ -48,8 +52,9 @@ func (p *plan) bounds() history.Bounds {
 		Resolution: int64(max(p.config.ClockResolution, 0)),
 		Grace:      int64(2 * p.config.HotTTL),
 		Copy:       int64(p.config.HotTTL),
-		Heal:       int64(12 * time.Second),
+		Heal:       int64(7 * time.Second),
 		Settle:     int64(p.config.JoinTimeout + 4*p.config.PeerTimeout + time.Second),
+		Remember:   int64(5 * time.Second),
 		Again:      int64(75 * time.Second),
 		Memory:     int64(time.Minute),
 		Hedged:     p.config.HedgeAfter > 0,
@@ -57,15 +62,12 @@ func (p *plan) bounds() history.Bounds {
 	if p.config.ClockResolution == 0 {
 		b.Resolution = int64(gcnode.DefaultClockResolution)
 	}
-	if p.trouble&^slowOrigin == 0 {
-		b.Again = int64(6 * time.Second)
-	}
 	return b
 }
 
 // newPlan draws the plan of a seed.
 func newPlan(seed uint64) *plan {
-	p := &plan{cast: castOf(seed), world: newWorld(seed, fmt.Sprintf("seed %d", seed), history.Bounds{})}
+	p := &plan{cast: castOf(seed), sets: map[int]*call{}, world: newWorld(seed, fmt.Sprintf("seed %d", seed), history.Bounds{})}
 	w := p.world
 	switch w.rng.IntN(10) {
 	case 0: // nothing goes wrong
@@ -84,6 +86,9 @@ func newPlan(seed uint64) *plan {
 		HotTTL:          w.between(time.Second, 3*time.Second),
 		JoinTimeout:     w.between(200*time.Millisecond, time.Second),
 		ClockResolution: pick(w, []time.Duration{-1, 0, 20 * time.Millisecond}),
+	}
+	if w.chance(0.25) { // so short that members are out of everybody's grace for a part of the run
+		p.config.HotTTL = w.between(150*time.Millisecond, 400*time.Millisecond)
 	}
 	if w.chance(0.2) {
 		p.config.HedgeAfter = w.between(time.Millisecond, 30*time.Millisecond)
@@ -128,20 +133,20 @@ func (p *plan) run() {
 		p.at(p.between(0, 20*time.Millisecond), func() { p.start(id, &p.settings, p.ids) })
 	}
 	for range 4 + p.rng.IntN(12) {
-		p.at(p.between(0, p.window), p.burst)
+		p.at(p.between(p.wait, p.wait+p.window), p.burst)
 	}
 	if p.trouble&^slowOrigin != 0 {
 		p.rec.Event(history.Event{What: history.Fault, Detail: p.describe()})
 	}
 	p.troubles()
-	p.at(p.window, p.heal)
+	p.at(p.wait+p.window, p.heal)
 	p.world.run(10*time.Minute, func() bool { return p.done })
 }
 
 // heal ends all trouble, and begins the wait for the last reads.
 func (p *plan) heal() {
 	p.net.heal()
-	p.origin.slow, p.origin.fail, p.origin.steer = 0, 0, nil
+	p.origin.slow, p.origin.fail = 0, 0
 	if len(p.up()) == 0 {
 		p.start(p.ids[0], &p.settings, nil)
 	}
@@ -246,9 +251,14 @@ func (p *plan) burst() {
 	}
 }
 
+// readers are the members that a client may read from.
+func (p *plan) readers() []*life {
+	return slices.DeleteFunc(p.ready(), func(l *life) bool { return p.apart && l.open > 0 })
+}
+
 // get reads on a member, or on any.
 func (p *plan) get(on *life, key string) {
-	up := p.ready()
+	up := p.readers()
 	if len(up) == 0 {
 		return
 	}
@@ -259,16 +269,30 @@ func (p *plan) get(on *life, key string) {
 	if p.chance(0.1) {
 		c.within = p.between(100*time.Microsecond, 50*time.Millisecond)
 	}
+	if p.chance(0.5) {
+		c.then = p.atItsEnd
+	}
 	p.issue(c)
 }
 
+// atItsEnd reads again just when the life of what a read has returned has
+// ended.
+func (p *plan) atItsEnd(c *call) {
+	ends := p.origin.ends[c.got.Load]
+	if set := p.sets[c.got.Set]; set != nil && set.over && set.Keep > 0 {
+		ends = set.ended + time.Duration(set.Keep)
+	}
+	if ends == 0 || ends >= p.wait+p.window {
+		return
+	}
+	p.at(ends+time.Duration(p.bounds().Resolution)+p.between(1, 2*p.net.faults.Delay), func() { p.get(c.on, c.Keys[0]) })
+}
+
 func (p *plan) getMany() {
-	if up := p.ready(); len(up) > 0 {
+	if up := p.readers(); len(up) > 0 {
 		p.issue(&call{Op: history.Op{Kind: history.GetMany, Keys: p.keys}, on: pick(p.world, up)})
 	}
 }
-
-func (p *plan) publish(key string) { p.origin.publish(key) }
 
 // write is a write, after which members are asked.
 func (p *plan) write(op history.Op) {
@@ -291,6 +315,7 @@ func (p *plan) write(op history.Op) {
 		}
 	}
 	p.issue(c)
+	p.sets[c.ID] = c
 }
 
 func (p *plan) remove(keys ...string) { p.write(history.Op{Kind: history.Remove, Keys: keys}) }
@@ -298,7 +323,7 @@ func (p *plan) clear()                { p.write(history.Op{Kind: history.Clear})
 
 func (p *plan) set(key string) {
 	op := history.Op{Kind: history.Set, Keys: []string{key}}
-	if p.chance(0.3) {
+	if !p.forEver && p.chance(0.3) {
 		op.Keep = int64(p.between(50*time.Millisecond, 3*time.Second))
 	}
 	p.write(op)

@@ -33,8 +33,12 @@ func (r *Result) Lines() []byte {
 }
 
 // Run runs a seed. It must be called in a bubble of testing/synctest.
-func Run(seed uint64) *Result {
+func Run(seed uint64) *Result { return runPlan(seed, func(*plan) {}) }
+
+// runPlan runs a seed whose plan is changed.
+func runPlan(seed uint64, change func(p *plan)) *Result {
 	p := newPlan(seed)
+	change(p)
 	p.run()
 	return p.conclude()
 }

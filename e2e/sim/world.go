@@ -78,7 +78,7 @@ func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	}
 	w.rec = history.NewRecorder(name, bounds, func() int64 { return int64(w.now()) })
 	w.net = network{w: w, blocked: map[link]bool{}}
-	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}}
+	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}, ends: map[string]time.Duration{}}
 	return w
 }
 
@@ -194,6 +194,9 @@ func (w *world) chance(p float64) bool { return p > 0 && w.rng.Float64() < p }
 
 // pick is one of some.
 func pick[T any](w *world, of []T) T { return of[w.rng.IntN(len(of))] }
+
+// publish writes a new version of a key at the origin.
+func (w *world) publish(key string) { w.origin.publish(key) }
 
 // note writes into the history what a reader wants to know.
 func (w *world) note(text string) {

@@ -55,9 +55,23 @@ func (c *Call[T]) fly() {
 		}
 		c.end(value, err)
 	}()
+	growStack()
 	value, err = c.run(&c.ctx, c)
 	returned = true
 }
+
+// growStack has the stack of a new goroutine grow while there is next to
+// nothing on it. It would have to grow in the middle of a load otherwise, when
+// there is more to be copied.
+//
+//go:noinline
+func growStack() {
+	var room [1 << 10]byte
+	use(&room)
+}
+
+//go:noinline
+func use(*[1 << 10]byte) {}
 
 // end gives everyone who waits the answer, unless they have got one already.
 func (c *Call[T]) end(value T, err error) {

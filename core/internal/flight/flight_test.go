@@ -392,3 +392,29 @@ func TestTheDeadlineHoldsWhoeverLeaves(t *testing.T) {
 		time.Sleep(time.Hour)
 	})
 }
+
+// A call whose function needs as much of the stack as a load that is kept.
+func BenchmarkCall(b *testing.B) {
+	f := flight.New(rules{Look: nothing, Run: func(context.Context, *call) (string, error) {
+		deep(8)
+		return "", nil
+	}})
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := do(ctx, f, plan{Role: flight.Load, Key: "k", Timeout: time.Minute}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// deep has n frames of 256 bytes on the stack.
+//
+//go:noinline
+func deep(n int) byte {
+	var frame [256]byte
+	if n > 0 {
+		frame[n] = deep(n - 1)
+	}
+	return frame[n]
+}
