@@ -386,6 +386,7 @@ func (o *outboxes) announce(t *telling) {
 				b.restsTo = o.node.now() + int64(finishDelay)
 			}
 			b.ended = append(b.ended, t.ID)
+			signal(b.news)
 		}
 	}
 }

@@ -132,9 +132,7 @@ func (c *call) answer(ctx context.Context, w *world, key, source string, v gcnod
 
 // trim takes off what makes a value longer.
 func trim(text string) string {
-	if i := strings.Index(text, " xxx"); i >= 0 {
-		return text[:i]
-	}
+	text, _, _ = strings.Cut(text, " xxx")
 	return text
 }
 

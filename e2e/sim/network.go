@@ -208,17 +208,17 @@ func (r *request) accept() {
 	case told:
 		w.after(fate.Delay, func() { x.finish(errLost) })
 	case !fate.Lose:
-		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(true) })
+		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(once) })
 	}
 	if n.again != nil {
 		if h := n.again(&Message{From: x.from.id, To: x.to, Request: x.req}); h != nil {
 			twice := Fate{By: h}
-			twice.pass(w, w.now(), func() { x.deliver(false) })
+			twice.pass(w, w.now(), func() { x.deliver(again) })
 		}
 	}
 	if fate.Twice > 0 && !told {
 		w.counts["duplicates"]++
-		w.after(fate.Delay+fate.Twice, func() { x.deliver(false) })
+		w.after(fate.Delay+fate.Twice, func() { x.deliver(again) })
 	}
 }
 
@@ -258,9 +258,17 @@ func (n *network) fate(m *Message) (fate Fate, told bool) {
 	return fate, false
 }
 
+// delivery says whether a request arrives for the first time.
+type delivery int
+
+const (
+	once delivery = iota
+	again
+)
+
 // deliver hands the request to the member. The second time, the replies are
 // lost.
-func (x *exchange) deliver(first bool) {
+func (x *exchange) deliver(which delivery) {
 	w := x.w
 	if keepLogs {
 		w.logf("request arrives %s", x.content())
@@ -270,19 +278,19 @@ func (x *exchange) deliver(first bool) {
 	}
 	to := w.alive(x.to)
 	if to == nil {
-		if first {
+		if which == once {
 			w.after(w.between(time.Microsecond, time.Millisecond), func() { x.finish(errNobody) })
 		}
 		return
 	}
 	tag := x.tag
-	if !first {
+	if which == again {
 		tag += " again"
 	}
 	ctx, cancel := context.WithCancel(withTag(to.ctx, tag))
 	x.serving = append(x.serving, serving{to, cancel})
 	req := transporttest.CopyRequest(x.req)
-	rw := &replyWriter{x: x, by: to, ctx: ctx, first: first}
+	rw := &replyWriter{x: x, by: to, ctx: ctx, which: which}
 	go func() {
 		defer cancel()
 		err := to.node.ServePeer(ctx, req, rw)
@@ -295,7 +303,7 @@ type replyWriter struct {
 	x     *exchange
 	by    *life
 	ctx   context.Context //nolint:containedctx // that of one call
-	first bool
+	which delivery
 	seq   int
 }
 
@@ -321,13 +329,13 @@ type reply struct {
 }
 
 func (r *reply) content() string {
-	return fmt.Sprintf("2 %s %v %06d %d", r.rw.x.content(), r.rw.first, r.seq, r.reply.Key)
+	return fmt.Sprintf("2 %s %v %06d %d", r.rw.x.content(), r.rw.which == once, r.seq, r.reply.Key)
 }
 
 func (r *reply) accept() {
 	x := r.rw.x
 	w := x.w
-	if !r.rw.first || x.finished || x.mute || r.rw.by.dead.Load() {
+	if r.rw.which == again || x.finished || x.mute || r.rw.by.dead.Load() {
 		return
 	}
 	m := &Message{From: x.to, To: x.from.id, Request: x.req, Last: r.end}

@@ -75,7 +75,9 @@ func newPlan(seed uint64) *plan {
 	case 1, 2, 3: // anything
 		p.trouble = w.rng.IntN(troubles)
 	default: // one or two things
-		p.trouble = 1<<w.rng.IntN(len(troubleNames)) | 1<<w.rng.IntN(len(troubleNames))
+		for range 2 {
+			p.trouble |= 1 << w.rng.IntN(len(troubleNames))
+		}
 	}
 	for i := range 1 + w.rng.IntN(3) {
 		p.keys = append(p.keys, fmt.Sprintf("k%d", i))

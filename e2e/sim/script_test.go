@@ -31,7 +31,7 @@ const (
 func scenario(t *testing.T, run func(s *script)) {
 	t.Helper()
 	for _, list := range subsets([]string{"a", "b", "c", "d"}) {
-		Rings.keep(list)
+		require.NoError(t, Rings.keep(list))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		bounds := history.Bounds{
@@ -45,6 +45,7 @@ func scenario(t *testing.T, run func(s *script)) {
 		s.origin.takes = 100 * time.Microsecond
 		defer func() {
 			r := s.conclude()
+			require.NoError(t, r.Err)
 			assert.Empty(t, r.Report.Violations)
 			if t.Failed() {
 				t.Logf("%s", r.Lines())

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var (
@@ -26,9 +27,10 @@ var (
 // runSeed runs a seed in a bubble of its own.
 func runSeed(t *testing.T, seed uint64) *Result {
 	t.Helper()
-	Rings.Prepare(seed)
+	require.NoError(t, Rings.Prepare(seed))
 	var r *Result
 	synctest.Test(t, func(*testing.T) { r = Run(seed) })
+	require.NoError(t, r.Err)
 	return r
 }
 
