@@ -284,3 +284,32 @@ func TestWhatComesAfterARefusalIsNotKept(t *testing.T) {
 		})
 	}
 }
+
+// Each of two members on both lists takes the other for the owner.
+func TestMembersThatDisagreeAboutTheOwnerDoNotWaitForEachOther(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		for i, node := range c.nodes {
+			if err := node.SetPeers([]gcnode.Peer{{ID: id(i), Weight: 1}, {ID: id(1 - i), Weight: 100}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		key := "k"
+		for c.groups[0].Owner(key).ID != "n1" || c.groups[1].Owner(key).ID != "n0" {
+			key += "'"
+		}
+		time.Sleep(2 * time.Minute) // until nobody asks a previous owner any more
+		c.origin.takes = time.Second
+		begun := time.Now()
+		a, b := c.get(0, key), c.get(1, key)
+		for _, ch := range []<-chan result{a, b} {
+			if r := <-ch; r.err != nil || r.value != "0" {
+				t.Errorf("%+v", r)
+			}
+		}
+		if took := time.Since(begun); took != time.Second {
+			t.Errorf("it took %v", took)
+		}
+		c.wantLoads(key, 2)
+	})
+}

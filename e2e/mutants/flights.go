@@ -36,7 +36,7 @@ func flights() []mutant {
 			"internal/flight:TestAnAnswerThatCameMeanwhileSparesTheCall"),
 		one("flight-roles", "asking and loading are one kind of flight",
 			"internal/flight/stripe.go", "s.calls[role] = map[string]*Call[T]{}", "if s.calls[role] = s.calls[0]; role == 0 {\n\t\t\ts.calls[0] = map[string]*Call[T]{}\n\t\t}",
-			"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther", "internal/flight:TestRolesDoNotJoinEachOther"),
+			"TestMembersThatDisagreeAboutTheOwnerDoNotWaitForEachOther", "internal/flight:TestRolesDoNotJoinEachOther"),
 		one("flight-joined", "what a removal has detached is joined",
 			flightFile, "if c := calls[key]; c != nil {\n\t\t\tc.detach()", "if c := calls[key]; c != nil {\n\t\t\tc.detached = true",
 			"TestALoadThatARemovalOvertookIsNotServedToLaterGets", "internal/flight:TestDetachedCallsAnswerTheirWaitersAndNobodyElse"),

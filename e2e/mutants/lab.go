@@ -132,7 +132,7 @@ func (b *binaries) run(ctx context.Context, dir string, args ...string) (failed 
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
-	if _, ok := errors.AsType[*exec.ExitError](err); ok && ctx.Err() == nil {
+	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.Exited() { // by itself, and not ended by a signal
 		return true, out.String(), nil
 	}
 	return false, out.String(), err
