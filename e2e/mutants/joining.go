@@ -16,7 +16,7 @@ func joining() []mutant {
 		},
 		one("barrier-keeps", "a node keeps answers while it joins",
 			"join.go", "return n.is(joined) || n.is(solo)", "return !n.is(client)",
-			"TestANodeKeepsNothingBeforeAllMembersHaveAnswered"),
+			"TestANodeThatJoinsServesNothing"),
 		one("barrier-joins-flights", "gets join one another's flights while a node joins",
 			"load.go", "g.node.is(joining) ||\n", "false ||\n",
 			"TestGetsOfANodeThatJoinsDoNotWaitForOneAnother"),
