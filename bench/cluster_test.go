@@ -75,8 +75,7 @@ func (c *nodeCluster) start(tb testing.TB, i int) {
 	handler, err := httptransport.NewHandler(node, httptransport.HandlerOptions{})
 	require.NoError(tb, err)
 	m.node, m.group = node, group
-	var door http.Handler = handler
-	m.door.Store(&door)
+	m.door.Store(&handler)
 	require.NoError(tb, node.SetPeers(c.peers))
 }
 
@@ -102,7 +101,7 @@ func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	door := m.door.Load()
 	if door == nil {
-		panic(http.ErrAbortHandler) //nolint:forbidigo // it cuts the connection, as a dead process would
+		panic(http.ErrAbortHandler) // the connection is cut, as by a process that dies
 	}
 	(*door).ServeHTTP(w, r)
 }

@@ -31,6 +31,7 @@ var errNotHeld = errors.New("the previous owner does not have it")
 // removals any more, since it answers nobody.
 func (n *Node) goodbye(ctx context.Context) {
 	if !n.is(joined) {
+		n.gone.Store(true)
 		return
 	}
 	others := n.view.Load().others(n.cfg.Self.ID)

@@ -13,6 +13,10 @@ import (
 )
 
 const (
+	// greetings is how often a node that has heard of all looks whether they
+	// have compared with it, before it goes on. Those that have are asked by it
+	// and ask it at once.
+	greetings  = 5
 	helloFirst = 10 * time.Millisecond
 	helloMax   = 500 * time.Millisecond
 )
@@ -76,7 +80,7 @@ func (n *Node) become(m membership) {
 	was := membership(n.phase.Swap(uint32(m)))
 	switch {
 	case m == joining && was != joining:
-		n.roll.ready = make(chan struct{})
+		n.roll.ready, n.roll.greeted = make(chan struct{}), map[string]bool{}
 		n.roll.joining = n.now()
 	case m != joining && was == joining:
 		close(n.roll.ready)
@@ -87,7 +91,7 @@ func (n *Node) become(m membership) {
 // this node has.
 func (n *Node) join() {
 	var heard map[string][]Known // what those who have answered know
-	epoch := uint64(0)
+	epoch, turns, greeted := uint64(0), 0, false
 	for wait := helloFirst; n.is(joining); wait = min(2*wait, helloMax) {
 		v := n.view.Load()
 		if v.epoch != epoch || heard == nil {
@@ -95,7 +99,13 @@ func (n *Node) join() {
 		}
 		others := slices.DeleteFunc(v.others(n.cfg.Self.ID), func(p *peer) bool { _, ok := heard[p.ID]; return ok })
 		unreachable := n.helloAll(others, v.ring.Hash(), heard)
-		if n.finishJoin(v, heard, unreachable) {
+		if len(others) == 0 || len(unreachable) > 0 {
+			turns++
+		}
+		if turns < greetings && len(heard) == len(v.owners)-1 && !greeted {
+			// One more turn, so that they have the answer.
+			greeted, wait = n.greeted(heard), helloFirst/2
+		} else if n.finishJoin(v, heard, unreachable) {
 			return
 		}
 		select {
@@ -105,6 +115,26 @@ func (n *Node) join() {
 			return
 		}
 	}
+}
+
+// greeted reports whether the members have compared with this node.
+func (n *Node) greeted(members map[string][]Known) bool {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	for id := range members {
+		if !n.roll.greeted[id] {
+			return false
+		}
+	}
+	return true
+}
+
+// greet takes note that a member has compared with this node while it joins,
+// and will take it for met.
+func (n *Node) greet(id string) {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	n.roll.greeted[id] = true
 }
 
 // helloAll says hello to the peers, and returns the IDs of those that did not
@@ -143,10 +173,11 @@ func (n *Node) finishJoin(v *view, heard map[string][]Known, unreachable []strin
 	n.estrange(append(unreachable, n.behind(heard)...))
 	// A set that was sent to an earlier life of this node may come now. What
 	// has overtaken it meanwhile nobody may remember.
-	n.removals.raise(Stamp{Time: n.stamps.now(), Incarnation: math.MaxUint64})
+	n.removals.raise(Stamp{Time: n.stamps.seen(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
 	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
 	n.view.Store(&next)
+	n.roll.since.Store(now)
 	n.become(joined)
 	n.goBackground(n.syncForEver)
 	n.goBackground(func() { n.inheritFrom(&next) })
@@ -233,13 +264,11 @@ func (n *Node) learnFrom(a *Ack) {
 
 // serveHello answers a member that starts.
 func (n *Node) serveHello(req *Request, w ReplyWriter) error {
-	news := n.arrive(req.From)
+	n.arrive(req.From)
 	n.knowledge.see(req.From)
 	if req.ListHash == n.view.Load().ring.Hash() {
-		if news { // it keeps nothing before it has this answer
-			n.strangers.remove(req.From.ID)
-		}
-		if n.is(joining) { // so it is there
+		signal(n.strangers.news) // it may be an old hello, so they have to compare
+		if n.is(joining) {       // so it is there
 			signal(n.roll.news)
 		}
 	}

@@ -304,6 +304,51 @@ func TestMembersGoOnWithoutOneThatSaidGoodbye(t *testing.T) {
 	})
 }
 
+// Those who have not heard of the goodbye yet ask the one that leaves, and
+// those they would ask next have not heard of it either.
+func TestAMemberThatSaysGoodbyeAnswersWithWhatItHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		kept, removed := c.keyOf(1, 0), c.keyOf(1, 2)
+		unknown := kept
+		for i := 0; unknown == kept || unknown == removed || c.groups[0].Owner(unknown).ID != "n1"; i++ {
+			unknown = fmt.Sprint("unknown-", i)
+		}
+		c.want(1, kept, 0, gcnode.SourceLoaded)
+		c.want(1, removed, 0, gcnode.SourceLoaded)
+		c.net.Intercept(func(m transporttest.Message) (f transporttest.Fault) {
+			if m.Request.Op == gcnode.OpGoodbye && m.Reply == nil {
+				f.Delay = time.Second
+			}
+			return f
+		})
+		closed := make(chan error, 1)
+		go func() { closed <- c.nodes[1].Close(t.Context()) }()
+		synctest.Wait()
+
+		c.want(0, kept, 0, gcnode.SourceOwner)
+		c.want(2, kept, 0, gcnode.SourceOwner)
+		c.wantLoads(kept, 1)
+		<-c.get(0, unknown)
+		c.wantLoads(unknown, 1) // by somebody else
+		c.origin.write(removed, 1)
+		c.mustRemove(0, removed) // which it confirms
+		a, err := c.groups[2].Lookup(t.Context(), removed)
+		if err != nil || a.Value.String() != "1" {
+			t.Errorf("after a removal: %v, %v", a.Value, err)
+		}
+
+		if err := <-closed; err != nil {
+			t.Fatal(err)
+		}
+		req := &gcnode.Request{Op: gcnode.OpFetch, Group: groupName, Keys: []string{kept}, From: gcnode.Sender{ID: "n0"}}
+		if r := serve(t, c.nodes[1], req); r.Err == nil || r.Err.Kind != gcnode.KindDraining {
+			t.Errorf("one that is gone answers: %+v", r)
+		}
+		c.want(0, kept, 0, gcnode.SourceHit)
+	})
+}
+
 // One that has missed a goodbye hears of it from the others.
 func TestAGoodbyeIsToldByOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

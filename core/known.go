@@ -194,5 +194,12 @@ func bySender(list []Known) map[Sender]uint64 {
 }
 
 // syncInterval is how often members compare what they know: a removal that was
-// lost is noticed before a copy that it concerns would be asked for anew.
-func (n *Node) syncInterval() time.Duration { return max(n.cfg.HotTTL/2, 100*time.Millisecond) }
+// lost is noticed before a copy that it concerns would be asked for anew, and
+// long before it is forgotten.
+func (n *Node) syncInterval() time.Duration {
+	return min(max(n.cfg.HotTTL/2, 100*time.Millisecond), removalMemory/4)
+}
+
+// evenFor is for how long two members that knew the same may go on without
+// having compared again. What one of them has learned since, it still remembers.
+const evenFor = int64(removalMemory / 2)

@@ -26,6 +26,8 @@ type strangers struct {
 	any atomic.Bool
 	// meeting says that there is a goroutine that tries to meet them.
 	meeting bool
+	// news holds one element when there is a reason to try at once.
+	news chan struct{}
 }
 
 // add reports whether somebody has to begin with meeting them.
@@ -108,6 +110,8 @@ func (n *Node) meetAll() {
 		select {
 		case <-n.done.Done():
 			return
+		case <-n.strangers.news:
+			wait = helloFirst / 2
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, helloMax)

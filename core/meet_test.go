@@ -166,6 +166,69 @@ func TestANodeInheritsNothingFromStrangers(t *testing.T) {
 	})
 }
 
+// A set that was stuck on its way comes when its owner has missed the removal
+// that overtook it.
+func TestASetThatAMissedRemovalOvertookIsNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2, 0)
+		var stuck *gcnode.Request
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpSet {
+				stuck = m.Request
+			}
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSet}
+		})
+		c.mustSet(0, key, "set")
+		c.net.Intercept(nil)
+		c.net.Isolate("n2")
+		for _, i := range []int{0, 1} {
+			c.setPeers(c.nodes[i], 2)
+		}
+		time.Sleep(time.Minute)
+		c.mustRemove(0, key)
+		time.Sleep(2 * time.Minute) // nobody remembers it
+		c.net.Heal()
+		for _, i := range []int{0, 1} {
+			c.setPeers(c.nodes[i], 3)
+		}
+		time.Sleep(time.Minute)
+		if st := c.nodes[2].Stats(); st.Gaps != 1 {
+			t.Errorf("n2 has dropped everything %d times", st.Gaps)
+		}
+		serve(t, c.nodes[2], stuck)
+		c.wantFresh(key, "0")
+	})
+}
+
+// Members that have not compared for so long that one of them could forget what
+// the other lacks.
+func TestMembersThatCannotCompareBecomeStrangers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
+		})
+		time.Sleep(40 * time.Second)
+		for i, node := range c.nodes {
+			if st := node.Stats(); len(st.Silent) != 1 {
+				t.Errorf("n%d has not met %v", i, st.Silent)
+			}
+		}
+		c.want(0, c.keyOf(1), 0, gcnode.SourceLoaded)
+		if n := c.net.Sent("n0", "n1", gcnode.OpFetch); n != 0 {
+			t.Errorf("a stranger was asked %d times", n)
+		}
+		c.net.Intercept(nil)
+		time.Sleep(time.Second)
+		for i, node := range c.nodes {
+			if st := node.Stats(); len(st.Silent) != 0 {
+				t.Errorf("n%d has not met %v", i, st.Silent)
+			}
+		}
+	})
+}
+
 // A hello of the stranger's that it has sent when it started comes now.
 func TestAnOldHelloDoesNotEndBeingAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

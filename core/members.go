@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/ring"
@@ -32,7 +33,10 @@ type roll struct {
 	settle     *time.Timer // forgets what an earlier list has left behind
 	// ready is closed but while the node joins, which it has done since joining.
 	ready   chan struct{}
-	joining int64 // on the node's clock
+	joining int64        // on the node's clock
+	since   atomic.Int64 // when it had joined, on the same clock
+	// greeted are the members that have compared with this node while it joins.
+	greeted map[string]bool
 	// news holds one element when there is a reason to say hello at once.
 	news chan struct{}
 }
@@ -209,12 +213,12 @@ func (n *Node) leave() {
 }
 
 // arrive takes note that a life of a member is there, so that one that left
-// before has been followed by it, and reports whether it is news.
-func (n *Node) arrive(who Sender) (news bool) {
+// before has been followed by it.
+func (n *Node) arrive(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	if !n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
-		return false
+		return
 	}
 	last, heard := n.roll.lives[who.ID]
 	n.roll.lives[who.ID] = who.Incarnation
@@ -226,7 +230,6 @@ func (n *Node) arrive(who Sender) (news bool) {
 		delete(n.roll.left, who.ID)
 		n.relist()
 	}
-	return !heard || last != who.Incarnation
 }
 
 // supersede takes note that a life was followed by another.

@@ -189,8 +189,11 @@ func NewNode(cfg Config) (*Node, error) {
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)
-	n.roll = roll{left: map[string]uint64{}, lives: map[string]uint64{}, superseded: map[string][]uint64{}, ready: make(chan struct{}), news: make(chan struct{}, 1)}
-	close(n.roll.ready)
+	r := &n.roll
+	r.left, r.lives, r.superseded = map[string]uint64{}, map[string]uint64{}, map[string][]uint64{}
+	r.ready, r.news = make(chan struct{}), make(chan struct{}, 1)
+	close(r.ready)
+	n.strangers.news = make(chan struct{}, 1)
 	n.done, n.stop = context.WithCancel(context.Background())
 	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))
 	return n, nil

@@ -56,7 +56,7 @@ type outbox struct {
 	waiting []*telling
 	bytes   int           // of the keys and names in waiting
 	ended   []RemovalID   // removals whose end is to be announced
-	rested  bool          // the ends have waited for something to go along with
+	restsTo int64         // until when the ends wait for something to go along with, on the node's clock
 	flying  int           // requests under way
 	fails   int           // in a row
 	retryAt int64         // when those that failed are sent again, unless something comes before, on the node's clock
@@ -260,13 +260,11 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 		return nil, 0, true
 	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
 		return nil, removeTimeout, false
-	case len(b.waiting) == 0 && !b.rested:
-		b.rested = true
-		return nil, finishDelay, false
+	case len(b.waiting) == 0 && now < b.restsTo:
+		return nil, time.Duration(b.restsTo - now), false
 	case now < b.retryAt:
 		return nil, time.Duration(b.retryAt - now), false
 	}
-	b.rested = false
 	b.flying++
 	return b.take(), 0, false
 }
@@ -384,7 +382,11 @@ func (o *outboxes) announce(t *telling) {
 	o.node.removals.finish([]RemovalID{t.ID})
 	for _, id := range slices.Sorted(maps.Keys(t.told)) {
 		if b := o.of(t.told[id]); b != nil {
+			if len(b.ended) == 0 {
+				b.restsTo = o.node.now() + int64(finishDelay)
+			}
 			b.ended = append(b.ended, t.ID)
+			signal(b.news)
 		}
 	}
 }

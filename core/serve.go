@@ -88,7 +88,7 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 		return refuse(w, req, n.stranger(req))
 	}
 	if !n.begin() {
-		return refuse(w, req, &Error{Kind: KindDraining, Op: OpFetch, Peer: n.cfg.Self.ID})
+		return n.serveLeaving(ctx, req, w)
 	}
 	defer n.end()
 	g, ok := n.Lookup(req.Group)
@@ -131,6 +131,33 @@ func (n *Node) serveFetch(ctx context.Context, req *Request, w ReplyWriter) erro
 		}
 	})
 	return n.relay(ctx, req, w, replies, len(misses.indices))
+}
+
+// serveLeaving answers with what this node has while it says goodbye. Whoever
+// asks has not heard of that yet, nor perhaps has the next in line, who would
+// load the key. Nobody keeps these answers.
+func (n *Node) serveLeaving(ctx context.Context, req *Request, w ReplyWriter) error {
+	leaving := &Error{Kind: KindDraining, Op: OpFetch, Group: req.Group, Peer: n.cfg.Self.ID}
+	g, ok := n.Lookup(req.Group)
+	if !ok {
+		return refuse(w, req, leaving)
+	}
+	v := n.view.Load()
+	for i, key := range req.Keys {
+		r := Reply{Key: i, Err: leaving}
+		// Once it is gone nobody tells it of removals.
+		if a, ok := g.cached(ctx, key); ok && !n.gone.Load() {
+			r = g.reply(v, i, key, a, nil)
+			r.ListHash = 0
+			if i < len(req.Digests) {
+				r.compare(req.Digests[i])
+			}
+		}
+		if err := w.WriteReply(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // relay writes the replies as they come, and Pending ones between them.

@@ -34,3 +34,10 @@ func (c *stampClock) now() int64 {
 	defer c.mu.Unlock()
 	return max(c.last, c.wall().UnixNano())
 }
+
+// seen is the latest time that was taken or merged.
+func (c *stampClock) seen() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.last
+}

@@ -3,6 +3,7 @@ package gcnode
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
 	"time"
 )
@@ -27,6 +28,7 @@ func (n *Node) syncForEver() {
 		if !n.is(joined) {
 			continue
 		}
+		n.estrange(n.overdue())
 		var wg sync.WaitGroup
 		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
 			if !p.down.Load() && !n.strangers.has(p.ID) {
@@ -35,6 +37,18 @@ func (n *Node) syncForEver() {
 		}
 		wg.Wait()
 	}
+}
+
+// overdue are the members that may lack what this node is about to forget. One
+// that is down is compared with before it is asked again.
+func (n *Node) overdue() (ids []string) {
+	now := n.now()
+	for _, p := range n.view.Load().others(n.cfg.Self.ID) {
+		if !p.down.Load() && now-max(p.even.Load(), n.roll.since.Load()) > evenFor {
+			ids = append(ids, p.ID)
+		}
+	}
+	return ids
 }
 
 // syncWith asks a member for the removals that this node lacks. If it cannot
@@ -47,7 +61,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		return 0, false, errSyncing
 	}
 	defer p.syncing.Store(false)
-	mine := n.knowledge.known()
+	mine, asked := n.knowledge.known(), n.now()
 	var known []Known
 	err = n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: mine}, func(r Reply) error {
 		if r.Ack == nil {
@@ -79,10 +93,15 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 			}
 		}
 		n.estrange(others) // before anything is kept again
+		// A set that was overtaken by what was missed may still come.
+		n.removals.raise(Stamp{Time: n.stamps.seen(), Incarnation: math.MaxUint64})
 		n.forgetAll("removals were missed that " + p.ID + " knows of")
 		n.knowledge.accept(known)
 	}
-	return listHash, covers(known, mine), nil
+	if even = covers(known, mine); even {
+		p.even.Store(asked)
+	}
+	return listHash, even, nil
 }
 
 // serveSync answers a member that compares. If it knows more, this node asks it
@@ -94,5 +113,8 @@ func (n *Node) serveSync(ctx context.Context, req *Request, w ReplyWriter) error
 		_, _, _ = n.syncWith(ctx, p) // it is tried again
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
+	if n.is(joining) && req.ListHash == n.view.Load().ring.Hash() && covers(known, req.Known) {
+		defer n.greet(req.From.ID)
+	}
 	return n.writeAcks(w, known, n.removals.missing(req.Known))
 }

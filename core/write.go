@@ -154,9 +154,13 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 	a := g.itemAnswer(it, now)
 	unknown := false
 	g.flights.Apply(key, func() bool {
-		if unknown = n.removals.learn(r, key); unknown {
-			g.dropOlder(key, r.Stamp)
+		// One that is known has stored its value, or has come so late that the
+		// caller has given up and told of the removal alone: the value's life
+		// counts from about now, but not from long ago.
+		if unknown = n.removals.learn(r, key); !unknown {
+			return false
 		}
+		g.dropOlder(key, r.Stamp)
 		if !n.removals.store(r, key) {
 			return true
 		}

@@ -20,7 +20,7 @@ import (
 // each in the middle of removals of what it owns, and starts it again.
 func TestOwnersAreKilledWhileTheirKeysAreRemoved(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newProxies(t), 4, longPeerTimeout)
+	w := newWorld(t, newProxies(t), 4, forDeath())
 	keys := someKeys("k", 12)
 	stop := w.start(t, traffic{clients: 8, written: keys, changes: 20})
 	w.more(t, "answers", 300)
@@ -66,7 +66,7 @@ func TestOwnersAreKilledWhileTheirKeysAreRemoved(t *testing.T) {
 // count as alive, removes what they have, and lets them go on.
 func TestANodeThatStandsStillIsNamedAndCatchesUp(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newProxies(t), 3, shortPeerTimeout)
+	w := newWorld(t, newProxies(t), 3, forSilence())
 	keys := someKeys("k", 12)
 	stop := w.start(t, traffic{clients: 6, written: keys, changes: 15})
 	w.more(t, "answers", 300)
@@ -101,7 +101,7 @@ func TestANodeThatStandsStillIsNamedAndCatchesUp(t *testing.T) {
 func TestNodesThatCannotReachEachOther(t *testing.T) {
 	throughFabric(t, func(t *testing.T, f fabric) {
 		t.Helper()
-		w := newWorld(t, f, 4, shortPeerTimeout)
+		w := newWorld(t, f, 4, forSilence())
 		keys := someKeys("k", 12)
 		stop := w.start(t, traffic{clients: 8, written: keys, changes: 15})
 		w.more(t, "answers", 300)
@@ -155,7 +155,7 @@ func zipf(n int) int {
 // again.
 func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newProxies(t), 4, longPeerTimeout)
+	w := newWorld(t, newProxies(t), 4, forRestarts())
 	resident, written := someKeys("r", 1000), someKeys("k", 6)
 	for _, key := range resident {
 		w.read(t.Context(), w.nodes[0], key)
@@ -220,7 +220,7 @@ func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 // ask the others.
 func TestOneOfSixIsKilledAndNobodyWaitsForIt(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, newProxies(t), 6, longPeerTimeout)
+	w := newWorld(t, newProxies(t), 6, forDeath())
 	const clients = 8 // each may have a request under way
 	keys, written := someKeys("r", 100), someKeys("k", 6)
 	stop := w.start(t, traffic{clients: clients, keys: keys, written: written, changes: 5})
@@ -237,7 +237,7 @@ func TestOneOfSixIsKilledAndNobodyWaitsForIt(t *testing.T) {
 	w.kill(t, victim)
 	w.more(t, "answers", 600)
 	during := slowest()
-	report(t, "slowest answer with all six nodes: %v, without %s: %v; the peer timeout is %v", before, victim.id, during, longPeerTimeout)
+	report(t, "slowest answer with all six nodes: %v, without %s: %v; the peer timeout is %v", before, victim.id, during, w.settings.peerTimeout)
 	// All have found out, and no read asks it again.
 	asked := func() (n uint64) {
 		for _, other := range w.nodes.others(victim) {

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -33,7 +34,7 @@ func isolated(cmd *exec.Cmd) {
 
 // tryNamespaces returns why nodes cannot have network namespaces, or nothing.
 func tryNamespaces() string {
-	cmd := exec.Command("sh", "-ec", `mount -t tmpfs none /run; ip netns add probe
+	cmd := exec.CommandContext(context.Background(), "sh", "-ec", `mount -t tmpfs none /run; ip netns add probe
 		ip link add out type veth peer name in netns probe
 		ip rule add from 10.9.1.2 to 10.9.2.2 ipproto tcp dport 7001 blackhole
 		echo 1 >/proc/sys/net/ipv4/ip_forward`)

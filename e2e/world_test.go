@@ -21,26 +21,28 @@ import (
 	"github.com/gcnode/gcnode/e2e/history"
 )
 
-// The settings of the nodes of a world. Nodes are waited for shortly where
-// they fall silent, and otherwise so long that a busy machine does not make them
-// look dead.
-const (
-	shortPeerTimeout = 2 * time.Second
-	longPeerTimeout  = 10 * time.Second
-	worldJoinTimeout = 10 * time.Second
-	worldHotTTL      = 2 * time.Second
-)
+// settings are those of the nodes of a world.
+type settings struct{ peerTimeout, hotTTL time.Duration }
+
+// forSilence waits shortly for nodes that fall silent, and forDeath, where they
+// refuse connections, so long that a busy machine does not make them look dead.
+// forRestarts has copies that outlive a change of the list on such a machine.
+func forSilence() settings  { return settings{2 * time.Second, 2 * time.Second} }
+func forDeath() settings    { return settings{10 * time.Second, 2 * time.Second} }
+func forRestarts() settings { return settings{10 * time.Second, 10 * time.Second} }
+
+const worldJoinTimeout = 10 * time.Second
 
 // world is a cluster with all that happens to it and in it, recorded.
 type world struct {
-	fabric  fabric
-	timeout time.Duration // the peer timeout
-	nodes   cluster
-	rec     *history.Recorder
-	begun   time.Time
-	origin  *versionOrigin
-	logs    map[string][]*process // of each node, by its lives
-	outages []outage
+	fabric   fabric
+	settings settings
+	nodes    cluster
+	rec      *history.Recorder
+	begun    time.Time
+	origin   *versionOrigin
+	logs     map[string][]*process // of each node, by its lives
+	outages  []outage
 
 	mu     sync.Mutex
 	lives  map[string]int   // of each node, counted from 1
@@ -56,16 +58,16 @@ type world struct {
 type outage struct{ from, to int64 }
 
 // newWorld starts a cluster whose nodes have the group versions.
-func newWorld(t *testing.T, f fabric, size int, peerTimeout time.Duration) *world {
+func newWorld(t *testing.T, f fabric, size int, s settings) *world {
 	t.Helper()
 	w := &world{
-		fabric: f, timeout: peerTimeout, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
+		fabric: f, settings: s, begun: time.Now(), lives: map[string]int{}, logs: map[string][]*process{},
 		killed: map[string]int{}, still: map[string]int64{}, out: map[string]bool{}, asking: map[string]int{}, met: map[string]int{},
 	}
 	w.rec = history.NewRecorder(t.Name(), history.Bounds{
 		Resolution: int64(time.Second),
-		Grace:      int64(2 * worldHotTTL),
-		Heal:       int64(worldHotTTL),
+		Grace:      int64(2 * s.hotTTL),
+		Heal:       int64(s.hotTTL),
 		Settle:     int64(2 * worldJoinTimeout),
 		// Whoever is not told of the end of a removal carries it for a minute.
 		Again:  int64(time.Minute),
@@ -134,7 +136,7 @@ groups:
       instances: 32
       allow_fetch: [%q]
       config: {origin: "%[11]s/%[1]s/%[12]d"}
-`, n.id, n.peers, n.api, n.admin, members.String(), w.timeout, worldHotTTL, worldJoinTimeout,
+`, n.id, n.peers, n.api, n.admin, members.String(), w.settings.peerTimeout, w.settings.hotTTL, worldJoinTimeout,
 		built.compiled, built.versions, w.origin.url, w.life(n))
 	require.NoError(t, os.WriteFile(n.config, []byte(config), 0o600))
 	w.event(history.Up, n, "")
@@ -254,11 +256,11 @@ func (w *world) stop(t *testing.T, n *node) {
 
 func (w *world) goOn(t *testing.T, n *node) {
 	t.Helper()
-	n.signal(t, syscall.SIGCONT)
 	now := w.rec.Now()
 	w.mu.Lock()
 	w.still[n.id] = now
 	w.mu.Unlock()
+	n.signal(t, syscall.SIGCONT)
 	w.serve(n)
 }
 
@@ -366,7 +368,7 @@ func (w *world) judge(t *testing.T, musts ...string) {
 // keep writes a history to a file that stays.
 func (w *world) keep(t *testing.T, h *history.History) {
 	t.Helper()
-	f, err := os.CreateTemp("", "gcnode-history-*.jsonl")
+	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
 	require.NoError(t, err)
 	require.NoError(t, h.Write(f))
 	require.NoError(t, f.Close())
@@ -400,11 +402,11 @@ func crossings(h *history.History) (n int) {
 func (w *world) finish(t *testing.T, stopTraffic func(), keys []string, musts ...string) {
 	t.Helper()
 	if len(w.outages) > 0 {
-		w.pass(t, worldHotTTL+worldHotTTL/2)
+		w.pass(t, w.settings.hotTTL+w.settings.hotTTL/2)
 	}
 	w.more(t, "answers", 100) // to which the bounds apply
 	stopTraffic()
-	w.pass(t, worldHotTTL+worldHotTTL/2)
+	w.pass(t, w.settings.hotTTL+w.settings.hotTTL/2)
 	for range 2 {
 		for _, n := range w.nodes {
 			for _, key := range keys {

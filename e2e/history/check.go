@@ -372,7 +372,15 @@ func (c *check) twoLoads(first, second *Load) {
 // overtaken reports whether a write may have been applied between the
 // beginnings of two loads.
 func (c *check) overtaken(first, second *Load) bool {
+	b := &c.h.Bounds
 	return slices.ContainsFunc(slices.Concat(c.writes[first.Key], c.clears), func(w *Op) bool {
-		return w.Start <= second.Begin && (w.End == 0 || w.Error != "" || w.End+c.h.Bounds.Again >= first.Begin)
+		switch {
+		case w.Start > second.Begin:
+			return false
+		case w.End == 0 || w.Error != "" || w.End >= first.Begin:
+			return true
+		default: // perhaps a second time
+			return w.End+b.Again >= first.Begin && w.End+b.Remember <= second.Begin
+		}
 	})
 }

@@ -16,7 +16,7 @@ import (
 // and c, and the key is k if it is not named.
 
 func bounds() history.Bounds {
-	return history.Bounds{Resolution: 5, Grace: 1000, Copy: 20, Heal: 500, Settle: 100, Again: 50, Memory: 2000}
+	return history.Bounds{Resolution: 5, Grace: 1000, Copy: 20, Heal: 500, Settle: 100, Remember: 8, Again: 50, Memory: 2000}
 }
 
 // record is a part of a history.
@@ -230,6 +230,7 @@ func TestBadHistories(t *testing.T) {
 			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 124, 125, loaded("L1", 1, 10), final))},
 		"two loads":                           {history.RuleOneLoad, build(three, old, load("L2", 15, 40))},
 		"two loads, one never ends":           {history.RuleOneLoad, build(three, load("L1", 10, 0), load("L2", 15, 40))},
+		"two loads soon after a removal":      {history.RuleOneLoad, build(three, remove("b", 1, 9), old, load("L2", 16, 40))},
 		"two loads long after a removal":      {history.RuleOneLoad, build(three, remove("b", -60, -50), old, load("L2", 15, 40))},
 		"two loads, removed before the first": {history.RuleOneLoad, build(three, load("L1", 100, 200), remove("b", 1, 2), load("L2", 150, 400))},
 		"two loads on two members":            {history.RuleOneLoadOfAll, build(three, old, load("L2", 15, 40, at("b")))},

@@ -151,9 +151,10 @@ type Bounds struct {
 	// Settle is how long a member takes to join, and how long after a change
 	// of its list it may load what is being loaded already.
 	Settle int64 `json:"settle"`
-	// Again is how long after its end a removal may still be applied for a
-	// second time.
-	Again int64 `json:"again"`
+	// Remember is for how long after its end a removal is certainly not applied
+	// for a second time, and Again how long after its end it may still be.
+	Remember int64 `json:"remember"`
+	Again    int64 `json:"again"`
 	// Memory is for how long after the call of a removal those that have
 	// confirmed it do not fetch older values from those that have not.
 	Memory int64 `json:"memory"`

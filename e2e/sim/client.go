@@ -22,8 +22,10 @@ type call struct {
 	plain bool
 	pad   int // bytes that the value of a Set is longer
 	// then is called by the world when the operation has ended.
-	then func(c *call)
-	over bool
+	then  func(c *call)
+	over  bool
+	ended time.Duration
+	got   history.Value // by a Get
 }
 
 // issue lets a client call an operation.
@@ -84,7 +86,7 @@ func (c *call) run(w *world) {
 func (c *call) content() string { return fmt.Sprintf("7 %09d", c.ID) }
 
 func (c *call) accept() {
-	c.over = true
+	c.over, c.ended = true, c.on.w.now()
 	c.on.open--
 	if c.then != nil {
 		c.then(c)
@@ -121,15 +123,16 @@ func (c *call) answer(ctx context.Context, w *world, key, source string, v gcnod
 		excused = ctx.Err() != nil || kind == gcnode.KindDraining ||
 			strings.Contains(err.Error(), errOrigin.Error())
 	}
+	if c.Kind == history.Get {
+		c.got, _ = history.ParseValue(a.Value) // the checker judges what is none
+	}
 	w.rec.Answer(c.ID, a)
 	return excused
 }
 
 // trim takes off what makes a value longer.
 func trim(text string) string {
-	if i := strings.Index(text, " xxx"); i >= 0 {
-		return text[:i]
-	}
+	text, _, _ = strings.Cut(text, " xxx")
 	return text
 }
 

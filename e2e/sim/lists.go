@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -92,34 +93,38 @@ type rings struct {
 var Rings rings //nolint:gochecknoglobals // a cache of what depends on nothing
 
 // Prepare makes the rings of a seed, outside of any bubble.
-func (r *rings) Prepare(seed uint64) {
+func (r *rings) Prepare(seed uint64) error {
 	for _, list := range castOf(seed).lists() {
-		r.keep(list)
+		if err := r.keep(list); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
-func (r *rings) keep(list []string) {
+func (r *rings) keep(list []string) error {
 	key := strings.Join(list, " ")
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.nodes[key] != nil {
-		return
+		return nil
 	}
 	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "-"}, Transport: nowhere{}})
 	if err != nil {
-		panic(err)
+		return fmt.Errorf("the ring of %v: %w", list, err)
 	}
 	peers := make([]gcnode.Peer, len(list))
 	for i, id := range list {
 		peers[i] = gcnode.Peer{ID: id}
 	}
 	if err := node.SetPeers(peers); err != nil {
-		panic(err)
+		return fmt.Errorf("the ring of %v: %w", list, err)
 	}
 	if r.nodes == nil {
 		r.nodes = map[string]*gcnode.Node{}
 	}
 	r.nodes[key] = node
+	return nil
 }
 
 // nowhere reaches nobody.

@@ -78,7 +78,7 @@ func (w *world) ready() []*life {
 }
 
 // start begins a life.
-func (w *world) start(id string, s *settings, list []string) *life {
+func (w *world) start(id string, s *settings, list []string) {
 	m := w.members[id]
 	if m == nil {
 		m = &member{id: id}
@@ -103,14 +103,16 @@ func (w *world) start(id string, s *settings, list []string) *life {
 	}
 	var err error
 	if l.node, err = gcnode.NewNode(cfg); err != nil {
-		panic(err)
+		w.failed(err)
+		return
 	}
 	var origin gcnode.Getter[gcnode.Value] = getter{l}
 	if s.batches {
 		origin = batchGetter{getter{l}}
 	}
 	if l.group, err = l.node.Group(groupName, origin, s.options); err != nil {
-		panic(err)
+		w.failed(err)
+		return
 	}
 	m.lives = append(m.lives, l)
 	w.rec.Event(history.Event{What: history.Up, Node: id, Life: l.n})
@@ -119,7 +121,6 @@ func (w *world) start(id string, s *settings, list []string) *life {
 		w.counts["restarts"]++
 	}
 	w.setPeers(l, list)
-	return l
 }
 
 // random is the source of random numbers of the node.
@@ -145,7 +146,7 @@ func (w *world) setPeers(l *life, list []string) {
 	w.rec.Event(history.Event{What: history.List, Node: l.id, Life: l.n, Members: list})
 	go func() {
 		if err := l.node.SetPeers(peers); err != nil {
-			panic(err)
+			w.failed(err)
 		}
 	}()
 }

@@ -130,6 +130,9 @@ type frame struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (l *life) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, rw gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // whether a node that ends still tries is left to chance by its selects
+		return fmt.Errorf("peer %q: %w: %w", to.ID, ctx.Err(), context.Cause(ctx))
+	}
 	x := &exchange{w: l.w, from: l, to: to.ID, req: transporttest.CopyRequest(req), tag: tagOf(ctx), in: make(chan frame, maxInTransit)}
 	l.w.post(&request{x})
 	for {
@@ -194,28 +197,28 @@ func (r *request) content() string { return "1 " + r.x.content() }
 func (r *request) accept() {
 	x, w := r.x, r.x.w
 	n := &w.net
-	n.exchanges = append(n.exchanges, x)
-	w.counts[x.req.Op.String()+" requests"]++
-	if x.from.dead.Load() {
-		w.after(0, func() { x.finish(errCrashed) })
+	if x.from.dead.Load() { // whose goroutines all end at once, in any order: it must change nothing
+		x.finish(errCrashed)
 		return
 	}
+	n.exchanges = append(n.exchanges, x)
+	w.counts[x.req.Op.String()+" requests"]++
 	fate, told := n.fate(&Message{From: x.from.id, To: x.to, Request: x.req})
 	switch {
 	case told:
 		w.after(fate.Delay, func() { x.finish(errLost) })
 	case !fate.Lose:
-		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(true) })
+		fate.pass(w, w.now()+fate.Delay, func() { x.deliver(once) })
 	}
 	if n.again != nil {
 		if h := n.again(&Message{From: x.from.id, To: x.to, Request: x.req}); h != nil {
 			twice := Fate{By: h}
-			twice.pass(w, w.now(), func() { x.deliver(false) })
+			twice.pass(w, w.now(), func() { x.deliver(again) })
 		}
 	}
 	if fate.Twice > 0 && !told {
 		w.counts["duplicates"]++
-		w.after(fate.Delay+fate.Twice, func() { x.deliver(false) })
+		w.after(fate.Delay+fate.Twice, func() { x.deliver(again) })
 	}
 }
 
@@ -255,9 +258,17 @@ func (n *network) fate(m *Message) (fate Fate, told bool) {
 	return fate, false
 }
 
+// delivery says whether a request arrives for the first time.
+type delivery int
+
+const (
+	once delivery = iota
+	again
+)
+
 // deliver hands the request to the member. The second time, the replies are
 // lost.
-func (x *exchange) deliver(first bool) {
+func (x *exchange) deliver(which delivery) {
 	w := x.w
 	if keepLogs {
 		w.logf("request arrives %s", x.content())
@@ -267,19 +278,19 @@ func (x *exchange) deliver(first bool) {
 	}
 	to := w.alive(x.to)
 	if to == nil {
-		if first {
+		if which == once {
 			w.after(w.between(time.Microsecond, time.Millisecond), func() { x.finish(errNobody) })
 		}
 		return
 	}
 	tag := x.tag
-	if !first {
+	if which == again {
 		tag += " again"
 	}
 	ctx, cancel := context.WithCancel(withTag(to.ctx, tag))
 	x.serving = append(x.serving, serving{to, cancel})
 	req := transporttest.CopyRequest(x.req)
-	rw := &replyWriter{x: x, by: to, ctx: ctx, first: first}
+	rw := &replyWriter{x: x, by: to, ctx: ctx, which: which}
 	go func() {
 		defer cancel()
 		err := to.node.ServePeer(ctx, req, rw)
@@ -292,7 +303,7 @@ type replyWriter struct {
 	x     *exchange
 	by    *life
 	ctx   context.Context //nolint:containedctx // that of one call
-	first bool
+	which delivery
 	seq   int
 }
 
@@ -318,13 +329,13 @@ type reply struct {
 }
 
 func (r *reply) content() string {
-	return fmt.Sprintf("2 %s %v %06d %d", r.rw.x.content(), r.rw.first, r.seq, r.reply.Key)
+	return fmt.Sprintf("2 %s %v %06d %d", r.rw.x.content(), r.rw.which == once, r.seq, r.reply.Key)
 }
 
 func (r *reply) accept() {
 	x := r.rw.x
 	w := x.w
-	if !r.rw.first || x.finished || x.mute || r.rw.by.dead.Load() {
+	if r.rw.which == again || x.finished || x.mute || r.rw.by.dead.Load() {
 		return
 	}
 	m := &Message{From: x.to, To: x.from.id, Request: x.req, Last: r.end}
@@ -390,6 +401,10 @@ func (l *leave) content() string { return "3 " + l.x.content() }
 // nevertheless; one that is being served is told, if that is not lost.
 func (l *leave) accept() {
 	x, w := l.x, l.x.w
+	if x.from.dead.Load() {
+		x.finish(l.err)
+		return
+	}
 	w.after(0, func() { x.finish(l.err) })
 	if !w.net.blocked[link{x.from.id, x.to}] && !w.chance(w.net.faults.Hang) {
 		w.after(w.between(time.Microsecond, max(w.net.faults.Delay, 10*time.Microsecond)), func() {

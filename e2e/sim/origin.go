@@ -24,7 +24,8 @@ type origin struct {
 	keep                time.Duration // the life of values; 0 is for ever
 	pad                 int           // bytes that values are longer
 	missing             map[string]map[int]bool
-	hold                *Hold // of loads, when not nil
+	ends                map[string]time.Duration // of the lives of what loads have brought, by their IDs
+	hold                *Hold                    // of loads, when not nil
 }
 
 var errOrigin = errors.New("the origin has failed")
@@ -147,6 +148,9 @@ func (l *loading) end(r loaded) {
 	}
 	l.over = true
 	if !l.by.dead.Load() {
+		if r.keep > 0 {
+			l.o.ends[l.id] = l.o.w.now() + r.keep
+		}
 		l.o.w.rec.EndLoad(l.id, func(h *history.Load) {
 			h.Failed, h.NotFound, h.Keep = r.err != nil, r.notFound, int64(r.keep)
 		})

@@ -42,6 +42,7 @@ type plan struct {
 	wait    time.Duration // before clients call
 	apart   bool          // no two reads wait on one member at a time
 	target  []string      // the list that all should have
+	sets    map[int]*call
 	done    bool
 }
 
@@ -53,6 +54,7 @@ func (p *plan) bounds() history.Bounds {
 		Copy:       int64(p.config.HotTTL),
 		Heal:       int64(7 * time.Second),
 		Settle:     int64(p.config.JoinTimeout + 4*p.config.PeerTimeout + time.Second),
+		Remember:   int64(5 * time.Second),
 		Again:      int64(75 * time.Second),
 		Memory:     int64(time.Minute),
 		Hedged:     p.config.HedgeAfter > 0,
@@ -60,15 +62,12 @@ func (p *plan) bounds() history.Bounds {
 	if p.config.ClockResolution == 0 {
 		b.Resolution = int64(gcnode.DefaultClockResolution)
 	}
-	if p.trouble&^slowOrigin == 0 {
-		b.Again = int64(6 * time.Second)
-	}
 	return b
 }
 
 // newPlan draws the plan of a seed.
 func newPlan(seed uint64) *plan {
-	p := &plan{cast: castOf(seed), world: newWorld(seed, fmt.Sprintf("seed %d", seed), history.Bounds{})}
+	p := &plan{cast: castOf(seed), sets: map[int]*call{}, world: newWorld(seed, fmt.Sprintf("seed %d", seed), history.Bounds{})}
 	w := p.world
 	switch w.rng.IntN(10) {
 	case 0: // nothing goes wrong
@@ -76,7 +75,9 @@ func newPlan(seed uint64) *plan {
 	case 1, 2, 3: // anything
 		p.trouble = w.rng.IntN(troubles)
 	default: // one or two things
-		p.trouble = 1<<w.rng.IntN(len(troubleNames)) | 1<<w.rng.IntN(len(troubleNames))
+		for range 2 {
+			p.trouble |= 1 << w.rng.IntN(len(troubleNames))
+		}
 	}
 	for i := range 1 + w.rng.IntN(3) {
 		p.keys = append(p.keys, fmt.Sprintf("k%d", i))
@@ -270,7 +271,23 @@ func (p *plan) get(on *life, key string) {
 	if p.chance(0.1) {
 		c.within = p.between(100*time.Microsecond, 50*time.Millisecond)
 	}
+	if p.chance(0.5) {
+		c.then = p.atItsEnd
+	}
 	p.issue(c)
+}
+
+// atItsEnd reads again just when the life of what a read has returned has
+// ended.
+func (p *plan) atItsEnd(c *call) {
+	ends := p.origin.ends[c.got.Load]
+	if set := p.sets[c.got.Set]; set != nil && set.over && set.Keep > 0 {
+		ends = set.ended + time.Duration(set.Keep)
+	}
+	if ends == 0 || ends >= p.wait+p.window {
+		return
+	}
+	p.at(ends+time.Duration(p.bounds().Resolution)+p.between(1, 2*p.net.faults.Delay), func() { p.get(c.on, c.Keys[0]) })
 }
 
 func (p *plan) getMany() {
@@ -300,6 +317,7 @@ func (p *plan) write(op history.Op) {
 		}
 	}
 	p.issue(c)
+	p.sets[c.ID] = c
 }
 
 func (p *plan) remove(keys ...string) { p.write(history.Op{Kind: history.Remove, Keys: keys}) }

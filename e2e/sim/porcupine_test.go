@@ -119,9 +119,10 @@ func accesses(t *testing.T, h *history.History, key string) (writes, reads []por
 
 func runChanged(t *testing.T, seed uint64, change func(p *plan)) *Result {
 	t.Helper()
-	Rings.Prepare(seed)
+	require.NoError(t, Rings.Prepare(seed))
 	var r *Result
 	synctest.Test(t, func(*testing.T) { r = runPlan(seed, change) })
+	require.NoError(t, r.Err)
 	return r
 }
 

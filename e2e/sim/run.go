@@ -16,6 +16,8 @@ type Result struct {
 	History *history.History
 	Report  *history.Report
 	Counts  Counts
+	// Err is what the simulation itself could not do.
+	Err error
 	// Log is what the nodes have logged, if that was asked for.
 	Log []string
 }
@@ -57,5 +59,5 @@ func (w *world) conclude() *Result {
 	w.timer.Stop()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return &Result{Seed: w.seed, History: h, Report: history.Check(h), Counts: w.counts, Log: w.log}
+	return &Result{Seed: w.seed, History: h, Report: history.Check(h), Counts: w.counts, Err: w.err, Log: w.log}
 }

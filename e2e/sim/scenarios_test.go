@@ -34,6 +34,7 @@ func TestScenarios(t *testing.T) {
 		{"a member comes back to the lists after a long time", comesBack},
 		{"a set arrives at the next life of its owner", setAtNextLife},
 		{"a set arrives again after its removal was forgotten", setAfterMemory},
+		{"a set arrives when its caller has given up waiting", setAfterItsEnd},
 		{"a client's clock is behind", clientIsBehind},
 		{"what is handed over was removed meanwhile", removedWhileHandedOver},
 		{"who was silent when a node joined has another list", silentWithAnotherList},
@@ -355,6 +356,18 @@ func setAfterMemory(s *script) {
 	s.net.again = nil
 	s.pass(20 * time.Second)
 	again.Release()
+	s.pass(10 * time.Millisecond)
+	assert.NotEqual(s.t, setValue(set), s.same(key, "a", "b", "c"))
+}
+
+func setAfterItsEnd(s *script) {
+	s.cluster("a", "b", "c")
+	key := s.keyOf("b", "a")
+	late := s.hold(requests(gcnode.OpSet, "a", "b"))
+	set := s.begin("a", history.Op{Kind: history.Set, Keys: []string{key}, Keep: int64(time.Second)})
+	s.ok(set) // the owner has confirmed the removal alone
+	s.pass(2 * time.Second)
+	late.Release()
 	s.pass(10 * time.Millisecond)
 	assert.NotEqual(s.t, setValue(set), s.same(key, "a", "b", "c"))
 }

@@ -31,12 +31,12 @@ const (
 func scenario(t *testing.T, run func(s *script)) {
 	t.Helper()
 	for _, list := range subsets([]string{"a", "b", "c", "d"}) {
-		Rings.keep(list)
+		require.NoError(t, Rings.keep(list))
 	}
 	synctest.Test(t, func(t *testing.T) {
 		bounds := history.Bounds{
 			Grace: int64(2 * scriptHotTTL), Copy: int64(scriptHotTTL), Heal: int64(7 * time.Second), Settle: int64(2 * time.Second),
-			Again: int64(75 * time.Second), Memory: int64(time.Minute),
+			Remember: int64(5 * time.Second), Again: int64(75 * time.Second), Memory: int64(time.Minute),
 		}
 		s := &script{world: newWorld(1, t.Name(), bounds), t: t}
 		s.config = gcnode.Config{PeerTimeout: scriptPeerTimeout, HotTTL: scriptHotTTL, JoinTimeout: scriptJoinTimeout, ClockResolution: -1}
@@ -45,6 +45,7 @@ func scenario(t *testing.T, run func(s *script)) {
 		s.origin.takes = 100 * time.Microsecond
 		defer func() {
 			r := s.conclude()
+			require.NoError(t, r.Err)
 			assert.Empty(t, r.Report.Violations)
 			if t.Failed() {
 				t.Logf("%s", r.Lines())

@@ -13,11 +13,12 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 var (
 	oneSeed   = flag.Int64("sim.seed", -1, "run this seed alone and print its history")
-	seeds     = flag.Uint64("sim.seeds", 300, "how many seeds to run")
+	seeds     = flag.Uint64("sim.seeds", 100, "how many seeds to run")
 	firstSeed = flag.Uint64("sim.first", 0, "the first seed")
 	stopEarly = flag.Bool("sim.stop", false, "stop at the first seed that fails")
 	atMost    = flag.Duration("sim.time", 0, "stop after this time; 0: never")
@@ -26,9 +27,10 @@ var (
 // runSeed runs a seed in a bubble of its own.
 func runSeed(t *testing.T, seed uint64) *Result {
 	t.Helper()
-	Rings.Prepare(seed)
+	require.NoError(t, Rings.Prepare(seed))
 	var r *Result
 	synctest.Test(t, func(*testing.T) { r = Run(seed) })
+	require.NoError(t, r.Err)
 	return r
 }
 
@@ -99,14 +101,22 @@ func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
 		t.Errorf("%s: the histories differ", first.History.Name)
 		for i, line := range first.Log {
 			if i >= len(second.Log) || line != second.Log[i] {
-				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, strings.Join(around(first.Log, i), "\n"), strings.Join(around(second.Log, i), "\n"))
+				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, around(first.Log, i), around(second.Log, i))
 				break
 			}
 		}
 	}
 }
 
-// around are the lines around one of them.
-func around(lines []string, i int) []string {
-	return lines[max(0, min(i, len(lines))-5):min(i+5, len(lines))]
+// around are the lines around one of them, which is marked.
+func around(lines []string, i int) string {
+	var b strings.Builder
+	for j := max(0, i-8); j < min(i+3, len(lines)); j++ {
+		mark := ' '
+		if j == i {
+			mark = '>'
+		}
+		fmt.Fprintf(&b, "%c %s\n", mark, lines[j])
+	}
+	return b.String()
 }

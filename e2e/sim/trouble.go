@@ -48,7 +48,7 @@ func (p *plan) troubles() {
 func (p *plan) partition() {
 	w := p.world
 	var links []link
-	ids := slices.Clone(p.world.everyone)
+	ids := slices.Clone(p.everyone)
 	if len(ids) < 2 {
 		return
 	}

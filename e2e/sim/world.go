@@ -2,7 +2,7 @@ package sim
 
 import (
 	"cmp"
-	"container/heap"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -27,8 +27,9 @@ type world struct {
 	posted []posting
 	wake   chan struct{} // holds one element when something was posted
 	log    []string
+	err    error // what the simulation itself could not do
 
-	queue events
+	queue []event // by time
 	order uint64
 	last  time.Duration // when the last event happened
 	timer *time.Timer
@@ -54,23 +55,6 @@ type event struct {
 	run   func()
 }
 
-// events is a heap by time.
-type events []event
-
-func (q events) Len() int { return len(q) }
-func (q events) Less(i, j int) bool {
-	return cmp.Or(cmp.Compare(q[i].at, q[j].at), cmp.Compare(q[i].order, q[j].order)) < 0
-}
-func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) }
-func (q *events) Pop() any {
-	old := *q
-	last := old[len(old)-1]
-	old[len(old)-1] = event{}
-	*q = old[:len(old)-1]
-	return last
-}
-
 func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	w := &world{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), begun: time.Now(), counts: Counts{},
@@ -78,7 +62,7 @@ func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	}
 	w.rec = history.NewRecorder(name, bounds, func() int64 { return int64(w.now()) })
 	w.net = network{w: w, blocked: map[link]bool{}}
-	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}}
+	w.origin = origin{w: w, versions: map[string]int{}, loads: map[string]int{}, ends: map[string]time.Duration{}}
 	return w
 }
 
@@ -102,7 +86,11 @@ func (w *world) after(d time.Duration, run func()) { w.at(w.now()+d, run) }
 // at lets something happen at a time, or as soon as possible.
 func (w *world) at(t time.Duration, run func()) {
 	w.order++
-	heap.Push(&w.queue, event{t, w.order, run})
+	e := event{t, w.order, run}
+	i, _ := slices.BinarySearchFunc(w.queue, e, func(a, b event) int {
+		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.order, b.order))
+	})
+	w.queue = slices.Insert(w.queue, i, e)
 }
 
 // settle waits until nothing can go on by itself, and takes what was posted.
@@ -146,7 +134,8 @@ func (w *world) step(end time.Duration) bool {
 			if next == end {
 				return false
 			}
-			e := heap.Pop(&w.queue).(event)
+			e := w.queue[0]
+			w.queue = slices.Delete(w.queue, 0, 1)
 			w.last = now
 			e.run()
 			return true
@@ -179,6 +168,14 @@ func (w *world) logf(format string, args ...any) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.log = append(w.log, line)
+}
+
+// failed takes note of what the simulation itself could not do. It may be
+// called from any goroutine.
+func (w *world) failed(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.err = errors.Join(w.err, err)
 }
 
 // between is a random duration.

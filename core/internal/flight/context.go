@@ -35,11 +35,15 @@ func (l *lazyContext) Value(key any) any { return l.make().Value(key) }
 func (l *lazyContext) make() context.Context {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.made == nil {
-		l.made, l.end = context.WithDeadline(context.WithoutCancel(l.values), l.deadline)
-		if l.cancelled {
-			l.end()
-		}
+	if l.made != nil {
+		return l.made
+	}
+	values := context.WithoutCancel(l.values)
+	if l.cancelled { // before its deadline, whatever the time is now
+		l.made, l.end = context.WithCancel(values)
+		l.end()
+	} else {
+		l.made, l.end = context.WithDeadline(values, l.deadline)
 	}
 	return l.made
 }

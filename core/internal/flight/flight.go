@@ -148,7 +148,7 @@ func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[
 		s.takeOff(c)
 		return c
 	}
-	c.ctx.values, c.ctx.deadline = ctx, time.Now().Add(p.Timeout) //nolint:fatcontext // it is a field of its own
+	c.ctx = lazyContext{values: ctx, deadline: time.Now().Add(p.Timeout)}
 	if c.run = p.Run; c.run == nil {
 		c.run = f.rules.Run
 	}
