@@ -53,6 +53,23 @@ func TestAScanCopiesNothing(t *testing.T) {
 	})
 }
 
+// The owner has another value by now, and nobody has removed the first one.
+func TestACopyOfAnotherValueIsNotVouchedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(1)
+		value := gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(strings.Repeat("v", 10_000)), Keep: gcnode.For(15 * time.Second)}
+		if err := c.groups[1].Set(t.Context(), key, value); err != nil {
+			t.Fatal(err)
+		}
+		if v, err := c.groups[0].Get(t.Context(), key); err != nil || v.Len() != value.Value.Len() {
+			t.Fatalf("%d bytes, %v", v.Len(), err)
+		}
+		time.Sleep(20 * time.Second)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+	})
+}
+
 func TestACopyIsVouchedForWithoutMovingItsBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)

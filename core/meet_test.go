@@ -3,6 +3,7 @@ package gcnode_test
 import (
 	"context"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -232,18 +233,24 @@ func TestMembersThatCannotCompareBecomeStrangers(t *testing.T) {
 // A hello of the stranger's that it has sent when it started comes now.
 func TestAnOldHelloDoesNotEndBeingAStranger(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
 		var hello gcnode.Request
 		c, key := strange(t, func(m transporttest.Message) transporttest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
 			if m.From == "n2" && m.Reply == nil {
 				hello = gcnode.Request{Op: gcnode.OpHello, From: m.Request.From, ListHash: m.Request.ListHash}
 			}
 			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpSync}
 		})
 		time.Sleep(gcnode.DefaultHotTTL)
-		if hello.From.Incarnation == 0 {
+		mu.Lock()
+		sent := hello
+		mu.Unlock()
+		if sent.From.Incarnation == 0 {
 			t.Fatal("nothing came from n2")
 		}
-		serve(t, c.nodes[0], &hello)
+		serve(t, c.nodes[0], &sent)
 		c.wantRemoved(0, key)
 	})
 }

@@ -1,6 +1,7 @@
 package gcnode_test
 
 import (
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -118,8 +119,11 @@ func TestAMemberThatIsGoneHandsOverNothing(t *testing.T) {
 func TestTheEndOfAnEarlierLifeIsNotTakenForThatOfTheNext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
+		var mu sync.Mutex
 		var first gcnode.Sender
 		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			mu.Lock()
+			defer mu.Unlock()
 			if m.Request.Op == gcnode.OpGone {
 				first = m.Request.From
 			}
@@ -128,6 +132,7 @@ func TestTheEndOfAnEarlierLifeIsNotTakenForThatOfTheNext(t *testing.T) {
 		if err := c.nodes[1].Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		c.net.Intercept(nil)
 		c.net.Crash("n1")
 		c.restart(1, 3)
 		c.join()

@@ -653,9 +653,21 @@ func TestAFinishedRemovalIsNotAppliedAgain(t *testing.T) {
 			return transporttest.Fault{Drop: m.Request.Op == gcnode.OpFinish && m.To == "n2"}
 		})
 		c.mustRemove(0, key)
-		synctest.Wait()
+		time.Sleep(time.Minute / 2) // n1 has heard of the end, and forgotten the removal
 		c.want(1, key, 0, gcnode.SourceLoaded)
 		c.want(2, key, 0, gcnode.SourceOwner) // though n2 carries the removal, for all it knows
+	})
+}
+
+// Two requests carry it to a member that has not been told.
+func TestARemovalThatIsCarriedAgainIsNotAppliedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1)
+		deliver := c.removeHeld(0, "n1", key)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		c.want(2, key, 0, gcnode.SourceOwner)
+		deliver()
 	})
 }
 

@@ -20,7 +20,7 @@ func copies() []mutant {
 			"TestHotCopiesLiveShortlyAndNeverLongerThanTheValue"),
 		one("digest", "any copy is vouched for",
 			"serve.go", "r.Err == nil && digestOf(r.Value) == d {", "r.Err == nil {",
-			"TestACopyIsVouchedForWithoutMovingItsBytes"),
+			"TestACopyOfAnotherValueIsNotVouchedFor"),
 		one("copy-any", "everything that is fetched is copied",
 			"load.go", "case g.hotAfter > 1 && g.popularity", "case g.hotAfter > 1<<20 && g.popularity",
 			"TestOnlyPopularValuesAreCopied", "TestAScanCopiesNothing"),
