@@ -251,6 +251,9 @@ func TestAnOldHelloDoesNotEndBeingAStranger(t *testing.T) {
 			t.Fatal("nothing came from n2")
 		}
 		serve(t, c.nodes[0], &sent)
+		if st := c.nodes[0].Stats(); !slices.Equal(st.Silent, []string{"n2"}) {
+			t.Errorf("n0 has not met %v", st.Silent)
+		}
 		c.wantRemoved(0, key)
 	})
 }
