@@ -64,7 +64,7 @@ demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it u
 .PHONY: test
 test: ## test all modules, with the race detector where it works
 	@set -e; race=$$(tools/race.sh); mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; \
-	status=0; (set -x; go test $$race -shuffle=on work) || status=$$?; \
+	status=0; (set -x; tools/test.sh $$race -shuffle=on) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -shuffle=on ./...); done
 
