@@ -286,6 +286,10 @@ var errGoOn = errors.New("the next in line is to be asked")
 func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
 	sent := g.node.now()
 	a, listHash, e := g.observedFetch(ctx, p, key, sent)
+	if e == nil && a.expires > sent && a.expires <= g.node.now() { // its life has ended on the way
+		sent = g.node.now()
+		a, listHash, e = g.observedFetch(ctx, p, key, sent)
+	}
 	switch {
 	case e == nil:
 		if p.ID == v.owner(key) && listHash == v.ring.Hash() { // the owner for both: it may be kept
