@@ -606,6 +606,21 @@ func TestCloseGivesUpWithItsContext(t *testing.T) {
 	})
 }
 
+func TestCloseGivesUpItsGoodbyeWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			return transporttest.Fault{Hang: m.Request.Op == gcnode.OpGoodbye || m.Request.Op == gcnode.OpGone}
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second/2)
+		defer cancel()
+		begun := time.Now()
+		if err := c.nodes[0].Close(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second/2 {
+			t.Errorf("closed with %v after %v", err, time.Since(begun))
+		}
+	})
+}
+
 func TestAPanicIsAnErrorForAllWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)

@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -179,6 +180,7 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 	take func(i int, a answer, err error), run func(context.Context, *flight.Batch[answer]) error,
 ) {
 	b := flight.NewBatch[answer](ctx, timeout)
+	begun := g.node.now()
 	for _, i := range indices {
 		key := keys[i]
 		seat := g.flights.Board(ctx, flight.Plan[answer]{Role: role, Key: key, Batch: b})
@@ -191,6 +193,8 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 				a, err = g.load(ctx, key)
 			case err != nil && role == flight.Load:
 				a, err = g.instead(ctx, key, err)
+			case err == nil && role == flight.Ask && a.endedBy(begun):
+				a, err = g.fill(ctx, key)
 			}
 			take(i, a, err)
 		}()
@@ -229,7 +233,7 @@ func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view,
 // fetchFrom asks the owner, and marks what it has answered.
 func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer, req *Request, answered []bool) {
 	sent := g.node.now()
-	old := make([]answer, len(req.Keys))
+	old, told := make([]answer, len(req.Keys)), make([]bool, len(req.Keys))
 	for i, key := range req.Keys {
 		if a, digest := g.aged(key); digest != (Digest{}) {
 			if req.Digests == nil {
@@ -240,18 +244,22 @@ func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view,
 	}
 	g.counts.fetches.Add(1)
 	err := g.node.ask(ctx, owner, req, func(r Reply) error {
-		if r.Key < 0 || r.Key >= len(req.Keys) || answered[r.Key] || r.Value.Len() > MaxValueBytes {
+		if r.Key < 0 || r.Key >= len(req.Keys) || told[r.Key] || r.Value.Len() > MaxValueBytes {
 			return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
 		}
 		if r.NotModified {
 			if req.Digests == nil || req.Digests[r.Key] == (Digest{}) {
 				return errors.New("not modified, but it was not asked that")
 			}
-			g.counts.revalidated.Add(1)
-			r.Value = StringValue(old[r.Key].value)
+			g.vouched(&r, old[r.Key])
 		}
 		key := req.Keys[r.Key]
 		a, e := g.answerOfReply(&r, sent)
+		if e != nil {
+			e.Key, e.Peer = key, cmp.Or(e.Peer, owner.ID)
+		}
+		told[r.Key] = true
+		g.fetchEnded(owner, key, sent, a, e)
 		switch {
 		case e == nil:
 			answered[r.Key] = true
@@ -263,7 +271,6 @@ func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view,
 		case !goesOn(e.Kind):
 			answered[r.Key] = true
 			g.counts.fetchErrors.Add(1)
-			e.Key, e.Peer = key, owner.ID
 			b.Answer(r.Key, answer{}, e, nil)
 		}
 		return nil
@@ -271,6 +278,11 @@ func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view,
 	if err != nil && ctx.Err() == nil {
 		g.counts.fetchErrors.Add(1)
 		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer a batch, asking the next in line", peerAttr(owner.Peer), errAttr(err))
+	}
+	for i, key := range req.Keys {
+		if !told[i] {
+			g.fetchEnded(owner, key, sent, answer{}, g.noAnswer(owner, key, err))
+		}
 	}
 }
 
@@ -324,25 +336,27 @@ func (g *Group) loadBatch(ctx context.Context, b *flight.Batch[answer]) error {
 	defer g.limit.Release()
 	v := g.node.view.Load()
 	g.counts.loads.Add(uint64(len(keys)))
-	answered := make([]atomic.Bool, len(keys))
+	answered, begun := make([]atomic.Bool, len(keys)), g.node.now()
+	err := error(errNoReturn) // it panics, or ends its goroutine
 	defer func() {
 		for i := range answered {
 			if !answered[i].Load() {
 				g.counts.loadErrors.Add(1)
+				g.loadEnded(keys[i], begun, answer{}, cmp.Or(err, flight.ErrUnanswered))
 			}
 		}
 	}()
-	begun := g.node.now()
-	return g.batch.GetItems(ctx, keys, func(i int, it Item[Value], err error) {
+	err = g.batch.GetItems(ctx, keys, func(i int, it Item[Value], err error) {
 		if i < 0 || i >= len(keys) || answered[i].Swap(true) {
 			return
 		}
 		a, err := g.judge(v, keys[i], it, err)
-		g.loadTime.Record(time.Duration(g.node.now() - begun))
+		g.loadEnded(keys[i], begun, a, err)
 		b.Answer(i, a, err, func() {
 			if err == nil {
 				g.keepLoaded(v, keys[i], a)
 			}
 		})
 	})
+	return err
 }

@@ -72,7 +72,7 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 		if from := v.heard(req.From.ID, n.now()); met && from != nil && n.is(joined) {
 			ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 			defer cancel()
-			if n.inheritOf(ctx, v, from) && v.estate != nil {
+			if n.inheritOf(ctx, v, from) == nil && v.estate != nil {
 				v.estate.settled.Store(true)
 			}
 		}
@@ -85,37 +85,42 @@ func (n *Node) serveGoodbye(ctx context.Context, req *Request, w ReplyWriter) er
 func (n *Node) inheritFrom(v *view) {
 	ctx, cancel := context.WithTimeout(n.done, handoverTimeout)
 	defer cancel()
-	rest := v.others(n.cfg.Self.ID)
-	for wait := helloFirst; len(rest) > 0; wait = min(2*wait, helloMax) {
-		rest = slices.DeleteFunc(rest, func(p *peer) bool { return !n.strangers.has(p.ID) && n.inheritOf(ctx, v, p) })
+	rest, whole := v.others(n.cfg.Self.ID), true
+	for wait := helloFirst; len(rest) > 0 && n.view.Load().epoch == v.epoch; wait = min(2*wait, helloMax) {
+		rest = slices.DeleteFunc(rest, func(p *peer) bool {
+			if n.strangers.has(p.ID) {
+				return false
+			}
+			err := n.inheritOf(ctx, v, p)
+			whole = whole && (err == nil || errors.Is(err, ErrDraining))
+			return !errors.Is(err, ErrDraining)
+		})
 		if len(rest) == 0 {
-			v.estate.settled.Store(true)
+			v.estate.settled.Store(whole)
 			return
 		}
-		select { // perhaps they have to meet first
+		select { // they have to meet first
 		case <-time.After(wait):
 		case <-ctx.Done():
-			return
-		}
-		if n.view.Load().epoch != v.epoch {
 			return
 		}
 	}
 }
 
 // inheritOf fetches from one member what this node owns by the view, for as
-// long as it is the view, and reports whether that was all.
-func (n *Node) inheritOf(ctx context.Context, v *view, from *peer) (whole bool) {
-	whole = true
+// long as it is the view. Its error says what was not fetched; [ErrDraining] in
+// its chain, that the member does not answer this node yet.
+func (n *Node) inheritOf(ctx context.Context, v *view, from *peer) error {
+	var errs []error
 	for _, g := range n.allGroups() {
 		err := g.inheritOf(ctx, v, from)
 		if err != nil {
-			whole = false
+			errs = append(errs, err)
 			n.log.LogAttrs(ctx, levelInfo, "peer did not hand over everything",
 				slog.String("group", g.name), peerAttr(from.Peer), errAttr(err))
 		}
 	}
-	return whole
+	return errors.Join(errs...)
 }
 
 func (g *Group) inheritOf(ctx context.Context, v *view, from *peer) error {
@@ -199,7 +204,7 @@ func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i
 		}
 		seen[r.Key] = true
 		a, e := g.answerOfReply(&r, sent)
-		if e == nil && a.expires > sent {
+		if e == nil && a.expires > g.node.now() {
 			g.counts.peekHits.Add(1)
 			take(r.Key, a, r.ListHash)
 		}
@@ -207,19 +212,29 @@ func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i
 	})
 }
 
-// peekOne asks the previous owner of a key that this node has inherited, if
-// there is one.
-func (g *Group) peekOne(ctx context.Context, v *view, key string) (a answer, listHash uint64, ok bool) {
-	now := g.node.now()
-	if !v.estate.open(now) {
-		return a, 0, false
+// peekOne answers a load of a key that this node has inherited with what the
+// previous owner has, if there is one.
+func (g *Group) peekOne(ctx context.Context, call *flight.Call[answer], key string) (held answer, ok bool) {
+	v, now, self := g.node.view.Load(), g.node.now(), g.node.cfg.Self.ID
+	if !v.estate.open(now) || v.owner(key) != self {
+		return held, false
 	}
 	from := v.heard(v.estate.ring.Owner(key), now)
-	if from == nil || from.ID == g.node.cfg.Self.ID || from.down.Load() || g.node.strangers.has(from.ID) {
-		return a, 0, false
+	if from == nil || from.ID == self || from.down.Load() || g.node.strangers.has(from.ID) {
+		return held, false
 	}
-	err := g.peek(ctx, from, []string{key}, func(_ int, held answer, hash uint64) { a, listHash, ok = held, hash, true })
-	return a, listHash, ok && err == nil
+	var listHash uint64
+	err := g.peek(ctx, from, []string{key}, func(_ int, a answer, hash uint64) { held, listHash, ok = a, hash, true })
+	if !ok || err != nil || held.expires <= g.node.now() {
+		return held, false
+	}
+	held.epoch = v.epoch
+	call.Keep(func() {
+		if listHash == v.ring.Hash() && g.keepable(v) {
+			g.keepOwned(key, held)
+		}
+	})
+	return held, true
 }
 
 // servePeek answers with what is in memory.
@@ -256,7 +271,7 @@ func (n *Node) serveKeys(req *Request, w ReplyWriter) error {
 	var keys []string
 	size, scanned := 0, 0
 	flush := func() error {
-		r := Reply{Keys: keys, ListHash: v.ring.Hash(), Pending: len(keys) == 0}
+		r := Reply{Keys: keys, ListHash: v.ring.Hash()}
 		keys, size = nil, 0
 		return w.WriteReply(r)
 	}
@@ -271,9 +286,6 @@ func (n *Node) serveKeys(req *Request, w ReplyWriter) error {
 				return err
 			}
 		}
-	}
-	if len(keys) == 0 {
-		return w.WriteReply(Reply{ListHash: v.ring.Hash()})
 	}
 	return flush()
 }

@@ -10,6 +10,8 @@ import "time"
 // and must not panic. It may ask for names, owners, peers and Stats; whatever
 // waits, like Get, Remove, SetPeers and Close, it leaves to another goroutine,
 // because that might wait for the very work that it was called from.
+//
+// The keys of a batch are reported one by one, each when its answer is there.
 type Hooks struct {
 	// Loaded is called when a load has ended, before those who wait for it get
 	// the answer. They do not wait for longer than [GroupOptions.LoadTimeout];

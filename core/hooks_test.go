@@ -193,6 +193,44 @@ func TestAKeyThatWasRemovedEarlierIsReportedOnce(t *testing.T) {
 	})
 }
 
+func TestHooksAreToldOfEachKeyOfABatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := &journal{}
+		c := batchingCluster(t, []*batching{{}, {}}, j.hooks)
+		defer c.close()
+		keys := []string{"passed over"}
+		for i := 0; len(keys) < 3; i++ {
+			if key := fmt.Sprint("key-", i); c.groups[0].Owner(key) == c.groups[0].Owner(keys[0]) {
+				keys = append(keys, key)
+			}
+		}
+		owner := c.groups[0].Owner(keys[0]).ID
+		asker := 0
+		if owner == "n0" {
+			asker = 1
+		}
+		_, _ = c.groups[asker].GetMany(t.Context(), keys)
+		var want []string
+		for i, key := range keys {
+			what := []string{"transient failure", "found", "found"}[i]
+			want = append(want, owner+" loaded g/"+key+" in 0s: "+what, id(asker)+" fetched g/"+key+" from "+owner+" in 0s: "+what)
+		}
+		j.want(t, "a batch", want...)
+
+		c.net.Isolate(owner)
+		if err := c.groups[asker].Remove(t.Context(), keys...); err == nil {
+			t.Error("the removal was confirmed")
+		}
+		j.want(t, "a removal", fmt.Sprint(id(asker), " removed g/", keys, " from ", id(asker)))
+		_, _ = c.groups[asker].GetMany(t.Context(), keys)
+		want = nil
+		for _, key := range keys {
+			want = append(want, id(asker)+" fetched g/"+key+" from "+owner+" in 2s: unreachable", id(asker)+" loaded g/"+key+" in 0s: found")
+		}
+		j.want(t, "an owner that does not answer", append(want, id(asker)+" down "+owner)...)
+	})
+}
+
 // A hook may ask the node for what it knows.
 func TestHooksMayReadTheNode(t *testing.T) {
 	var loads uint64

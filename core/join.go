@@ -65,12 +65,7 @@ func (n *Node) enter(v *view) {
 		n.become(solo)
 	default:
 		n.become(joining)
-		for _, g := range n.allGroups() { // nobody told this node of removals so far
-			g.flights.ApplyAll(func() {
-				g.owned.Clear()
-				g.hot.Clear()
-			})
-		}
+		n.emptyAll() // nobody told this node of removals so far
 		n.goBackground(n.join)
 	}
 }
@@ -224,7 +219,7 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Kno
 	err = n.roundTrip(ctx, to, &Request{Op: OpHello}, func(r Reply) error {
 		last = &r
 		if r.Ack != nil {
-			n.learnFrom(r.Ack)
+			n.learnFrom(r.Ack, n.apply)
 			known = append(known, r.Ack.Known...)
 		}
 		return nil
@@ -248,8 +243,9 @@ func errNoAck(r *Reply) error {
 	return errors.New("it finished without an acknowledgement")
 }
 
-// learnFrom takes over what another member tells but for the numbers.
-func (n *Node) learnFrom(a *Ack) {
+// learnFrom takes over what another member tells but for the numbers; apply is
+// for its removals.
+func (n *Node) learnFrom(a *Ack, apply func(Removal)) {
 	n.stamps.merge(Stamp{Time: a.Time})
 	for _, who := range a.Lives {
 		n.reappear(who)
@@ -258,7 +254,7 @@ func (n *Node) learnFrom(a *Ack) {
 		n.depart(who)
 	}
 	for _, r := range a.Removals {
-		n.apply(r)
+		apply(r)
 	}
 }
 
@@ -281,12 +277,11 @@ func (n *Node) writeAcks(w ReplyWriter, known []Known, removals []Removal) error
 	v := n.view.Load()
 	ack := Ack{Incarnation: n.incarnation, Members: v.members(n.now()), Time: n.stamps.now(), Known: known}
 	ack.Left, ack.Lives = n.lives()
-	rest := removals
 	for {
-		end := fitting(len(rest), func(i int) *Removal { return &rest[i] })
+		end := fitting(len(removals), func(i int) *Removal { return &removals[i] })
 		part := ack
-		part.Removals, rest = rest[:end], rest[end:]
-		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(rest) == 0 {
+		part.Removals, removals = removals[:end], removals[end:]
+		if err := w.WriteReply(Reply{ListHash: v.ring.Hash(), Ack: &part}); err != nil || len(removals) == 0 {
 			return err
 		}
 		ack.Members, ack.Known, ack.Left, ack.Lives = nil, nil, nil, nil

@@ -79,8 +79,8 @@ func TestANewOwnerAsksThePreviousOneBeforeTheOrigin(t *testing.T) {
 		})
 		c.join()
 		c.wantNoLoads("a third node has come", keys)
-		if st := c.groups[2].Stats(); st.PeekHits == 0 || st.Inherited != 0 {
-			t.Errorf("%d peeks were answered, %d keys handed over", st.PeekHits, st.Inherited)
+		if st := c.groups[2].Stats(); st.PeekHits == 0 || st.Inherited != 0 || st.LoadTime.Count() != 0 {
+			t.Errorf("%d peeks were answered, %d keys handed over, %d loads timed", st.PeekHits, st.Inherited, st.LoadTime.Count())
 		}
 	})
 }

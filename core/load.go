@@ -1,6 +1,7 @@
 package gcnode
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,7 +10,6 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
-	"github.com/gcnode/gcnode/core/internal/store"
 )
 
 // fill gets the answer that this node does not have: from the getter if the
@@ -29,8 +29,19 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	return g.wait(ctx, g.board(ctx, flight.Ask, key, timeout), key, timeout)
+	begun := g.node.now()
+	for {
+		a, err := g.wait(ctx, g.board(ctx, flight.Ask, key, timeout), key, timeout)
+		if err != nil || !a.endedBy(begun) {
+			return a, err
+		}
+	}
 }
+
+// endedBy reports whether the answer had a life, and it was over at a time. An
+// answer can be on its way from a member for longer than it lives, and is none
+// to who has joined the fetch meanwhile.
+func (a answer) endedBy(t int64) bool { return a.life > 0 && a.expires <= t }
 
 // settleIn waits while this node joins, until members had time to answer: what
 // it finds afterwards it may keep.
@@ -128,6 +139,9 @@ func (g *Group) fly(ctx context.Context, call *flight.Call[answer]) (answer, err
 	if call.Role() == flight.Ask {
 		return g.askLine(ctx, call, g.node.view.Load(), key)
 	}
+	if a, ok := g.peekOne(ctx, call, key); ok {
+		return a, nil
+	}
 	if err := g.acquire(ctx, key); err != nil {
 		return answer{}, err
 	}
@@ -157,18 +171,6 @@ func (g *Group) reportDefect(key string, err error) {
 // as an owned entry by the owner, as a hot copy by a stand-in.
 func (g *Group) callGetter(ctx context.Context, call *flight.Call[answer], key string) (answer, error) {
 	v := g.node.view.Load()
-	owned := v.ring.Len() == 0 || v.owner(key) == g.node.cfg.Self.ID
-	if owned && v.estate != nil {
-		if a, listHash, ok := g.peekOne(ctx, v, key); ok {
-			a.epoch = v.epoch
-			call.Keep(func() {
-				if listHash == v.ring.Hash() && g.keepable(v) {
-					g.keepOwned(key, a)
-				}
-			})
-			return a, nil
-		}
-	}
 	g.counts.loads.Add(1)
 	item, err := g.getter.GetItem(ctx, key)
 	a, err := g.judge(v, key, item, err)
@@ -286,10 +288,6 @@ var errGoOn = errors.New("the next in line is to be asked")
 func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
 	sent := g.node.now()
 	a, listHash, e := g.observedFetch(ctx, p, key, sent)
-	if e == nil && a.expires > sent && a.expires <= g.node.now() { // its life has ended on the way
-		sent = g.node.now()
-		a, listHash, e = g.observedFetch(ctx, p, key, sent)
-	}
 	switch {
 	case e == nil:
 		if p.ID == v.owner(key) && listHash == v.ring.Hash() { // the owner for both: it may be kept
@@ -397,32 +395,30 @@ func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (ans
 		got = &r
 		return nil
 	})
-	fail := func(kind Kind, err error) (answer, uint64, *Error) {
+	if err != nil || got == nil {
 		g.counts.fetchErrors.Add(1)
-		return answer{}, 0, &Error{Kind: kind, Op: OpFetch, Group: g.name, Key: key, Peer: p.ID, Err: err}
-	}
-	switch {
-	case errors.Is(err, ErrTooLarge):
-		return fail(KindTooLarge, err)
-	case err != nil:
-		return fail(KindUnreachable, err)
-	case got == nil:
-		return fail(KindUnreachable, errors.New("it finished without an answer"))
+		return answer{}, 0, g.noAnswer(p, key, err)
 	}
 	if got.NotModified {
-		g.counts.revalidated.Add(1)
-		got.Value = StringValue(old.value)
+		g.vouched(got, old)
 	}
 	a, e := g.answerOfReply(got, sent)
 	if e != nil {
 		g.counts.fetchErrors.Add(1)
-		e.Key = key
-		if e.Peer == "" {
-			e.Peer = p.ID
-		}
+		e.Key, e.Peer = key, cmp.Or(e.Peer, p.ID)
 		return answer{}, 0, e
 	}
 	return a, got.ListHash, nil
+}
+
+// noAnswer is the error of a fetch that has ended without an answer about the
+// key, with an error of its own or nil.
+func (g *Group) noAnswer(p *peer, key string, err error) *Error {
+	kind := KindUnreachable
+	if errors.Is(err, ErrTooLarge) {
+		kind = KindTooLarge
+	}
+	return &Error{Kind: kind, Op: OpFetch, Group: g.name, Key: key, Peer: p.ID, Err: cmp.Or(err, errors.New("it finished without an answer"))}
 }
 
 // aged is a hot copy that has to be vouched for anew, and the digest to ask
@@ -435,13 +431,17 @@ func (g *Group) aged(key string) (answer, Digest) {
 	return answerOf(e, SourceHot), digestOf(StringValue(e.Value))
 }
 
+// vouched puts the copy that a peer has vouched for into its reply.
+func (g *Group) vouched(r *Reply, copied answer) {
+	g.counts.revalidated.Add(1)
+	r.Value = StringValue(copied.value)
+}
+
 // answerOfReply is what a peer has said about a key, or its error. The life of
 // the answer counts from sent.
 func (g *Group) answerOfReply(r *Reply, sent int64) (answer, *Error) {
 	a := answer{value: r.Value.s, source: SourceOwner, expires: expiry(sent, r.Keep.or(NoStore))}
-	if a.life = a.expires - sent; a.expires == store.Never {
-		a.life = 0
-	}
+	a.life = a.expires - sent
 	if r.Source == SourceLoaded {
 		a.source = SourceLoaded
 	}

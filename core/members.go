@@ -83,10 +83,10 @@ func (n *Node) SetPeers(peers []Peer) error {
 // relist makes the view of the roll. roll.mu is held.
 func (n *Node) relist() {
 	_, leaving := n.roll.left[n.cfg.Self.ID]
-	client := !leaving && len(n.roll.list) > 0 && !n.roll.lists(n.cfg.Self.ID)
+	apart := !leaving && len(n.roll.list) > 0 && !n.roll.lists(n.cfg.Self.ID)
 	list := slices.DeleteFunc(slices.Clone(n.roll.list), func(p Peer) bool {
 		_, left := n.roll.left[p.ID]
-		return left && !client // nobody says hello to a client
+		return left && !apart // nobody says hello to a client
 	})
 	old, now := n.view.Load(), n.now()
 	former := map[string]formerPeer{}

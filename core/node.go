@@ -289,11 +289,14 @@ func (n *Node) goBackground(run func()) {
 // first.
 func (n *Node) Close(ctx context.Context) error {
 	n.closing.Lock()
-	first := n.mode.Or(modeClosed)&modeClosed == 0
-	n.closing.Unlock()
-	if first {
-		n.goodbye(ctx)
+	if first := n.mode.Or(modeClosed)&modeClosed == 0; first {
+		n.running.Add(1)
+		go func() {
+			defer n.end()
+			n.goodbye(ctx)
+		}()
 	}
+	n.closing.Unlock()
 	idle := make(chan struct{})
 	go func() {
 		n.running.Wait()

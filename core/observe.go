@@ -12,28 +12,38 @@ import (
 func (g *Group) observedLoad(ctx context.Context, call *flight.Call[answer], key string) (a answer, err error) {
 	begun, returned := g.node.now(), false
 	defer func() {
-		took := time.Duration(g.node.now() - begun)
-		g.loadTime.Record(took)
-		hook := g.node.cfg.Hooks.Loaded
-		if !returned {
-			g.counts.loadErrors.Add(1)
-		}
-		if hook == nil {
-			return
-		}
 		if !returned { // it panicked, or ended its goroutine
-			err = &Error{Kind: KindInternal, Group: g.name, Key: key, Err: errors.New("the getter did not return")}
+			g.counts.loadErrors.Add(1)
+			err = errNoReturn
 		}
-		hook(LoadEvent{Group: g.name, Key: key, Took: took, Err: g.outcome(OpGet, key, a, err)})
+		g.loadEnded(key, begun, a, err)
 	}()
 	a, err = g.callGetter(ctx, call, key)
 	returned = true
 	return a, err
 }
 
-// observedFetch is fetch, timed if the peer answers, and reported.
+var errNoReturn = &Error{Kind: KindInternal, Err: errors.New("the getter did not return")}
+
+// loadEnded times and reports a load that has begun at a time.
+func (g *Group) loadEnded(key string, begun int64, a answer, err error) {
+	took := time.Duration(g.node.now() - begun)
+	g.loadTime.Record(took)
+	if hook := g.node.cfg.Hooks.Loaded; hook != nil {
+		hook(LoadEvent{Group: g.name, Key: key, Took: took, Err: g.outcome(OpGet, key, a, err)})
+	}
+}
+
+// observedFetch is fetch, timed and reported.
 func (g *Group) observedFetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
 	a, listHash, err := g.fetch(ctx, p, key, sent)
+	g.fetchEnded(p, key, sent, a, err)
+	return a, listHash, err
+}
+
+// fetchEnded reports a question to a peer, and times it if the peer has
+// answered.
+func (g *Group) fetchEnded(p *peer, key string, sent int64, a answer, err *Error) {
 	took := time.Duration(g.node.now() - sent)
 	if err == nil || err.Kind != KindUnreachable {
 		p.fetchTime.Record(took)
@@ -47,7 +57,6 @@ func (g *Group) observedFetch(ctx context.Context, p *peer, key string, sent int
 		}
 		hook(event)
 	}
-	return a, listHash, err
 }
 
 // outcome is the error of an answer about the key.

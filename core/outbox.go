@@ -55,12 +55,17 @@ type outbox struct {
 	until   int64 // when it is given up unless it is a member by then, on the node's clock
 	waiting []*telling
 	bytes   int           // of the keys and names in waiting
-	ended   []RemovalID   // removals whose end is to be announced
-	restsTo int64         // until when the ends wait for something to go along with, on the node's clock
+	ended   []ending      // to be announced, oldest first
 	flying  int           // requests under way
 	fails   int           // in a row
 	retryAt int64         // when those that failed are sent again, unless something comes before, on the node's clock
 	news    chan struct{} // holds one element when something has changed
+}
+
+// ending is a removal that has ended, and when that was on the node's clock.
+type ending struct {
+	id RemovalID
+	at int64
 }
 
 // telling is a removal on its way to the members.
@@ -260,23 +265,28 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 		return nil, 0, true
 	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
 		return nil, removeTimeout, false
-	case len(b.waiting) == 0 && now < b.restsTo:
-		return nil, time.Duration(b.restsTo - now), false
+	case len(b.waiting) == 0 && now < b.ended[0].at+int64(finishDelay):
+		return nil, time.Duration(b.ended[0].at + int64(finishDelay) - now), false
 	case now < b.retryAt:
 		return nil, time.Duration(b.retryAt - now), false
 	}
 	b.flying++
-	return b.take(), 0, false
+	return b.take(now), 0, false
 }
 
-// take takes out what fits into a request. outboxes.mu is held.
-func (b *outbox) take() *mail {
+// take takes out what fits into a request. The ends of this very instant stay,
+// so that it does not depend on which goroutine comes first whether they go
+// along. outboxes.mu is held.
+func (b *outbox) take(now int64) *mail {
 	end := fitting(len(b.waiting), func(i int) *Removal { return &b.waiting[i].Removal })
-	ends := min(len(b.ended), maxEnded)
-	m := &mail{to: b.peer, batch: slices.Clone(b.waiting[:end]), ended: b.ended[:ends]}
-	b.waiting, b.ended = slices.Delete(b.waiting, 0, end), b.ended[ends:]
+	m := &mail{to: b.peer, batch: slices.Clone(b.waiting[:end])}
+	b.waiting = slices.Delete(b.waiting, 0, end)
 	for _, t := range m.batch {
 		b.bytes -= t.bytes()
+	}
+	for len(b.ended) > 0 && len(m.ended) < maxEnded && b.ended[0].at < now {
+		m.ended = append(m.ended, b.ended[0].id)
+		b.ended = b.ended[1:]
 	}
 	return m
 }
@@ -382,10 +392,7 @@ func (o *outboxes) announce(t *telling) {
 	o.node.removals.finish([]RemovalID{t.ID})
 	for _, id := range slices.Sorted(maps.Keys(t.told)) {
 		if b := o.of(t.told[id]); b != nil {
-			if len(b.ended) == 0 {
-				b.restsTo = o.node.now() + int64(finishDelay)
-			}
-			b.ended = append(b.ended, t.ID)
+			b.ended = append(b.ended, ending{t.ID, o.node.now()})
 			signal(b.news)
 		}
 	}

@@ -218,13 +218,18 @@ func (g *Group) dropAllOlder(r Removal) (unknown bool) {
 func (n *Node) forgetAll(why string) {
 	n.log.LogAttrs(n.done, levelWarn, "dropping everything", slog.String("why", why))
 	n.gaps.Add(1)
+	n.emptyAll()
+	if n.cfg.Hooks.Dropped != nil {
+		n.cfg.Hooks.Dropped(why)
+	}
+}
+
+// emptyAll takes everything out of all groups, and detaches their flights.
+func (n *Node) emptyAll() {
 	for _, g := range n.allGroups() {
 		g.flights.ApplyAll(func() {
 			g.owned.Clear()
 			g.hot.Clear()
 		})
-	}
-	if n.cfg.Hooks.Dropped != nil {
-		n.cfg.Hooks.Dropped(why)
 	}
 }

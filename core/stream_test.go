@@ -194,32 +194,38 @@ func (b *batching) GetItems(_ context.Context, keys []string, yield func(int, gc
 	return nil
 }
 
+// batchingCluster is one of nodes that load with these getters, and ask no
+// previous owners.
+func batchingCluster(t *testing.T, getters []*batching, hooks func(id string) gcnode.Hooks) *cluster {
+	t.Helper()
+	c := &cluster{t: t, net: transporttest.NewNetwork()}
+	for i := range getters {
+		node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id(i)}, Transport: c.net.Transport(id(i)), Hooks: hooks(id(i))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := node.Group(groupName, getters[i], defaultOptions)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.net.Attach(id(i), node)
+		c.groups, c.nodes = append(c.groups, g), append(c.nodes, node)
+	}
+	for _, node := range c.nodes {
+		c.setPeers(node, len(getters))
+	}
+	c.join()
+	time.Sleep(2 * time.Minute)
+	return c
+}
+
 func TestABatchGetterIsAskedForManyKeysAtTheirOwner(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		net := transporttest.NewNetwork()
-		c := &cluster{t: t, net: net}
 		getters := []*batching{{}, {}}
-		var groups []*gcnode.Group
-		for i := range getters {
-			node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id(i)}, Transport: net.Transport(id(i))})
-			if err != nil {
-				t.Fatal(err)
-			}
-			g, err := node.Group(groupName, getters[i], defaultOptions)
-			if err != nil {
-				t.Fatal(err)
-			}
-			net.Attach(id(i), node)
-			groups, c.nodes = append(groups, g), append(c.nodes, node)
-		}
-		for _, node := range c.nodes {
-			c.setPeers(node, 2)
-		}
-		c.join()
+		c := batchingCluster(t, getters, func(string) gcnode.Hooks { return gcnode.Hooks{} })
 		defer c.close()
-		time.Sleep(2 * time.Minute) // until no previous owner is asked
 		keys := someKeys(100)
-		values, err := groups[0].GetMany(t.Context(), append(keys, "passed over"))
+		values, err := c.groups[0].GetMany(t.Context(), append(keys, "passed over"))
 		if !errors.Is(err, gcnode.ErrTransient) || len(values) != len(keys) {
 			t.Errorf("%d values, %v", len(values), err)
 		}

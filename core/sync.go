@@ -32,7 +32,11 @@ func (n *Node) syncForEver() {
 		var wg sync.WaitGroup
 		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
 			if !p.down.Load() && !n.strangers.has(p.ID) {
-				wg.Go(func() { _, _, _ = n.syncWith(n.done, p) }) // it is tried again
+				wg.Go(func() {
+					if _, _, err := n.syncWith(n.done, p); err != nil && !errors.Is(err, errSyncing) { // it is tried again
+						n.log.LogAttrs(n.done, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
+					}
+				})
 			}
 		}
 		wg.Wait()
@@ -68,21 +72,11 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 			return errNoAck(&r)
 		}
 		listHash = r.ListHash
-		n.stamps.merge(Stamp{Time: r.Ack.Time})
-		for _, who := range r.Ack.Lives {
-			n.reappear(who)
-		}
-		for _, who := range r.Ack.Left {
-			n.depart(who)
-		}
-		for _, r := range r.Ack.Removals {
-			n.applyWhole(r)
-		}
+		n.learnFrom(r.Ack, n.applyWhole)
 		known = append(known, r.Ack.Known...)
 		return nil
 	})
 	if err != nil {
-		n.log.LogAttrs(ctx, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
 		return 0, false, err
 	}
 	if n.knowledge.lacks(known) {

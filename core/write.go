@@ -119,9 +119,7 @@ func (n *Node) isAlone() bool { return n.is(solo) && len(n.view.Load().former) =
 // itemAnswer is the answer that an item is, whose life begins now.
 func (g *Group) itemAnswer(it Item[Value], now int64) answer {
 	a := answer{value: it.Value.s, expires: g.freshness.expires(now, it.Keep)}
-	if a.life = a.expires - now; a.expires == store.Never {
-		a.life = 0
-	}
+	a.life = a.expires - now
 	return a
 }
 

@@ -16,7 +16,7 @@ func memory() []mutant {
 			"removals.go", "if of != nil && of.byID[r.ID] != nil {\n\t\treturn false", "if of != nil && of.byID[r.ID] != nil {\n\t\treturn true",
 			"TestARemovalThatIsCarriedAgainIsNotAppliedAgain"),
 		one("memory-announced", "the end of removals is not told",
-			"outbox.go", "b.ended = append(b.ended, t.ID)", "b.ended = append(b.ended, t.ID)[:0]",
+			"outbox.go", "b.ended = append(b.ended, ending{t.ID, o.node.now()})", "_ = b.ended",
 			"TestRemovalsAreForgottenWhenAllHaveConfirmed"),
 	}
 }
