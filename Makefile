@@ -37,7 +37,7 @@ STATES ?= 2000000
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-wasip1 fuzz sim-short release-check demo
+	test-arm64 test test-wasip1 fuzz sim release-check demo
 
 .PHONY: help
 help: ## list the targets
@@ -102,10 +102,6 @@ SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
 .PHONY: sim
 sim: ## simulate clusters with faults: SEEDS (10000) schedules, or SIM_TIME (4m) of them
 	cd e2e && $(SIM) -sim.seeds=$(or $(SEEDS),10000) -sim.time=$(or $(SIM_TIME),4m)
-
-.PHONY: sim-short
-sim-short: ## the first 1500 schedules of "make sim"
-	@$(MAKE) --no-print-directory sim SEEDS=1500
 
 .PHONY: soak
 soak: ## simulate a million schedules

@@ -330,9 +330,8 @@ func (c *check) convergence() {
 func (c *check) oneLoad() {
 	byKey := map[string][]*Load{}
 	for i := range c.h.Loads {
-		if l := &c.h.Loads[i]; !l.Unshared {
-			byKey[l.Key] = append(byKey[l.Key], l)
-		}
+		l := &c.h.Loads[i]
+		byKey[l.Key] = append(byKey[l.Key], l)
 	}
 	for _, key := range slices.Sorted(maps.Keys(byKey)) {
 		var running []*Load
@@ -370,17 +369,23 @@ func (c *check) twoLoads(first, second *Load) {
 }
 
 // overtaken reports whether a write may have been applied between the
-// beginnings of two loads.
+// beginnings of the flights of two loads.
 func (c *check) overtaken(first, second *Load) bool {
-	b := &c.h.Bounds
+	b, begun := &c.h.Bounds, first.Begin
+	if first.Since != 0 {
+		begun = first.Since
+	}
+	if second.Since != 0 {
+		begun = min(begun, second.Since)
+	}
 	return slices.ContainsFunc(slices.Concat(c.writes[first.Key], c.clears), func(w *Op) bool {
 		switch {
 		case w.Start > second.Begin:
 			return false
-		case w.End == 0 || w.Error != "" || w.End >= first.Begin:
+		case w.End == 0 || w.Error != "" || w.End >= begun:
 			return true
 		default: // perhaps a second time
-			return w.End+b.Again >= first.Begin && w.End+b.Remember <= second.Begin
+			return w.End+b.Again >= begun && w.End+b.Remember <= second.Begin
 		}
 	})
 }

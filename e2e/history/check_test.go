@@ -35,7 +35,7 @@ func load(id string, begin, end int64, with ...func(*history.Load)) record {
 func at(node string) func(*history.Load)   { return func(l *history.Load) { l.Node = node } }
 func keep(life int64) func(*history.Load)  { return func(l *history.Load) { l.Keep = life } }
 func ofKey(key string) func(*history.Load) { return func(l *history.Load) { l.Key = key } }
-func unshared(l *history.Load)             { l.Unshared = true }
+func since(at int64) func(*history.Load)   { return func(l *history.Load) { l.Since = at } }
 func failing(l *history.Load)              { l.Failed = true }
 func nothing(l *history.Load)              { l.NotFound = true }
 func inLife(n int) func(*history.Op)       { return func(op *history.Op) { op.Life = n } }
@@ -45,7 +45,8 @@ func life(keep int64) func(*history.Op)    { return func(op *history.Op) { op.Ke
 func without(ids ...string) func(*history.Op) {
 	return func(op *history.Op) { op.Error, op.Unconfirmed = history.Unconfirmed, ids }
 }
-func failed(kind string) func(*history.Op) { return func(op *history.Op) { op.Error = kind } }
+func gone(m map[string][]string) func(*history.Op) { return func(op *history.Op) { op.Gone = m } }
+func failed(kind string) func(*history.Op)         { return func(op *history.Op) { op.Error = kind } }
 
 func op(h *history.History, kind history.Kind, node string, start, end int64, with ...func(*history.Op)) *history.Op {
 	o := history.Op{ID: len(h.Ops) + 1, Kind: kind, Node: node, Life: 1, Start: start, End: end}
@@ -161,12 +162,14 @@ func TestGoodHistories(t *testing.T) {
 		"all agree":                     build(three, old, get("a", 100, 101, loaded("L1", 1, 10), final), get("b", 102, 103, loaded("L1", 1, 10), final)),
 		"one reloads in the end": build(three, old, load("L2", 102, 103, at("b")), get("a", 100, 101, loaded("L1", 1, 10), final),
 			get("b", 102, 103, loaded("L2", 2, 102), final), get("a", 123, 124, loaded("L1", 1, 10), final)),
-		"two loads, one after the other":              build(three, old, load("L2", 20, 40)),
-		"two loads of two keys":                       build(three, old, load("L2", 15, 40, ofKey("other"))),
-		"two loads, overtaken":                        build(three, old, remove("b", 12, 14), load("L2", 15, 40)),
-		"two loads, overtaken again":                  build(three, remove("b", 1, 2), old, load("L2", 15, 40)),
-		"two loads, overtaken by a clear":             build(three, old, clearAll("b", 12, 14), load("L2", 15, 40)),
-		"two loads, one of which nobody may wait for": build(three, load("L1", 10, 20, unshared), load("L2", 15, 40)),
+		"two loads, one after the other":                 build(three, old, load("L2", 20, 40)),
+		"two loads of two keys":                          build(three, old, load("L2", 15, 40, ofKey("other"))),
+		"two loads, overtaken":                           build(three, old, remove("b", 12, 14), load("L2", 15, 40)),
+		"two loads, overtaken again":                     build(three, remove("b", 1, 2), old, load("L2", 15, 40)),
+		"two loads, overtaken by a clear":                build(three, old, clearAll("b", 12, 14), load("L2", 15, 40)),
+		"two loads, the flight of one of them overtaken": build(three, remove("b", 6, 8), load("L1", 10, 20), load("L2", 15, 40, since(5))),
+		"a member that is gone": build(three, load("L1", 10, 20, at("c")), event(history.Closed, 5, "c", 1), list(9, "c", 2, "a", "b", "c"),
+			remove("a", 30, 40, gone(map[string][]string{"a": {"c"}, "b": {"c"}})), get("c", 50, 51, loaded("L1", 1, 10), inLife(2))),
 		"two loads after a change of the list":        build(three, event(history.List, 12, "a", 1, "a", "b"), old, load("L2", 15, 40)),
 		"two loads of two lives":                      build(three, load("L1", 10, 0), event(history.Down, 12, "a", 1), list(13, "a", 2, "a", "b", "c"), load("L2", 15, 40, func(l *history.Load) { l.Life = 2 })),
 		"two loads on two members during a fault":     build(three, event(history.Fault, 5, "", 0), old, load("L2", 15, 40, at("b"))),
@@ -219,6 +222,8 @@ func TestBadHistories(t *testing.T) {
 			old, remove("a", 30, 40), get("c", 50, 51, loaded("L1", 1, 10), inLife(2)))},
 		"stale on a new member": {history.RuleBarrier, build(
 			three, list(45, "d", 1, "a", "b", "c", "d"), old, remove("a", 30, 40), get("d", 50, 51, loaded("L1", 1, 10)))},
+		"stale on one that is gone for the remover alone": {history.RuleBarrier, build(three, old, remove("a", 30, 40, gone(map[string][]string{"a": {"c"}})), get("c", 50, 51, loaded("L1", 1, 10)))},
+		"two loads, the flights of both after a removal":  {history.RuleOneLoad, build(three, remove("b", 1, 9), old, load("L2", 16, 40, since(10)))},
 		"a set is lost":                 {history.RuleLostWrite, build(three, old, set("a", 30, 40), stale)},
 		"a load replaces a set":         {history.RuleLostWrite, build(three, load("L1", 10, 60), set("a", 30, 40), get("b", 70, 71, loaded("L1", 1, 10)))},
 		"an older set":                  {history.RuleLostWrite, build(three, set("a", 10, 20), set("b", 30, 40), get("c", 50, 51, written(1)))},

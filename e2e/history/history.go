@@ -56,6 +56,10 @@ type Op struct {
 	Error string `json:"error,omitempty"`
 	// Unconfirmed are the members that the error of a write names.
 	Unconfirmed []string `json:"unconfirmed,omitempty"`
+	// Gone are, by member, those that it did not have on its list when a write
+	// returned, whatever list it was given, because they have said goodbye and
+	// it has not heard of their next life.
+	Gone map[string][]string `json:"gone,omitempty"`
 	// Answers are those of a Get or GetMany, in the order of their arrival.
 	Answers []Answer `json:"answers,omitempty"`
 	// Final marks a read after the faults are healed and time has passed: the
@@ -97,9 +101,9 @@ type Load struct {
 	NotFound bool  `json:"notFound,omitempty"`
 	// Failed says that it brought no value.
 	Failed bool `json:"failed,omitempty"`
-	// Unshared marks a load that nobody else may wait for, so that there may be
-	// others beside it.
-	Unshared bool `json:"unshared,omitempty"`
+	// Since is when its flight began, if that is known to be before Begin: it
+	// has asked another member first.
+	Since int64 `json:"since,omitempty"`
 }
 
 // What happened to the cluster.

@@ -129,6 +129,7 @@ func (r *reach) known(id string, w *Op) []string {
 			known = append(known, m)
 		}
 	}
+	known = slices.DeleteFunc(known, func(m string) bool { return slices.Contains(w.Gone[id], m) })
 	slices.Sort(known)
 	return slices.Compact(known)
 }

@@ -79,6 +79,9 @@ func (c *call) run(w *world) {
 	w.rec.End(c.ID, func(op *history.Op) {
 		op.Excused = excused
 		op.Error, op.Unconfirmed = outcome(err)
+		if c.Kind == history.Set || c.Kind == history.Remove || c.Kind == history.Clear {
+			op.Gone = w.missing()
+		}
 	})
 	w.post(c)
 }

@@ -114,6 +114,7 @@ func (w *world) start(id string, s *settings, list []string) {
 		w.failed(err)
 		return
 	}
+	w.begins(l)
 	m.lives = append(m.lives, l)
 	w.rec.Event(history.Event{What: history.Up, Node: id, Life: l.n})
 	w.counts["starts"]++
@@ -178,6 +179,7 @@ func (w *world) goodbye(l *life, within time.Duration) {
 		return
 	}
 	l.closing = true
+	w.leaves(l)
 	w.counts["goodbyes"]++
 	w.rec.Event(history.Event{What: history.Note, Node: l.id, Life: l.n, Detail: "closes"})
 	ctx, cancel := context.WithTimeout(context.Background(), within)
@@ -217,9 +219,15 @@ func (h *logs) Handle(_ context.Context, r slog.Record) error {
 		fmt.Fprintf(&b, " %s", a)
 		return true
 	})
-	w.logf("%s", b.String())
+	w.post(logged(b.String()))
 	return nil
 }
+
+// logged is what a node has logged, which is posted for its place in the log.
+type logged string
+
+func (l logged) content() string { return string(l) }
+func (l logged) accept()         {}
 
 // WithAttrs implements [slog.Handler].
 func (h *logs) WithAttrs([]slog.Attr) slog.Handler { return h }

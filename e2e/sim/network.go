@@ -107,6 +107,7 @@ type exchange struct {
 	to   string
 	req  *gcnode.Request
 	tag  string // of whoever wanted it
+	sent time.Duration
 	in   chan frame
 	// What follows belongs to the world.
 	last     time.Duration // when the last frame arrives
@@ -201,6 +202,7 @@ func (r *request) accept() {
 		x.finish(errCrashed)
 		return
 	}
+	x.sent = w.now()
 	n.exchanges = append(n.exchanges, x)
 	w.counts[x.req.Op.String()+" requests"]++
 	fate, told := n.fate(&Message{From: x.from.id, To: x.to, Request: x.req})
@@ -283,6 +285,7 @@ func (x *exchange) deliver(which delivery) {
 		}
 		return
 	}
+	w.hears(to, x.from, x.req.Op)
 	tag := x.tag
 	if which == again {
 		tag += " again"
@@ -372,6 +375,9 @@ func (x *exchange) arrive(f frame) {
 		x.last = max(x.last, x.w.now()+time.Millisecond)
 		x.w.at(x.last, func() { x.arrive(f) })
 	default:
+		for _, s := range x.serving {
+			x.w.hearsBack(x.from, s.by, x.req.Op)
+		}
 		x.in <- f
 	}
 }
@@ -382,6 +388,9 @@ func (x *exchange) finish(err error) {
 		return
 	}
 	x.finished = true
+	if x.req.Op == gcnode.OpPeek && len(x.req.Keys) == 1 {
+		x.w.origin.peeked = peeked{by: x.from, key: x.req.Keys[0], tag: x.tag, from: x.sent, to: x.w.now()}
+	}
 	x.in <- frame{end: true, err: err}
 	n := &x.w.net
 	if i := slices.Index(n.exchanges, x); i >= 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -26,6 +27,14 @@ type origin struct {
 	missing             map[string]map[int]bool
 	ends                map[string]time.Duration // of the lives of what loads have brought, by their IDs
 	hold                *Hold                    // of loads, when not nil
+	peeked              peeked
+}
+
+// peeked is the last question to a previous owner that has ended.
+type peeked struct {
+	by       *life
+	key, tag string
+	from, to time.Duration
 }
 
 var errOrigin = errors.New("the origin has failed")
@@ -60,16 +69,21 @@ func (g getter) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Val
 // batchGetter is a getter that gets many keys at once.
 type batchGetter struct{ getter }
 
-// GetItems implements [gcnode.BatchGetter].
+// GetItems implements [gcnode.BatchGetter]: each key as soon as its load has
+// ended, which is when its life begins.
 func (g batchGetter) GetItems(ctx context.Context, keys []string, yield func(int, gcnode.Item[gcnode.Value], error)) error {
 	loads := make([]*loading, len(keys))
 	for i, key := range keys {
 		loads[i] = g.begin(ctx, key)
 	}
+	var wg sync.WaitGroup
 	for i, l := range loads {
-		it, err := l.wait(ctx)
-		yield(i, it, err)
+		wg.Go(func() {
+			it, err := l.wait(ctx)
+			yield(i, it, err)
+		})
 	}
+	wg.Wait()
 	return nil
 }
 
@@ -118,7 +132,11 @@ func (l *loading) accept() {
 	o.loads[prefix]++
 	l.id = fmt.Sprintf("%s#%d", prefix, o.loads[prefix])
 	version := o.versions[l.key]
-	begin := w.rec.BeginLoad(history.Load{ID: l.id, Node: l.by.id, Life: l.by.n, Key: l.key, Version: version})
+	begun := history.Load{ID: l.id, Node: l.by.id, Life: l.by.n, Key: l.key, Version: version}
+	if p := o.peeked; p == (peeked{l.by, l.key, l.tag, p.from, w.now()}) { // without an answer
+		begun.Since = int64(p.from)
+	}
+	begin := w.rec.BeginLoad(begun)
 	r := loaded{
 		text:     history.Value{Key: l.key, Load: l.id, Version: version, Begin: begin}.String(),
 		notFound: o.missing[l.key][version],

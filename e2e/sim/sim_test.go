@@ -99,11 +99,18 @@ func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
 			continue
 		}
 		t.Errorf("%s: the histories differ", first.History.Name)
-		for i, line := range first.Log {
-			if i >= len(second.Log) || line != second.Log[i] {
-				t.Logf("the logs differ in line %d:\n%s\n\n%s", i, around(first.Log, i), around(second.Log, i))
-				break
-			}
+		logDifference(t, "histories", strings.Split(string(first.Lines()), "\n"), strings.Split(string(second.Lines()), "\n"))
+		logDifference(t, "logs", first.Log, second.Log)
+	}
+}
+
+// logDifference shows where two texts begin to differ.
+func logDifference(t *testing.T, what string, first, second []string) {
+	t.Helper()
+	for i, line := range first {
+		if i >= len(second) || line != second[i] {
+			t.Logf("the %s differ in line %d:\n%s\n\n%s", what, i, around(first, i), around(second, i))
+			return
 		}
 	}
 }

@@ -23,11 +23,13 @@ type world struct {
 	// counts are what the run met.
 	counts Counts
 
-	mu     sync.Mutex
-	posted []posting
-	wake   chan struct{} // holds one element when something was posted
-	log    []string
-	err    error // what the simulation itself could not do
+	mu      sync.Mutex
+	posted  []posting
+	wake    chan struct{} // holds one element when something was posted
+	hearing hearing
+	err     error // what the simulation itself could not do
+
+	log []string
 
 	queue []event // by time
 	order uint64
@@ -58,7 +60,8 @@ type event struct {
 func newWorld(seed uint64, name string, bounds history.Bounds) *world {
 	w := &world{
 		seed: seed, rng: rand.New(rand.NewPCG(seed, 0x73696d)), begun: time.Now(), counts: Counts{},
-		wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour), members: map[string]*member{},
+		wake: make(chan struct{}, 1), timer: time.NewTimer(time.Hour),
+		members: map[string]*member{}, hearing: newHearing(),
 	}
 	w.rec = history.NewRecorder(name, bounds, func() int64 { return int64(w.now()) })
 	w.net = network{w: w, blocked: map[link]bool{}}
@@ -162,12 +165,9 @@ func (w *world) run(end time.Duration, done func() bool) bool {
 	}
 }
 
-// logf adds a line to the log. It may be called from any goroutine.
+// logf adds a line to the log.
 func (w *world) logf(format string, args ...any) {
-	line := fmt.Sprintf("%d ", w.now()) + fmt.Sprintf(format, args...)
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.log = append(w.log, line)
+	w.log = append(w.log, fmt.Sprintf("%d ", w.now())+fmt.Sprintf(format, args...))
 }
 
 // failed takes note of what the simulation itself could not do. It may be
