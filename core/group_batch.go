@@ -92,12 +92,18 @@ func (g *Group) fillAll(ctx context.Context, keys []string, indices []int, take 
 	if len(indices) == 0 {
 		return
 	}
-	g.settleIn(ctx)
+	ended := g.settleIn(ctx)
 	indices = g.admit(keys, indices, take)
 	if len(indices) == 0 {
 		return
 	}
 	defer g.node.end()
+	if ended != nil {
+		for _, i := range indices {
+			take(i, answer{}, ended)
+		}
+		return
+	}
 	if g.node.is(joining) {
 		g.each(&pick{keys: keys, indices: indices}, func(key string) (answer, error) { return g.fill(ctx, key) }, take)
 		return

@@ -19,7 +19,9 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 		return answer{}, ErrDraining
 	}
 	defer g.node.end()
-	g.settleIn(ctx)
+	if err := g.settleIn(ctx); err != nil {
+		return answer{}, err
+	}
 	v := g.node.view.Load()
 	owner := v.owner(key)
 	if owner == "" || owner == g.node.cfg.Self.ID && !g.node.is(joining) {
@@ -44,17 +46,19 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 func (a answer) endedBy(t int64) bool { return a.life > 0 && a.expires <= t }
 
 // settleIn waits while this node joins, until members had time to answer: what
-// it finds afterwards it may keep.
-func (g *Group) settleIn(ctx context.Context) {
+// it finds afterwards it may keep. Its error is that of ctx, for whose caller
+// nothing is to be begun any more.
+func (g *Group) settleIn(ctx context.Context) error {
 	if !g.node.is(joining) {
-		return
+		return nil
 	}
 	g.node.roll.mu.Lock()
 	since := g.node.now() - g.node.roll.joining
 	g.node.roll.mu.Unlock()
-	ctx, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout-time.Duration(since))
+	patient, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout-time.Duration(since))
 	defer cancel()
-	_ = g.node.awaitJoined(ctx)
+	_ = g.node.awaitJoined(patient)
+	return ctx.Err()
 }
 
 // load gets the answer from the getter, once for all who ask this node. Where

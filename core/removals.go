@@ -202,16 +202,12 @@ func (rs *removals) complete(id RemovalID) {
 	}
 }
 
-// store reports whether the value that the removal of the key came with is to
-// be stored: once, and only if no later write was applied to the key. For those
-// that were forgotten the latest of some keys counts.
+// store reports whether the value that the removal of the key came with, which
+// has just been learned, is to be stored: only if no later write was applied to
+// the key. For those that were forgotten the latest of some keys counts.
 func (rs *removals) store(r Removal, key string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	a := rs.byID[r.ID]
-	if a != nil && a.stored {
-		return false
-	}
 	later := rs.floors[floorOf(r.Group, key)].Compare(r.Stamp) >= 0 || rs.clearFloor.Compare(r.Stamp) >= 0
 	for _, of := range []*keyRemovals{rs.byKey[groupKey{r.Group, key}], rs.ofAll[r.Group]} {
 		if of == nil {
@@ -221,7 +217,7 @@ func (rs *removals) store(r Removal, key string) bool {
 			later = later || b.Stamp.Compare(r.Stamp) > 0
 		}
 	}
-	if a != nil {
+	if a := rs.byID[r.ID]; a != nil {
 		a.stored = true
 	}
 	return !later

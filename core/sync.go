@@ -86,11 +86,14 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 				others = append(others, o.ID)
 			}
 		}
-		n.estrange(others) // before anything is kept again
+		begin := n.strangers.add(others) // before anything is kept again
 		// A set that was overtaken by what was missed may still come.
 		n.removals.raise(Stamp{Time: n.stamps.seen(), Incarnation: math.MaxUint64})
 		n.forgetAll("removals were missed that " + p.ID + " knows of")
 		n.knowledge.accept(known)
+		if begin {
+			n.goBackground(n.meetAll)
+		}
 	}
 	if even = covers(known, mine); even {
 		p.even.Store(asked)

@@ -68,6 +68,9 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 		return refuse(KindUnreachable, err)
 	}
 	n.timesOf(ctx, n.untimed())
+	if n.done.Err() != nil { // closing has waited long enough
+		return refuse(KindDraining, nil)
+	}
 	n.sign(&r)
 	return run(ctx, begun, r)
 }

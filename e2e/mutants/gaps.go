@@ -30,8 +30,8 @@ func gaps() []mutant {
 		one("gap-never", "members do not compare what they know",
 			"join.go", "n.goBackground(n.syncForEver)", "",
 			"TestAMemberThatMissedARemovalHearsOfItFromOthers"),
-		one("gap-down", "a member that was down is asked before it has caught up",
+		unaware(one("gap-down", "a member that was down is asked before it has caught up",
 			"peers.go", "if err == nil && !even {", "if false && even {",
-			"TestAMemberThatWasDownCatchesUpBeforeItIsAsked"),
+			"TestAMemberThatWasDownCatchesUpBeforeItIsAsked")),
 	}
 }

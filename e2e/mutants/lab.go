@@ -17,22 +17,38 @@ import (
 
 const (
 	module = "github.com/gcnode/gcnode/"
-	// testTimeout bounds one test of core, which takes a second at most.
-	testTimeout = 2 * time.Minute
+	// testTimeout bounds one test of core, and all scenarios, which take a second
+	// at most. A mutant that never comes to rest takes more memory all the time.
+	testTimeout = 10 * time.Second
+	// suiteTimeout bounds all tests of core.
+	suiteTimeout = 2 * time.Minute
+	// endless is what is said of a run that was ended for its time.
+	endless = "it does not end\n"
 )
 
 // simulation is how the simulation is run. What else this program knows of it
-// is in command and seedOf.
+// is in scenarios, command, failedScenarios and seedOf.
 type simulation struct {
 	seeds int
 	time  time.Duration
 }
 
+func (s simulation) scenarios() []string {
+	return []string{"-test.run=^TestScenarios$"}
+}
+
 func (s simulation) command() []string {
 	return []string{
-		"-test.run=^TestSimulation$", "-test.timeout=" + (s.time + 5*time.Minute).String(),
-		"-sim.stop", "-sim.seeds=" + strconv.Itoa(s.seeds), "-sim.time=" + s.time.String(),
+		"-test.run=^TestSimulation$", "-test.timeout=0", "-sim.stop", "-sim.seeds=" + strconv.Itoa(s.seeds), "-sim.time=" + s.time.String(),
 	}
+}
+
+// failedScenarios are the names of the scenarios that failed, as tests have them.
+func failedScenarios(output string) (names []string) {
+	for _, m := range regexp.MustCompile(`(?m)^\s*--- FAIL: TestScenarios/(\S+)`).FindAllStringSubmatch(output, -1) {
+		names = append(names, strings.ReplaceAll(m[1], "_", " "))
+	}
+	return names
 }
 
 // seedOf is the first seed that failed, and what it violated; -1 if none is
@@ -121,19 +137,24 @@ func (b *binaries) build(ctx context.Context, dir string) (string, error) {
 }
 
 // run runs a test binary in its package's directory, and returns whether it
-// has failed and what it has said.
-func (b *binaries) run(ctx context.Context, dir string, args ...string) (failed bool, output string, err error) {
+// has failed, or not ended in time, and what it has said.
+func (b *binaries) run(ctx context.Context, dir string, within time.Duration, args ...string) (failed bool, output string, err error) {
 	path, err := b.build(ctx, dir)
 	if err != nil {
 		return false, "", err
 	}
-	cmd := exec.CommandContext(ctx, path, args...)
+	timed, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	cmd := exec.CommandContext(timed, path, args...)
 	cmd.Dir = dir
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
 	if e, ok := errors.AsType[*exec.ExitError](err); ok && e.Exited() { // by itself, and not ended by a signal
 		return true, out.String(), nil
+	}
+	if timed.Err() != nil && ctx.Err() == nil {
+		return true, out.String() + endless, nil
 	}
 	return false, out.String(), err
 }
@@ -145,7 +166,7 @@ func (b *binaries) test(ctx context.Context, name string) (failed bool, err erro
 	if below, rest, ok := strings.Cut(name, ":"); ok {
 		dir, test = filepath.Join(dir, filepath.FromSlash(below)), rest
 	}
-	failed, output, err := b.run(ctx, dir, "-test.run=^"+test+"$", "-test.timeout="+testTimeout.String())
+	failed, output, err := b.run(ctx, dir, testTimeout, "-test.run=^"+test+"$")
 	if err == nil && !failed && strings.Contains(output, "no tests to run") {
 		return false, fmt.Errorf("there is no test %s", name)
 	}
@@ -155,7 +176,7 @@ func (b *binaries) test(ctx context.Context, name string) (failed bool, err erro
 // failures are the tests of core itself that fail. One that ends the process
 // keeps those after it from being run.
 func (b *binaries) failures(ctx context.Context) (names []string, err error) {
-	_, output, err := b.run(ctx, b.lab.core, "-test.timeout="+testTimeout.String())
+	_, output, err := b.run(ctx, b.lab.core, suiteTimeout)
 	for _, m := range regexp.MustCompile(`(?m)^--- FAIL: (\S+)`).FindAllStringSubmatch(output, -1) {
 		names = append(names, m[1])
 	}

@@ -101,7 +101,7 @@ func (l *lab) all(ctx context.Context, list []mutant, jobs int) error {
 	workers.Wait()
 	var bad []error
 	for i := range verdicts {
-		bad = append(bad, verdicts[i].complaints(list[i])...)
+		bad = append(bad, verdicts[i].complaints(list[i], l.sim.seeds > 0)...)
 	}
 	printTable(os.Stdout, list, verdicts)
 	fmt.Fprintf(os.Stdout, "%d mutants in %v\n", len(list), time.Since(begun).Round(time.Second))

@@ -17,6 +17,15 @@ type mutant struct {
 	tests []string
 }
 
+// mechanisms are the mutants that the simulation must notice by itself, whatever
+// tests of core do: what the promise of a removal rests on.
+func mechanisms() []string {
+	return []string{
+		"flight-apply", "flight-keep", "flight-joined", "flight-roles", "hop-limit", "causal-none", "causal-ignored",
+		"closure", "grace", "barrier", "stamps-arrival", "stamps-client", "gap-lacks", "gap-drop", "gap-never",
+	}
+}
+
 // edit replaces a text in a file of core.
 type edit struct {
 	file     string

@@ -16,8 +16,9 @@ import (
 type verdict struct {
 	noticed   []string // tests of core that failed
 	unnoticed []string // tests that are named for it and passed
-	simulated bool     // the simulation has noticed
-	seed      int      // the first seed that failed; -1 if the simulation did not name it
+	scenarios []string // of the simulation that failed
+	simulated bool     // its seeds have noticed
+	seed      int      // the first that failed; -1 if the simulation did not name it
 	what      string   // it violated
 	took      time.Duration
 	simTook   time.Duration
@@ -68,8 +69,16 @@ func (v *verdict) runTests(ctx context.Context, b *binaries, m mutant) error {
 
 func (v *verdict) simulate(ctx context.Context, b *binaries) error {
 	begun := time.Now()
-	failed, output, err := b.run(ctx, b.lab.simDir(), b.lab.sim.command()...)
-	v.simTook = time.Since(begun)
+	defer func() { v.simTook = time.Since(begun) }()
+	failed, output, err := b.run(ctx, b.lab.simDir(), testTimeout, b.lab.sim.scenarios()...)
+	if err != nil {
+		return err
+	}
+	if v.scenarios = failedScenarios(output); failed && len(v.scenarios) == 0 {
+		v.simulated, v.seed, v.what = true, -1, lastLine(output) // and so it would be with any seed
+		return nil
+	}
+	failed, output, err = b.run(ctx, b.lab.simDir(), b.lab.sim.time+suiteTimeout, b.lab.sim.command()...)
 	if err != nil || !failed {
 		return err
 	}
@@ -83,7 +92,7 @@ func (v *verdict) simulate(ctx context.Context, b *binaries) error {
 // lastLine is the line of a test's output that says why it has ended.
 func lastLine(output string) string {
 	for line := range strings.Lines(output) {
-		if strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
+		if line == endless || strings.HasPrefix(line, "panic: ") || strings.HasPrefix(line, "fatal error: ") {
 			return strings.TrimSpace(line)
 		}
 	}
@@ -92,12 +101,16 @@ func lastLine(output string) string {
 
 // complaints are what is wrong: with the mutant, or with the tests that did not
 // notice it.
-func (v *verdict) complaints(m mutant) (list []error) {
+func (v *verdict) complaints(m mutant, simulates bool) (list []error) {
 	if v.err != nil {
 		return []error{fmt.Errorf("%s: %w", m.name, v.err)}
 	}
-	if !v.simulated && len(v.noticed) == 0 {
+	switch bySimulation := v.simulated || len(v.scenarios) > 0; {
+	case bySimulation:
+	case len(v.noticed) == 0:
 		list = append(list, fmt.Errorf("%s: nobody notices that %s", m.name, m.broken))
+	case simulates && slices.Contains(mechanisms(), m.name):
+		list = append(list, fmt.Errorf("%s: the simulation does not notice that %s", m.name, m.broken))
 	}
 	for _, name := range v.unnoticed {
 		list = append(list, fmt.Errorf("%s: %s does not notice that %s", m.name, name, m.broken))
@@ -109,25 +122,26 @@ func (v *verdict) summary() string {
 	switch {
 	case v.err != nil:
 		return "could not be looked at"
-	case !v.simulated && len(v.noticed) == 0:
+	case !v.simulated && len(v.scenarios) == 0 && len(v.noticed) == 0:
 		return "SURVIVES"
 	default:
-		return strings.Join(append([]string{v.simulation()}, v.noticed...), " ")
+		return strings.Join(append([]string{v.simulation() + ";"}, v.noticed...), " ")
 	}
 }
 
 // simulation is what the simulation says.
 func (v *verdict) simulation() string {
-	switch {
-	case v.simTook == 0:
+	if v.simTook == 0 {
 		return "-"
-	case !v.simulated:
-		return fmt.Sprintf("not noticed, %.1f s", v.simTook.Seconds())
-	case v.seed >= 0:
-		return fmt.Sprintf("seed %d (%s), %.1f s", v.seed, v.what, v.simTook.Seconds())
-	default:
-		return fmt.Sprintf("%s, %.1f s", v.what, v.simTook.Seconds())
 	}
+	seeds := "no seed"
+	switch {
+	case v.simulated && v.seed >= 0:
+		seeds = fmt.Sprintf("seed %d (%s)", v.seed, v.what)
+	case v.simulated:
+		seeds = v.what
+	}
+	return strings.Join(append(slices.Clone(v.scenarios), fmt.Sprintf("%s, %.1f s", seeds, v.simTook.Seconds())), "; ")
 }
 
 // control runs what the mutants are looked at with on core as it is.
@@ -156,7 +170,7 @@ func (l *lab) control(ctx context.Context, list []mutant) error {
 			return err
 		}
 	}
-	if v.simulated || len(v.noticed) > 0 {
+	if v.simulated || len(v.scenarios) > 0 || len(v.noticed) > 0 {
 		return errors.New("core as it is does not pass: " + v.summary())
 	}
 	return nil

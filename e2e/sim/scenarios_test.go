@@ -22,8 +22,10 @@ func TestScenarios(t *testing.T) {
 		{"C3: a new owner peeks a previous one that has not heard of the removal", previousOwnerIsLate},
 		{"C4: a joiner peeks a previous owner that has not heard of the removal", joinerPeeks},
 		{"C5: a load of a node that joins is not joined after a removal", joinerLoads},
+		{"C5: a load of a node on nobody's list is not joined after a removal", unknownJoinerLoads},
 		{"C6: a member has left the remover's list", leaverIsTold},
 		{"C7: a member is known to others only", strangerIsTold},
+		{"C7: a member is known to who confirms only", unknownMemberIsTold},
 		{"C8: a member has left the lists of others", strangersLeaverIsTold},
 		{"C9: two members each take the other for the owner", noDeadlock},
 		{"C10: a set arrives again after a later one", setAgain},
@@ -31,6 +33,8 @@ func TestScenarios(t *testing.T) {
 		{"C11: a removal is sent again after a set", removeRetried},
 		{"C12: an owner restarts, and a copy is vouched for anew", revalidateAfterRestart},
 		{"C13: two sets arrive in the wrong order", setsCross},
+		{"a removal is lost, and then its sender", lostWithItsSender},
+		{"a removal is lost, and nobody remembers it", lostAndForgotten},
 		{"a member comes back to the lists after a long time", comesBack},
 		{"a set arrives at the next life of its owner", setAtNextLife},
 		{"a set arrives again after its removal was forgotten", setAfterMemory},
@@ -184,6 +188,24 @@ func joinerLoads(s *script) {
 	s.same(key, "a", "b", "c")
 }
 
+func unknownJoinerLoads(s *script) {
+	s.cluster("a", "b")
+	key := joinersKey(s)
+	s.start("c", &s.settings, []string{"a", "b", "c"})
+	s.pass(time.Millisecond)
+	s.origin.hold = &Hold{w: s.world}
+	first := s.beginGet("c", key)
+	s.pass(2 * scriptPeerTimeout)
+	s.publish(key)
+	s.ok(s.beginRemove("a", key))
+	second := s.beginGet("c", key)
+	s.pass(2 * scriptPeerTimeout)
+	s.origin.hold.Release()
+	s.origin.hold = nil
+	before, after := s.end(first), s.end(second)
+	assert.NotEqual(s.t, before.Answers[0].Value, after.Answers[0].Value)
+}
+
 func leaverIsTold(s *script) {
 	s.cluster("a", "b", "c")
 	key := s.keyOf("b", "a")
@@ -208,6 +230,17 @@ func strangerIsTold(s *script) {
 	r := s.end(s.beginRemove("a", key))
 	s.get("c", key)
 	require.NotEqual(s.t, history.Unconfirmed, r.Error)
+}
+
+func unknownMemberIsTold(s *script) {
+	s.cluster("a", "b", "c")
+	key := s.keyOf("b", "b")
+	s.list([]string{"a", "b"}, "a")
+	s.pass(2*scriptHotTTL + time.Second) // so a does not tell c of its own accord
+	s.get("c", key)
+	s.publish(key)
+	s.ok(s.beginRemove("a", key))
+	s.get("c", key)
 }
 
 func strangersLeaverIsTold(s *script) {
@@ -310,6 +343,39 @@ func setsCross(s *script) {
 	s.ok(first)
 	s.ok(second)
 	assert.Equal(s.t, setValue(second), s.same(key, "a", "b", "c"))
+}
+
+func lostWithItsSender(s *script) {
+	s.cluster("a", "b", "c")
+	key := s.keyOf("b", "a")
+	before := s.get("b", key)
+	s.publish(key)
+	s.hold(requests(gcnode.OpRemove, "a", "b"))
+	s.beginRemove("a", key)
+	s.pass(10 * time.Millisecond)
+	s.crash(s.alive("a"))
+	s.pass(5 * time.Second)
+	assert.NotEqual(s.t, before.Value, s.get("b", key).Value, "c has not told b")
+	assert.Zero(s.t, s.alive("b").node.Stats().Gaps)
+}
+
+func lostAndForgotten(s *script) {
+	s.cluster("a", "b", "c")
+	key := s.keyOf("b", "a")
+	before := s.get("b", key)
+	s.publish(key)
+	for _, id := range []string{"a", "c"} {
+		s.net.block("b", id)
+		s.net.block(id, "b")
+	}
+	s.beginRemove("a", key)
+	s.pass(10 * time.Millisecond)
+	s.crash(s.alive("a"))
+	s.pass(2 * time.Minute)
+	s.net.heal()
+	s.pass(5 * time.Second)
+	assert.NotEqual(s.t, before.Value, s.get("b", key).Value)
+	assert.NotZero(s.t, s.alive("b").node.Stats().Gaps)
 }
 
 func comesBack(s *script) {

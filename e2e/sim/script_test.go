@@ -105,6 +105,7 @@ func (s *script) begin(node string, op history.Op) *call {
 func (s *script) end(c *call) history.Op {
 	s.t.Helper()
 	require.True(s.t, s.run(s.now()+40*time.Second, func() bool { return c.over }), "%s at %s does not end", c.Kind, c.Node)
+	s.pass(1) // what follows begins later
 	h := s.rec.History()
 	i := slices.IndexFunc(h.Ops, func(op history.Op) bool { return op.ID == c.ID })
 	return h.Ops[i]
