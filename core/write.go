@@ -68,8 +68,8 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 		return refuse(KindUnreachable, err)
 	}
 	n.timesOf(ctx, n.untimed())
-	if n.done.Err() != nil { // closing has waited long enough
-		return refuse(KindDraining, nil)
+	if n.isClosed() && ctx.Err() != nil { // nobody is told any more when this call ends
+		return refuse(KindDraining, ctx.Err())
 	}
 	n.sign(&r)
 	return run(ctx, begun, r)

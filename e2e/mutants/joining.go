@@ -70,7 +70,6 @@ func joining() []mutant {
 			"TestStrangersAreNotAsked"),
 		unaware(one("strangers-asked", "strangers are asked",
 			"load.go", "p.down.Load() || g.node.strangers.has(id)", "p.down.Load()",
-			"TestAMemberThatWasOffTheListsDropsWhatItKept",
 			"TestStrangersAreNotAsked")),
 		unaware(one("strangers-asked-many", "strangers are asked for many keys",
 			"group_batch.go", "&& !g.node.strangers.has(owner.ID)", "",
