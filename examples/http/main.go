@@ -50,6 +50,12 @@ func run(ctx context.Context) error {
 			return err
 		}
 	}
+	// Before it has joined a member keeps nothing, and may load what is not its own.
+	for _, m := range cluster {
+		if err := m.node.Joined(ctx); err != nil {
+			return err
+		}
+	}
 	// Whoever is asked, the owner of the key loads it, once.
 	for _, m := range cluster {
 		user, err := m.users.Get(ctx, "ann")
@@ -111,9 +117,10 @@ func start(ctx context.Context, id string) (*member, error) {
 	return &member{node: node, client: client, server: server, users: users}, nil
 }
 
-// stop answers what is running, and then goes.
+// stop answers what is running, and then goes. A server waits up to five seconds
+// for connections that were made and not used.
 func (m *member) stop(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	if err := errors.Join(m.node.Close(ctx), m.server.Shutdown(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "stop:", err)
