@@ -19,6 +19,8 @@ const (
 	kindMethodNotAllowed = "method_not_allowed"
 	kindNotConfirmed     = "not_confirmed"
 	kindStarting         = "starting"
+	kindUnauthorized     = "unauthorized"
+	kindTooManyRequests  = "too_many_requests"
 )
 
 // ErrorBody is the JSON of every answer that is an error.

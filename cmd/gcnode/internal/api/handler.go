@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -38,6 +39,8 @@ type Options struct {
 	// MaxBodyBytes bounds the memory of all request bodies that are being
 	// received or worked on, at least [MinBodyBytes].
 	MaxBodyBytes int64
+	// Guard says who may do what; nil: everybody everything.
+	Guard *access.Guard
 	// Logger gets one line for each request at level debug, and defects;
 	// required.
 	Logger *slog.Logger
@@ -68,6 +71,11 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, failure{status: http.StatusBadRequest, kind: kindBadRequest, message: "the path is not properly percent-encoded"})
 		return
 	}
+	caller, err := h.identify(r)
+	if err != nil {
+		h.turnAway(w, r, err)
+		return
+	}
 	if path == StatsPath {
 		if allow(w, r, http.MethodGet, http.MethodHead) {
 			h.opts.Stats.ServeHTTP(w, r)
@@ -81,6 +89,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			message: "there is nothing at this path; values are at " + groupPrefix + "{group}" + valueSuffix + "?key={key}",
 		})
 		return
+	}
+	if right, ok := rightFor(r.Method, suffix); ok {
+		if err := caller.Check(right, name); err != nil {
+			h.turnAway(w, r, err)
+			return
+		}
 	}
 	switch suffix {
 	case valuesSuffix:

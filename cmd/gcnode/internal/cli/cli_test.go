@@ -26,6 +26,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/cli"
 )
 
@@ -110,6 +111,7 @@ func TestScripts(t *testing.T) {
 			"empty":     cmdEmpty,
 			"awaitfile": cmdAwaitFile,
 			"addrsin":   cmdAddrsIn,
+			"certs":     cmdCerts,
 		},
 	})
 }
@@ -288,6 +290,15 @@ func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
 // cmdModule writes the shortest WebAssembly module: module FILE.
 func cmdModule(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
+}
+
+// cmdCerts makes an authority, ca.crt, and certificates for names: certs NAME...
+func cmdCerts(ts *testscript.TestScript, _ bool, names []string) {
+	authority, err := certstest.New(ts.MkAbs("."))
+	ts.Check(err)
+	for _, name := range names {
+		ts.Check(authority.Give(name))
+	}
 }
 
 // cmdEmpty looks that directories hold nothing: empty DIR...

@@ -23,10 +23,14 @@ const defaultAddr = "http://127.0.0.1:8080"
 // another one. An empty variable is like none.
 func addrFromEnvironment() string { return cmp.Or(os.Getenv("GCNODE_ADDR"), defaultAddr) }
 
-// target is the node that a command talks to.
+// target is the node that a command talks to, and who says so.
 type target struct {
-	Addr    string        `default:"${addr}" placeholder:"URL" help:"The node's address for applications (default: $$GCNODE_ADDR, else ${default_addr})."`
-	Timeout time.Duration `default:"1m" help:"How long to wait for each answer (default: ${default})."`
+	Addr      string        `default:"${addr}" placeholder:"URL" help:"The node's address for applications (default: $$GCNODE_ADDR, else ${default_addr})."`
+	Timeout   time.Duration `default:"1m" help:"How long to wait for each answer (default: ${default})."`
+	TokenFile string        `placeholder:"FILE" help:"A file with the token that shows who asks (default: $$GCNODE_TOKEN)."`
+	CA        string        `name:"ca" placeholder:"FILE" help:"The authorities that the node's certificate is from, in PEM (default: those of the system)."`
+	Cert      string        `placeholder:"FILE" help:"A certificate that shows who asks, in PEM, with --key."`
+	Key       string        `placeholder:"FILE" help:"The key of the certificate."`
 }
 
 // session is a command's conversation with the node.
@@ -38,7 +42,11 @@ type session struct {
 
 // talk calls do with a session that ends with a signal.
 func (t *target) talk(ctx context.Context, do func(context.Context, *session) error) error {
-	c, err := client.New(t.Addr)
+	opts, err := t.credentials()
+	if err != nil {
+		return err
+	}
+	c, err := client.New(t.Addr, opts)
 	if err != nil {
 		return usageError("--addr or $GCNODE_ADDR: %w", err)
 	}

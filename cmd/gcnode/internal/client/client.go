@@ -4,6 +4,7 @@ package client
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,13 +24,22 @@ const maxTextBytes = 16 << 20
 // Client is the application side of one node. It may be used from any
 // goroutine.
 type Client struct {
-	base string
-	http *http.Client
+	base  string
+	token string
+	http  *http.Client
+}
+
+// Options are those of [New]. The zero value is ready for use.
+type Options struct {
+	// Token shows who asks; empty: nobody in particular.
+	Token string
+	// TLS is for an address with https; nil is the default of Go.
+	TLS *tls.Config
 }
 
 // New makes a client of the node at address, a URL such as
 // http://127.0.0.1:8080. Close frees its connections.
-func New(address string) (*Client, error) {
+func New(address string, opts Options) (*Client, error) {
 	u, err := url.Parse(address)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" {
 		return nil, fmt.Errorf("%q must be the URL of a node, such as http://127.0.0.1:8080", address)
@@ -39,8 +49,9 @@ func New(address string) (*Client, error) {
 		MaxIdleConnsPerHost: 128,
 		IdleConnTimeout:     time.Minute,
 		TLSHandshakeTimeout: 10 * time.Second,
+		TLSClientConfig:     opts.TLS,
 	}
-	return &Client{base: strings.TrimSuffix(address, "/"), http: &http.Client{Transport: transport}}, nil
+	return &Client{base: strings.TrimSuffix(address, "/"), token: opts.Token, http: &http.Client{Transport: transport}}, nil
 }
 
 // Close frees the connections.
@@ -231,6 +242,9 @@ func (c *Client) do(ctx context.Context, method, address string, with content) (
 	}
 	if with.kind != "" {
 		req.Header.Set("Content-Type", with.kind)
+	}
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
 	}
 	if life := api.CacheControl(with.life); life != "" {
 		req.Header.Set("Cache-Control", life)

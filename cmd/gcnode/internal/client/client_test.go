@@ -66,7 +66,7 @@ func newClient(t *testing.T, groups ...string) *client.Client {
 
 func clientOf(t *testing.T, address string) *client.Client {
 	t.Helper()
-	c, err := client.New(address)
+	c, err := client.New(address, client.Options{})
 	require.NoError(t, err)
 	t.Cleanup(c.Close)
 	return c
@@ -229,7 +229,7 @@ func TestAnswersThatBreakOffOrSayNothing(t *testing.T) {
 
 func TestAddresses(t *testing.T) {
 	for _, address := range []string{"", "localhost", "127.0.0.1:8080", "ftp://h", "http://", "http://h?x", "http://h#x", "http://%zz"} {
-		_, err := client.New(address)
+		_, err := client.New(address, client.Options{})
 		assert.ErrorContains(t, err, "must be the URL of a node, such as http://127.0.0.1:8080", address)
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -42,6 +44,14 @@ type Config struct {
 	MaxRequests int
 	// MaxBodyBytes bounds the memory of all bodies that applications send.
 	MaxBodyBytes int64
+	// TLS are the certificates of the listener for applications.
+	TLS certs.Files
+	// Tokens are the secrets by which applications show who they are, ordered as
+	// in the file. Without any, and without TLS.ClientCA, everybody may do
+	// everything.
+	Tokens []access.Token
+	// Access is what those may do who have shown who they are.
+	Access access.List
 	// Pprof adds Go's profiling endpoints to the administration listener.
 	Pprof bool
 }

@@ -184,7 +184,10 @@ func (r *reader) read(file *section, cfg *Config) {
 	api := file.section("api")
 	api.count("max_requests", &cfg.MaxRequests, 1, maxRequests)
 	api.size("max_body_bytes", &cfg.MaxBodyBytes, minBodyBytes, maxGroupBytes)
+	r.tls(api.section("tls"), cfg)
+	r.tokens(api.section("tokens"), cfg)
 	api.close()
+	r.access(file, cfg)
 
 	admin := file.section("admin")
 	admin.boolean("pprof", &cfg.Pprof)

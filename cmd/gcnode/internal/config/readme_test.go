@@ -9,11 +9,22 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 )
 
-// What the documents show as a configuration is one, but for the module that
-// it names.
+// writeSecrets writes the certificates and secrets that the documents name.
+func writeSecrets(t *testing.T, dir string) {
+	t.Helper()
+	authority, err := certstest.New(dir)
+	require.NoError(t, err)
+	require.NoError(t, authority.Give("api"))
+	require.NoError(t, os.Rename(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "clients.crt")))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.token"), []byte("0123456789abcdef\n"), 0o600))
+}
+
+// What the documents show as a configuration is one, but for the files that it
+// names.
 func TestTheConfigurationsInTheDocumentsAreRight(t *testing.T) {
 	root := filepath.Join("..", "..", "..", "..")
 	for _, name := range []string{"README.md", filepath.Join("docs", "operations.md")} {
@@ -28,7 +39,9 @@ func TestTheConfigurationsInTheDocumentsAreRight(t *testing.T) {
 			if !strings.HasPrefix(shown, "id:") {
 				flags.ID = "cache-0.cache.web.svc.cluster.local:7001" // from the command line beside it
 			}
-			_, err = config.Load(writeFiles(t, strings.ReplaceAll(shown, "godoc.wasm", "m.wasm")), flags)
+			path := writeFiles(t, strings.ReplaceAll(shown, "godoc.wasm", "m.wasm"))
+			writeSecrets(t, filepath.Dir(path))
+			_, err = config.Load(path, flags)
 			assert.NoError(t, err, name)
 		}
 	}

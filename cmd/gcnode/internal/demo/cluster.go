@@ -75,7 +75,7 @@ func (c *cluster) try(ctx context.Context) error {
 			ID: id, Peer: addresses[3*i], API: addresses[3*i+1], Admin: addresses[3*i+2],
 			config: filepath.Join(c.dir, id+".yaml"), log: filepath.Join(c.dir, id+".log"),
 		}
-		if m.client, err = client.New("http://" + m.API); err != nil {
+		if m.client, err = client.New("http://"+m.API, client.Options{}); err != nil {
 			return err
 		}
 		c.members = append(c.members, m)

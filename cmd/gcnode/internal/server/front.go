@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +51,7 @@ type frontSpec struct {
 	handler       http.Handler
 	write         time.Duration // from the header's end to the answer's; 0: no limit
 	headerBytes   int
+	tls           *tls.Config // nil: none
 }
 
 // fronts are all listeners of a node.
@@ -78,11 +80,12 @@ func openFronts(ctx context.Context, specs []frontSpec, log *slog.Logger) (front
 				WriteTimeout:      spec.write,
 				IdleTimeout:       idleTimeout,
 				MaxHeaderBytes:    spec.headerBytes,
+				TLSConfig:         spec.tls,
 				ErrorLog:          slog.NewLogLogger(log.With(slog.String("listener", spec.name)).Handler(), slog.LevelDebug),
 			},
 		})
 		log.LogAttrs(ctx, slog.LevelInfo, "listening",
-			slog.String("listener", spec.name), slog.String("addr", listener.Addr().String()))
+			slog.String("listener", spec.name), slog.String("addr", listener.Addr().String()), slog.Bool("tls", spec.tls != nil))
 	}
 	if len(errs) > 0 {
 		for _, f := range opened {
@@ -110,12 +113,20 @@ func (fs fronts) serve() <-chan error {
 	failed := make(chan error, len(fs))
 	for _, f := range fs {
 		go func() {
-			if err := f.server.Serve(f.listener); !errors.Is(err, http.ErrServerClosed) {
+			if err := f.run(); !errors.Is(err, http.ErrServerClosed) {
 				failed <- fmt.Errorf("%s: %w", f.name, err)
 			}
 		}()
 	}
 	return failed
+}
+
+// run answers requests until shutdown.
+func (f *front) run() error {
+	if f.server.TLSConfig != nil {
+		return f.server.ServeTLS(f.listener, "", "")
+	}
+	return f.server.Serve(f.listener)
 }
 
 // find is the front of that name, nil when there is none.

@@ -110,8 +110,9 @@ func (s *server) waitFor(ctx context.Context, failed <-chan error, configs <-cha
 	}
 }
 
-// reload takes over what a new configuration says of the members. A list that
-// is held back is taken: whoever asks for it has looked.
+// reload takes over what a new configuration says of the members and of who may
+// use the interface for applications. A list that is held back is taken: whoever
+// asks for it has looked.
 func (s *server) reload(ctx context.Context, next *config.Config) {
 	now := *s.cfg
 	switch {
@@ -132,10 +133,13 @@ func (s *server) reload(ctx context.Context, next *config.Config) {
 		return
 	}
 	now.Peers, now.Discovery = next.Peers, next.Discovery
+	now.Tokens, now.Access = next.Tokens, next.Access
 	s.cfg = &now
+	s.admit(&now)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "configuration read again: the list of members is looked up anew")
 	if !reflect.DeepEqual(&now, next) {
-		s.log.LogAttrs(ctx, slog.LevelWarn, "other settings than peers and discovery have changed; they need a restart")
+		s.log.LogAttrs(ctx, slog.LevelWarn,
+			"other settings than peers, discovery, api.tokens and access have changed; they need a restart")
 	}
 }
 

@@ -4,14 +4,17 @@ package server
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/admin"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
@@ -27,6 +30,7 @@ type server struct {
 	readiness *admin.Readiness
 	metrics   *admin.Metrics
 	fronts    fronts
+	guard     *access.Guard
 	// What the listeners show, once it is there.
 	apiHandler, peerHandler, statsHandler *switcher
 
@@ -50,11 +54,13 @@ func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config,
 		started:      time.Now(),
 		readiness:    &admin.Readiness{},
 		metrics:      metrics,
+		guard:        &access.Guard{},
 		apiHandler:   newSwitcher(api.Starting()),
 		peerHandler:  newSwitcher(api.Starting()),
 		statsHandler: newSwitcher(api.Starting()),
 		plugins:      map[string]*wasm.Plugin{},
 	}
+	s.admit(cfg)
 	if err := s.openFronts(ctx); err != nil {
 		return err
 	}
@@ -89,10 +95,18 @@ func (s *server) openFronts(ctx context.Context) error {
 	adminHandler := admin.NewHandler(admin.Options{
 		Readiness: s.readiness, Metrics: s.metrics, Stats: api.Named(s.cfg.ID, s.statsHandler), Pprof: s.cfg.Pprof,
 	})
+	var apiTLS *tls.Config
+	if s.cfg.TLS.On() {
+		certificates, err := certs.NewReloader(s.cfg.TLS, s.log)
+		if err != nil {
+			return fmt.Errorf("api.tls: %w", err)
+		}
+		apiTLS = certificates.Config()
+	}
 	apiHandler := api.Named(s.cfg.ID, api.Limit(s.cfg.MaxRequests, s.apiHandler))
 	specs := []frontSpec{
 		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
-		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes},
+		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes, tls: apiTLS},
 	}
 	if s.cfg.Listen.Peers != "" {
 		specs = append(specs, frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes})
@@ -100,6 +114,11 @@ func (s *server) openFronts(ctx context.Context) error {
 	opened, err := openFronts(ctx, specs, s.log)
 	s.fronts = opened
 	return err
+}
+
+// admit takes over who may use the interface for applications.
+func (s *server) admit(cfg *config.Config) {
+	s.guard.Set(access.Policy{Tokens: cfg.Tokens, Certificates: cfg.TLS.ClientCA != "", Rules: cfg.Access})
 }
 
 // apiWriteTimeout is the longest load of any group, on the way to which some
@@ -139,7 +158,7 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		contentTypes[g.Name] = g.ContentType
 	}
 	apiHandler, err := api.NewHandler(api.Options{
-		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), MaxBodyBytes: s.cfg.MaxBodyBytes, Logger: s.log,
+		Node: s.node, ContentTypes: contentTypes, Stats: source.Handler(), MaxBodyBytes: s.cfg.MaxBodyBytes, Guard: s.guard, Logger: s.log,
 	})
 	if err != nil {
 		return err
@@ -215,6 +234,11 @@ func (s *server) announce(ctx context.Context) {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
 			"peers are not authenticated yet: whoever reaches this address can read and remove values; bind it to a private network",
 			slog.String("setting", "listen.peers"), slog.String("addr", peers.address()))
+	}
+	if front := s.fronts.find(frontAPI); !front.loopback() && len(s.cfg.Tokens) == 0 && s.cfg.TLS.ClientCA == "" {
+		s.log.LogAttrs(ctx, slog.LevelWarn,
+			"whoever reaches this address can read, set and remove values; set api.tokens or api.tls.client_ca, with access, or bind it to a private network",
+			slog.String("setting", "listen.api"), slog.String("addr", front.address()))
 	}
 }
 

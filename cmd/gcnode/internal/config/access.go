@@ -1,0 +1,167 @@
+package config
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
+)
+
+// maxRate is the most requests a second that an identity can be limited to.
+const maxRate = 1_000_000
+
+// tls reads the certificates of the listener for applications.
+func (r *reader) tls(in *section, cfg *Config) {
+	f := &cfg.TLS
+	for _, one := range []struct {
+		key, what string
+		dst       *string
+	}{
+		{"cert", "a file with the certificate of the listener, such as api.crt", &f.Cert},
+		{"key", "a file with the key of the certificate, such as api.key", &f.Key},
+		{"client_ca", "a file with the authorities of clients, such as clients.crt", &f.ClientCA},
+	} {
+		if _, ok := in.text(one.key, one.what, one.dst); ok {
+			*one.dst = r.path(*one.dst)
+		}
+	}
+	in.close()
+	switch {
+	case len(in.entries) == 0 || in.broken:
+	case f.Cert == "" || f.Key == "":
+		for _, key := range []string{"cert", "key"} {
+			if in.find(key) == nil {
+				in.missing(key, "TLS needs a certificate and its key")
+			}
+		}
+	default:
+		if _, err := f.Load(); err != nil {
+			in.problems.add(in.file, in.line, in.path, "%s", err)
+		}
+	}
+}
+
+// tokens reads the secrets by which applications show who they are.
+func (r *reader) tokens(in *section, cfg *Config) {
+	owners := map[string]string{} // of secrets
+	for _, e := range in.entries {
+		token := r.token(in.section(e.key), e.key)
+		if err := checkID(e.key); err != nil {
+			in.wrongKey(e.key, err.Error())
+		}
+		for _, secret := range token.Secrets {
+			if other, there := owners[secret]; there {
+				in.wrongKey(e.key, fmt.Sprintf("has the same secret as %q", other))
+			}
+			owners[secret] = e.key
+		}
+		cfg.Tokens = append(cfg.Tokens, token)
+	}
+}
+
+// token reads the secrets of one name: of a file, one a line, or of a variable
+// of the environment.
+func (r *reader) token(in *section, name string) access.Token {
+	token := access.Token{Name: name}
+	var path, variable, content string
+	file, hasFile := in.text("file", "a file with the secret, such as shop.token", &path)
+	env, hasEnv := in.text("env", "a variable of the environment, such as SHOP_TOKEN", &variable)
+	in.close()
+	at := file
+	switch {
+	case hasFile && hasEnv:
+		env.wrong("there is a file with the secret already")
+		return token
+	case hasFile:
+		data, err := readSmall(r.path(path))
+		if err != nil {
+			file.wrong("%s", err)
+			return token
+		}
+		content = string(data)
+	case hasEnv:
+		at, content = env, os.Getenv(variable)
+	default:
+		if in.find("file") == nil && in.find("env") == nil {
+			in.missing("file", "a token needs a file with its secret, or env with the name of a variable that has it")
+		}
+		return token
+	}
+	for line := range strings.Lines(content) {
+		if line = strings.TrimSpace(line); line != "" {
+			token.Secrets = append(token.Secrets, line)
+		}
+	}
+	if len(token.Secrets) == 0 {
+		at.wrong("there is no secret in it")
+	}
+	for _, secret := range token.Secrets { // which is not shown
+		switch bad := func(c rune) bool { return c <= ' ' || c > '~' }; {
+		case len(secret) < access.MinSecretBytes:
+			at.wrong("a secret must have %d characters or more, such as those of: openssl rand -hex 32", access.MinSecretBytes)
+		case strings.ContainsFunc(secret, bad):
+			at.wrong("a secret must be printable ASCII without spaces, one a line")
+		}
+	}
+	return token
+}
+
+// readSmall is readFile for other files than the configuration.
+func readSmall(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, pathError(err)
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
+		return nil, fmt.Errorf("%s must be a regular file of at most %s", path, FormatSize(maxFileBytes))
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		return nil, pathError(err)
+	}
+	return data, nil
+}
+
+// access reads what identities may do.
+func (r *reader) access(file *section, cfg *Config) {
+	in := file.section("access")
+	for _, e := range in.entries {
+		rule := in.section(e.key)
+		one := access.Rule{
+			Read: groupNames(rule, "read", cfg), Write: groupNames(rule, "write", cfg), Remove: groupNames(rule, "remove", cfg),
+		}
+		rule.count("rate", &one.Rate, 1, maxRate)
+		rule.close()
+		if cfg.Access == nil {
+			cfg.Access = access.List{}
+		}
+		cfg.Access[e.key] = one
+		if !isToken(cfg, e.key) && cfg.TLS.ClientCA == "" {
+			in.wrongKey(e.key, "nobody can be this: api.tokens has no such name, and clients are not asked for certificates (api.tls.client_ca)")
+		}
+	}
+	for _, token := range cfg.Tokens {
+		if _, there := cfg.Access[token.Name]; !there && !in.broken {
+			in.missing(token.Name, "a token that may do nothing is of no use ({read: [\"*\"]} lets it read everything)")
+		}
+	}
+}
+
+func isToken(cfg *Config, name string) bool {
+	return slices.ContainsFunc(cfg.Tokens, func(t access.Token) bool { return t.Name == name })
+}
+
+// groupNames reads the groups of a right.
+func groupNames(in *section, key string, cfg *Config) []string {
+	var names []string
+	for _, name := range in.texts(key, "names of groups, or \"*\" for all") {
+		known := name.value == access.Every || slices.ContainsFunc(cfg.Groups, func(g Group) bool { return g.Name == name.value })
+		if !known {
+			name.wrong("there is no group %q here", name.value)
+		}
+		names = append(names, name.value)
+	}
+	return names
+}

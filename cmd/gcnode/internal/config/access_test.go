@@ -1,0 +1,92 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+)
+
+func TestAccessOfApplications(t *testing.T) {
+	path := writeFiles(t, minimal+`
+api:
+  tls: {cert: node.crt, key: node.key, client_ca: ca.crt}
+  tokens:
+    shop: {file: shop.token}
+    job: {env: GCNODE_TEST_JOB}
+access:
+  shop: {read: [g], write: [g], rate: 500}
+  job: {remove: ["*"]}
+  till: {read: ["*"]}
+`)
+	dir := filepath.Dir(path)
+	authority, err := certstest.New(dir)
+	require.NoError(t, err)
+	require.NoError(t, authority.Give("node"))
+	const first, second, third = "the first secret of it", "the second secret of it", "the secret of the job"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.token"), []byte(first+"\n\n  "+second+"\n"), 0o600))
+	t.Setenv("GCNODE_TEST_JOB", third)
+	_, err = config.Load(path, config.Flags{})
+	require.ErrorContains(t, err, "printable ASCII without spaces")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.token"), []byte("first-secret-of-it\n\n  second-secret-of-it\n"), 0o600))
+	t.Setenv("GCNODE_TEST_JOB", "the-secret-of-the-job")
+	cfg, err := config.Load(path, config.Flags{})
+	require.NoError(t, err)
+	assert.Equal(t, []access.Token{
+		{Name: "shop", Secrets: []string{"first-secret-of-it", "second-secret-of-it"}},
+		{Name: "job", Secrets: []string{"the-secret-of-the-job"}},
+	}, cfg.Tokens)
+	assert.Equal(t, access.List{
+		"shop": {Read: []string{"g"}, Write: []string{"g"}, Rate: 500},
+		"job":  {Remove: []string{"*"}},
+		"till": {Read: []string{"*"}},
+	}, cfg.Access)
+	assert.Equal(t, certs.Files{
+		Cert: filepath.Join(dir, "node.crt"), Key: filepath.Join(dir, "node.key"), ClientCA: filepath.Join(dir, "ca.crt"),
+	}, cfg.TLS)
+}
+
+func TestWrongAccessOfApplications(t *testing.T) {
+	t.Setenv("GCNODE_TEST_SHORT", "too short")
+	t.Setenv("GCNODE_TEST_SAME", "a-secret-that-is-there-twice")
+	assert.Equal(t, []string{
+		"node.yaml:4: api.tls.key: is missing: TLS needs a certificate and its key",
+		"node.yaml:6: api.tokens.a.file: nosuch.token: no such file or directory",
+		"node.yaml:7: api.tokens.b.env: a secret must have 16 characters or more, such as those of: openssl rand -hex 32",
+		"node.yaml:8: api.tokens.c.env: there is no secret in it",
+		"node.yaml:9: api.tokens.d.file: is missing: a token needs a file with its secret, or env with the name of a variable that has it",
+		"node.yaml:10: api.tokens.e.env: there is a file with the secret already",
+		"node.yaml:12: api.tokens.g: has the same secret as \"f\"",
+		"node.yaml:13: access.b: is missing: a token that may do nothing is of no use ({read: [\"*\"]} lets it read everything)",
+		"node.yaml:14: access.a.read[1]: there is no group \"h\" here",
+		"node.yaml:15: access.x.rate: \"0\" must be a whole number from 1 to 1000000",
+		"node.yaml:15: access.x: nobody can be this: api.tokens has no such name, and clients are not asked for certificates (api.tls.client_ca)",
+	}, problems(t, `groups: {g: {plugin: {module: m.wasm}}}
+api:
+  max_requests: 5
+  tls: {cert: node.crt}
+  tokens:
+    a: {file: nosuch.token}
+    b: {env: GCNODE_TEST_SHORT}
+    c: {env: GCNODE_TEST_NOSUCH}
+    d: {}
+    e: {file: m.wasm, env: GCNODE_TEST_SAME}
+    f: {env: GCNODE_TEST_SAME}
+    g: {env: GCNODE_TEST_SAME}
+access:
+  a: {read: [g, h]}
+  x: {rate: 0}
+  c: {}
+  d: {}
+  e: {}
+  f: {}
+  g: {}
+`, config.Flags{}))
+}
