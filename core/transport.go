@@ -157,6 +157,22 @@ type Request struct {
 	// being loaded, so that a slow getter is not taken for a dead member; 0:
 	// none.
 	Heartbeat time.Duration
+	// Trace is the trace that the request belongs to, for whoever wraps a
+	// transport and a handler; the node does not look at it.
+	Trace Trace
+}
+
+// The longest trace context that travels. Longer ones are left out by whoever
+// fills them in.
+const (
+	MaxTraceParentBytes = 64
+	MaxTraceStateBytes  = 512
+)
+
+// Trace is a trace context of the W3C, the values of the two header fields of
+// that name (https://www.w3.org/TR/trace-context/). The zero value is none.
+type Trace struct {
+	Parent, State string
 }
 
 // Sender identifies a member and one life of its process.

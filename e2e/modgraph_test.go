@@ -20,11 +20,12 @@ const thirdParty = "third parties"
 
 // knows says which modules each of our modules may depend on, with its tests.
 func knows() map[string][]string {
-	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "transport/http", "transport/wire", thirdParty}
+	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "tracing", "transport/http", "transport/wire", thirdParty}
 	return map[string][]string{
 		"core":           {},
 		"codec/proto":    {"core", thirdParty},
 		"discovery":      {"core", thirdParty},
+		"tracing":        {"core", "transport/http", "transport/wire", thirdParty}, // its tests know transports
 		"transport/wire": {"core", thirdParty},
 		"transport/http": {"core", "transport/wire", thirdParty},
 		"getters/wasm":   {"core", thirdParty},

@@ -79,6 +79,9 @@ func requests() []*gcnode.Request {
 		{
 			Op: gcnode.OpFetch, From: from, ListHash: math.MaxUint64, Group: "g", Keys: []string{"k", ""},
 			Removals: removals, Timeout: 29 * time.Second, Heartbeat: 500 * time.Millisecond, To: "b/\xff",
+			Trace: gcnode.Trace{
+				Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", State: strings.Repeat("s", gcnode.MaxTraceStateBytes),
+			},
 		},
 		{Op: gcnode.OpRemove, From: from, ListHash: 1, Removals: removals, Timeout: math.MaxInt64, Heartbeat: 1},
 		{Op: gcnode.OpFinish, From: from, ListHash: 1 << 63, Finished: ids, Timeout: 1},

@@ -16,7 +16,8 @@ func requestToProto(r *gcnode.Request) *peerpb.Request {
 		Op: peerpb.Op(r.Op), ListHash: r.ListHash, Group: []byte(r.Group), Keys: toBytes(r.Keys),
 		TimeoutNanos: int64(r.Timeout), HeartbeatNanos: int64(r.Heartbeat), To: []byte(r.To),
 		KeepNanos: int64(r.Keep), Stamp: stampToProto(r.Stamp), Known: knownToProto(r.Known), Value: r.Value.Bytes(),
-		Removals: removalsToProto(r.Removals),
+		Removals:    removalsToProto(r.Removals),
+		TraceParent: []byte(r.Trace.Parent), TraceState: []byte(r.Trace.State),
 	}
 	for _, d := range r.Digests {
 		if d == (gcnode.Digest{}) {
@@ -118,6 +119,7 @@ func requestFromProto(m *peerpb.Request) *gcnode.Request {
 		Timeout: time.Duration(m.GetTimeoutNanos()), Heartbeat: time.Duration(m.GetHeartbeatNanos()),
 		To: string(m.GetTo()), Keep: gcnode.Lifetime(m.GetKeepNanos()), Stamp: stampFromProto(m.GetStamp()),
 		Known: knownFromProto(m.GetKnown()), Value: gcnode.BytesValue(m.GetValue()), Removals: removalsFromProto(m.GetRemovals()),
+		Trace: gcnode.Trace{Parent: string(m.GetTraceParent()), State: string(m.GetTraceState())},
 	}
 	for _, d := range m.GetDigests() {
 		out.Digests = append(out.Digests, gcnode.Digest{})

@@ -58,6 +58,8 @@ func appendRequest(b []byte, req *gcnode.Request, value string) ([]byte, error) 
 		out = appendVarint(out, 15, uint64(req.Value.Len()))
 	}
 	out = appendString(out, 16, value)
+	out = appendString(out, 17, req.Trace.Parent)
+	out = appendString(out, 18, req.Trace.State)
 	if size := len(out) - start; size > MaxFrameBytes {
 		return b, tooLarge("the request has %d bytes; at most %d are allowed: send fewer keys at once", size, MaxFrameBytes)
 	}
@@ -120,6 +122,8 @@ func checkRequest(req *gcnode.Request) error {
 	check.id("the sender's ID", req.From.ID)
 	check.id("the receiver's ID", req.To)
 	check.id("the group's name", req.Group)
+	check.atMost("the trace's parent", req.Trace.Parent, gcnode.MaxTraceParentBytes)
+	check.atMost("the trace's state", req.Trace.State, gcnode.MaxTraceStateBytes)
 	check.keys("keys", req.Keys)
 	check.removals(req.Removals)
 	check.known(req.Known)
@@ -135,9 +139,11 @@ type limitCheck struct {
 	err   error
 }
 
-func (c *limitCheck) id(what, id string) {
-	if len(id) > gcnode.MaxIDBytes && c.err == nil {
-		c.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(id), gcnode.MaxIDBytes)
+func (c *limitCheck) id(what, id string) { c.atMost(what, id, gcnode.MaxIDBytes) }
+
+func (c *limitCheck) atMost(what, text string, limit int) {
+	if len(text) > limit && c.err == nil {
+		c.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(text), limit)
 	}
 }
 
@@ -262,6 +268,10 @@ func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ erro
 			size = f.varint()
 		case f.is(16, protowire.BytesType):
 			value = f.bytes()
+		case f.is(17, protowire.BytesType):
+			req.Trace.Parent = f.limited("the trace's parent", gcnode.MaxTraceParentBytes)
+		case f.is(18, protowire.BytesType):
+			req.Trace.State = f.limited("the trace's state", gcnode.MaxTraceStateBytes)
 		default:
 			f.skip()
 		}

@@ -33,6 +33,10 @@ func sampleRequests() map[string]*gcnode.Request {
 		"request-revalidate": {
 			Op: gcnode.OpFetch, From: from, Group: "docs", Keys: []string{"a", "b"}, Digests: []gcnode.Digest{{1, 2, 15: 16}, {}},
 		},
+		"request-traced": {
+			Op: gcnode.OpFetch, From: from, Group: "docs", Keys: []string{"a"},
+			Trace: gcnode.Trace{Parent: "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", State: "vendor=1,other=a b"},
+		},
 		"request-peek":    {Op: gcnode.OpPeek, From: from, Group: "docs", Keys: []string{"a"}, Removals: []gcnode.Removal{{All: true}}},
 		"request-keys":    {Op: gcnode.OpKeys, From: from, ListHash: 1, Group: "docs"},
 		"request-sync":    {Op: gcnode.OpSync, From: from, Known: []gcnode.Known{{Sender: from, Seq: math.MaxUint64}, {}}},

@@ -272,8 +272,12 @@ type Request struct {
 	// value_bytes is the size of a value that travels in pieces: value is the
 	// first, and frames with pieces after the request complete it. Otherwise it
 	// is 0.
-	ValueBytes    uint64 `protobuf:"varint,15,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
-	Value         []byte `protobuf:"bytes,16,opt,name=value,proto3" json:"value,omitempty"`
+	ValueBytes uint64 `protobuf:"varint,15,opt,name=value_bytes,json=valueBytes,proto3" json:"value_bytes,omitempty"`
+	Value      []byte `protobuf:"bytes,16,opt,name=value,proto3" json:"value,omitempty"`
+	// trace_parent and trace_state are the trace context of the W3C that the
+	// request belongs to; empty: none.
+	TraceParent   []byte `protobuf:"bytes,17,opt,name=trace_parent,json=traceParent,proto3" json:"trace_parent,omitempty"`
+	TraceState    []byte `protobuf:"bytes,18,opt,name=trace_state,json=traceState,proto3" json:"trace_state,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -416,6 +420,20 @@ func (x *Request) GetValueBytes() uint64 {
 func (x *Request) GetValue() []byte {
 	if x != nil {
 		return x.Value
+	}
+	return nil
+}
+
+func (x *Request) GetTraceParent() []byte {
+	if x != nil {
+		return x.TraceParent
+	}
+	return nil
+}
+
+func (x *Request) GetTraceState() []byte {
+	if x != nil {
+		return x.TraceState
 	}
 	return nil
 }
@@ -1292,7 +1310,7 @@ var File_peer_proto protoreflect.FileDescriptor
 const file_peer_proto_rawDesc = "" +
 	"\n" +
 	"\n" +
-	"peer.proto\x12\x0egcnode.peer.v1\"\xb4\x04\n" +
+	"peer.proto\x12\x0egcnode.peer.v1\"\xf8\x04\n" +
 	"\aRequest\x12\"\n" +
 	"\x02op\x18\x01 \x01(\x0e2\x12.gcnode.peer.v1.OpR\x02op\x12*\n" +
 	"\x04from\x18\x02 \x01(\v2\x16.gcnode.peer.v1.SenderR\x04from\x12\x1b\n" +
@@ -1312,7 +1330,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x05known\x18\x0e \x03(\v2\x15.gcnode.peer.v1.KnownR\x05known\x12\x1f\n" +
 	"\vvalue_bytes\x18\x0f \x01(\x04R\n" +
 	"valueBytes\x12\x14\n" +
-	"\x05value\x18\x10 \x01(\fR\x05value\"I\n" +
+	"\x05value\x18\x10 \x01(\fR\x05value\x12!\n" +
+	"\ftrace_parent\x18\x11 \x01(\fR\vtraceParent\x12\x1f\n" +
+	"\vtrace_state\x18\x12 \x01(\fR\n" +
+	"traceState\"I\n" +
 	"\x05Known\x12.\n" +
 	"\x06sender\x18\x01 \x01(\v2\x16.gcnode.peer.v1.SenderR\x06sender\x12\x10\n" +
 	"\x03seq\x18\x02 \x01(\x04R\x03seq\":\n" +

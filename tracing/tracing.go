@@ -1,0 +1,123 @@
+// Package tracing carries traces of OpenTelemetry from member to member: what a
+// member asks of another has a span on both sides, and the getter is called in
+// that of the owner.
+//
+//	transport := tracing.Transport(client, tracing.Options{})
+//	node, err := gcnode.NewNode(gcnode.Config{Transport: transport, …})
+//	handler, err := httptransport.NewHandler(tracing.Handler(node, tracing.Options{}), …)
+//
+// What belongs to no trace begins none: neither gets without a span in their
+// context, nor what members tell each other of their own accord. Of the callers
+// that wait for one load, the load belongs to the trace of the first.
+package tracing
+
+import (
+	"context"
+
+	"go.opentelemetry.io/otel"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// scope names this package to those who look at spans.
+const scope = "github.com/gcnode/gcnode/tracing"
+
+// The fields of a trace context, by which the propagator knows them.
+const (
+	fieldParent = "traceparent"
+	fieldState  = "tracestate"
+)
+
+// Options are those of [Transport] and [Handler]. The zero value is ready for
+// use.
+type Options struct {
+	// TracerProvider makes the spans; nil: the global one. One that records
+	// nothing still carries the traces of others.
+	TracerProvider trace.TracerProvider
+}
+
+func (o Options) tracer() trace.Tracer {
+	if o.TracerProvider == nil {
+		return otel.Tracer(scope)
+	}
+	return o.TracerProvider.Tracer(scope)
+}
+
+// Transport gives a span to each request of next that belongs to a trace, and
+// sends the trace along.
+func Transport(next gcnode.Transport, opts Options) gcnode.Transport {
+	return &transport{next: next, tracer: opts.tracer()}
+}
+
+type transport struct {
+	next   gcnode.Transport
+	tracer trace.Tracer
+}
+
+// RoundTrip implements [gcnode.Transport].
+func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if !trace.SpanContextFromContext(ctx).IsValid() {
+		return t.next.RoundTrip(ctx, to, req, w)
+	}
+	ctx, span := start(ctx, t.tracer, req, trace.SpanKindClient, attribute.String("gcnode.peer", to.ID))
+	traced := *req
+	traced.Trace = contextOf(ctx)
+	err := t.next.RoundTrip(ctx, to, &traced, w)
+	end(span, err)
+	return err
+}
+
+// Handler gives a span to each request to next that belongs to a trace.
+func Handler(next gcnode.Handler, opts Options) gcnode.Handler {
+	return &handler{next: next, tracer: opts.tracer()}
+}
+
+type handler struct {
+	next   gcnode.Handler
+	tracer trace.Tracer
+}
+
+// ServePeer implements [gcnode.Handler].
+func (h *handler) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	carrier := propagation.MapCarrier{fieldParent: req.Trace.Parent, fieldState: req.Trace.State}
+	remote := propagation.TraceContext{}.Extract(ctx, carrier)
+	if req.Trace.Parent == "" || !trace.SpanContextFromContext(remote).IsValid() {
+		return h.next.ServePeer(ctx, req, w)
+	}
+	ctx, span := start(remote, h.tracer, req, trace.SpanKindServer, attribute.String("gcnode.peer", req.From.ID))
+	err := h.next.ServePeer(ctx, req, w)
+	end(span, err)
+	return err
+}
+
+// start begins the span of a request.
+func start(ctx context.Context, tracer trace.Tracer, req *gcnode.Request, kind trace.SpanKind, peer attribute.KeyValue) (context.Context, trace.Span) {
+	return tracer.Start(ctx, "gcnode "+req.Op.String(), trace.WithSpanKind(kind), trace.WithAttributes(
+		peer, attribute.String("gcnode.group", req.Group), attribute.Int("gcnode.keys", len(req.Keys)),
+	))
+}
+
+// end ends the span of a request.
+func end(span trace.Span, err error) {
+	if err != nil {
+		span.RecordError(err)
+		span.SetStatus(codes.Error, gcnode.KindOf(err).String())
+	}
+	span.End()
+}
+
+// contextOf is the trace context of ctx. A state that is too long to travel is
+// left out, as the specification allows.
+func contextOf(ctx context.Context) gcnode.Trace {
+	carrier := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, carrier)
+	t := gcnode.Trace{Parent: carrier[fieldParent], State: carrier[fieldState]}
+	if len(t.State) > gcnode.MaxTraceStateBytes {
+		t.State = ""
+	}
+	return t
+}
