@@ -62,7 +62,7 @@ func TestAnOwnerThatHangsCostsOnePeerTimeout(t *testing.T) {
 	before := asked.stats(t).peer(victim.id)
 	requests := func() uint64 { return asked.stats(t).peer(victim.id).Requests - before.Requests }
 
-	victim.signal(t, syscall.SIGSTOP)
+	victim.stop(t)
 	begun := time.Now()
 	assert.Equal(t, hexOf(keys[0]), asked.value(t, "echo", keys[0]).body)
 	took := time.Since(begun)

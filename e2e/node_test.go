@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"syscall"
 	"testing"
 	"time"
 
@@ -21,6 +22,18 @@ type node struct {
 	peers, api, admin string   // addresses that it listens on
 	config            string   // path of its configuration
 	inside            []string // the command that runs the node's in another network namespace
+}
+
+// stop makes the node stand still until SIGCONT.
+func (n *node) stop(t *testing.T) {
+	t.Helper()
+	n.signal(t, syscall.SIGSTOP)
+	require.Eventually(t, func() bool { // not all of its threads stop at once
+		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+		defer cancel()
+		_, err := do(ctx, http.MethodGet, "http://"+n.admin+"/healthz")
+		return err != nil
+	}, patience, pollEvery, "%s does not stand still", n.id)
 }
 
 // answer is what a node says about a key.

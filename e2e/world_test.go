@@ -1,7 +1,6 @@
 package e2e_test
 
 import (
-	"context"
 	"fmt"
 	"maps"
 	"net/http"
@@ -245,13 +244,7 @@ func (w *world) stop(t *testing.T, n *node) {
 	t.Helper()
 	w.fault("stops", n)
 	w.spare(n)
-	n.signal(t, syscall.SIGSTOP)
-	require.Eventually(t, func() bool { // not all of its threads stop at once
-		ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-		defer cancel()
-		_, err := do(ctx, http.MethodGet, "http://"+n.admin+"/healthz")
-		return err != nil
-	}, patience, pollEvery, "%s does not stand still", n.id)
+	n.stop(t)
 }
 
 func (w *world) goOn(t *testing.T, n *node) {
