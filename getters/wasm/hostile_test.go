@@ -153,8 +153,9 @@ func TestHostileGuests(t *testing.T) {
 			})
 			e := wantKind(t, err, c.kind)
 			assert.ErrorContains(t, e, c.want)
-			assert.Less(t, took, timeout+timeout/2, "it ends promptly")
-			assert.Less(t, gap, timeout/2, "the rest of the process goes on")
+			assert.Less(t, took, timeout+patience, "it ends")
+			// A guest that held up the rest of the process would do so until its deadline.
+			assert.Less(t, gap, timeout, "the rest of the process goes on")
 			t.Logf("took %v, worst gap of a 1 ms ticker %v: %v", took, gap, err)
 
 			get(t, p, goodKey)
