@@ -3,6 +3,7 @@ package httptransport
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -45,6 +46,10 @@ type ClientOptions struct {
 	// MaxIdlePerPeer is how many unused connections to one peer are kept. 0
 	// is DefaultMaxIdlePerPeer. It cannot be combined with HTTPClient.
 	MaxIdlePerPeer int
+	// TLS is asked for the configuration of each connection to an https address,
+	// with the host of that; see package certs. nil: that of Go, with the
+	// authorities of the system. It cannot be combined with HTTPClient.
+	TLS func(host string) *tls.Config
 }
 
 // Client is a [gcnode.Transport]. The address of a peer is the absolute URL of
@@ -65,8 +70,8 @@ func NewClient(opts ClientOptions) (*Client, error) {
 	if opts.HTTPClient == nil {
 		c.http, c.own = newHTTPClient(opts), true
 	} else {
-		if opts.DialTimeout != 0 || opts.MaxIdlePerPeer != 0 {
-			return nil, errors.New("new HTTP client: DialTimeout and MaxIdlePerPeer are those of HTTPClient; set them there")
+		if opts.DialTimeout != 0 || opts.MaxIdlePerPeer != 0 || opts.TLS != nil {
+			return nil, errors.New("new HTTP client: DialTimeout, MaxIdlePerPeer and TLS are those of HTTPClient; set them there")
 		}
 		theirs := *opts.HTTPClient
 		c.http = &theirs
@@ -85,6 +90,7 @@ func newHTTPClient(opts ClientOptions) *http.Client {
 		opts.MaxIdlePerPeer = DefaultMaxIdlePerPeer
 	}
 	return &http.Client{Transport: &http.Transport{
+		DialTLSContext:         dialTLS(opts),
 		DialContext:            (&net.Dialer{Timeout: opts.DialTimeout}).DialContext,
 		TLSHandshakeTimeout:    opts.DialTimeout,
 		ExpectContinueTimeout:  opts.DialTimeout,

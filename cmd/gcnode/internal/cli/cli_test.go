@@ -26,8 +26,8 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/cli"
+	"github.com/gcnode/gcnode/transport/http/certs/certstest"
 )
 
 // patience is how long tests wait for what happens soon: it only catches hangs.

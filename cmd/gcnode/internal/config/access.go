@@ -12,37 +12,6 @@ import (
 // maxRate is the most requests a second that an identity can be limited to.
 const maxRate = 1_000_000
 
-// tls reads the certificates of the listener for applications.
-func (r *reader) tls(in *section, cfg *Config) {
-	f := &cfg.TLS
-	for _, one := range []struct {
-		key, what string
-		dst       *string
-	}{
-		{"cert", "a file with the certificate of the listener, such as api.crt", &f.Cert},
-		{"key", "a file with the key of the certificate, such as api.key", &f.Key},
-		{"client_ca", "a file with the authorities of clients, such as clients.crt", &f.ClientCA},
-	} {
-		if _, ok := in.text(one.key, one.what, one.dst); ok {
-			*one.dst = r.path(*one.dst)
-		}
-	}
-	in.close()
-	switch {
-	case len(in.entries) == 0 || in.broken:
-	case f.Cert == "" || f.Key == "":
-		for _, key := range []string{"cert", "key"} {
-			if in.find(key) == nil {
-				in.missing(key, "TLS needs a certificate and its key")
-			}
-		}
-	default:
-		if _, err := f.Load(); err != nil {
-			in.problems.add(in.file, in.line, in.path, "%s", err)
-		}
-	}
-}
-
 // tokens reads the secrets by which applications show who they are.
 func (r *reader) tokens(in *section, cfg *Config) {
 	owners := map[string]string{} // of secrets
@@ -138,7 +107,7 @@ func (r *reader) access(file *section, cfg *Config) {
 			cfg.Access = access.List{}
 		}
 		cfg.Access[e.key] = one
-		if !isToken(cfg, e.key) && cfg.TLS.ClientCA == "" {
+		if !isToken(cfg, e.key) && cfg.TLS.CA == "" {
 			in.wrongKey(e.key, "nobody can be this: api.tokens has no such name, and clients are not asked for certificates (api.tls.client_ca)")
 		}
 	}

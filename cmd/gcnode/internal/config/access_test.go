@@ -9,9 +9,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/transport/http/certs"
+	"github.com/gcnode/gcnode/transport/http/certs/certstest"
 )
 
 func TestAccessOfApplications(t *testing.T) {
@@ -49,7 +49,7 @@ access:
 		"till": {Read: []string{"*"}},
 	}, cfg.Access)
 	assert.Equal(t, certs.Files{
-		Cert: filepath.Join(dir, "node.crt"), Key: filepath.Join(dir, "node.key"), ClientCA: filepath.Join(dir, "ca.crt"),
+		Cert: filepath.Join(dir, "node.crt"), Key: filepath.Join(dir, "node.key"), CA: filepath.Join(dir, "ca.crt"),
 	}, cfg.TLS)
 }
 
@@ -89,4 +89,18 @@ access:
   f: {}
   g: {}
 `, config.Flags{}))
+}
+
+func TestMembersOverTLS(t *testing.T) {
+	path := writeFiles(t, "id: a\nlisten: {peers: \"127.0.0.1:7001\"}\n"+
+		"discovery: {dns: peers.test., records: srv}\npeer_tls: {cert: node.crt, key: node.key, ca: ca.crt, name: cache}\n"+minimal)
+	authority, err := certstest.New(filepath.Dir(path))
+	require.NoError(t, err)
+	require.NoError(t, authority.Give("node"))
+	cfg, err := config.Load(path, config.Flags{ID: "a.test:7001"})
+	require.NoError(t, err)
+	assert.Equal(t, "cache", cfg.PeerTLS.Name)
+	assert.Equal(t, filepath.Join(filepath.Dir(path), "ca.crt"), cfg.PeerTLS.CA)
+	assert.True(t, cfg.PeerTLS.On())
+	assert.True(t, cfg.Discovery.TLS, "members of the DNS are reached over TLS")
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
 // Config is a whole and checked configuration.
@@ -20,6 +20,7 @@ type Config struct {
 	// Discovery, or the node is alone.
 	Peers     []gcnode.Peer
 	Discovery Discovery
+	PeerTLS   PeerTLS
 	Groups    []Group // ordered as in the file
 	Log       Log
 	// PeerTimeout is the silence after which a peer counts as dead.
@@ -44,10 +45,11 @@ type Config struct {
 	MaxRequests int
 	// MaxBodyBytes bounds the memory of all bodies that applications send.
 	MaxBodyBytes int64
-	// TLS are the certificates of the listener for applications.
+	// TLS are the certificates of the listener for applications, and the
+	// authorities of those who use it.
 	TLS certs.Files
 	// Tokens are the secrets by which applications show who they are, ordered as
-	// in the file. Without any, and without TLS.ClientCA, everybody may do
+	// in the file. Without any, and without TLS.CA, everybody may do
 	// everything.
 	Tokens []access.Token
 	// Access is what those may do who have shown who they are.

@@ -35,6 +35,8 @@ type Discovery struct {
 	Refresh, Timeout time.Duration
 	// Confirm is how many answers in a row a change needs.
 	Confirm int
+	// TLS says that members are reached by https.
+	TLS bool
 	// HoldBack says what confirms a list that loses most of the members.
 	HoldBack discovery.HoldBack
 }
@@ -57,21 +59,33 @@ func (d Discovery) Source() (discovery.Source, error) {
 	}
 	return discovery.NewDNS(discovery.DNSOptions{
 		Name: d.DNS, Records: d.Records, Port: d.Port, Server: d.Server, Refresh: d.Refresh, Timeout: d.Timeout,
+		Address: d.address,
 	})
 }
 
+// address is that of a member which the DNS has.
+func (d Discovery) address(hostport string) string {
+	if d.TLS {
+		return "https://" + hostport + "/"
+	}
+	return "http://" + hostport + "/"
+}
+
 func (d Discovery) fileOptions() discovery.FileOptions {
-	return discovery.FileOptions{Path: d.File, Refresh: d.Refresh, Check: checkMember}
+	return discovery.FileOptions{Path: d.File, Refresh: d.Refresh, Check: d.checkMember}
 }
 
 // checkMember looks at a member of a file as at one of the configuration.
-func checkMember(p *gcnode.Peer) error {
+func (d Discovery) checkMember(p *gcnode.Peer) error {
 	if err := checkID(p.ID); err != nil {
 		return err
 	}
 	addr, err := checkPeerURL(p.Addr)
 	if err != nil {
 		return err
+	}
+	if d.TLS && strings.HasPrefix(addr, "http:") {
+		return fmt.Errorf("the url %s must begin with https, because of peer_tls", addr)
 	}
 	p.Addr = addr
 	return nil

@@ -101,6 +101,7 @@ func parse(data []byte, path string, flags Flags) (*Config, error) {
 	file.close()
 	flags.apply(cfg, found)
 	r.checkMembers(file, cfg, flags)
+	r.checkSchemes(file, cfg)
 	r.checkListeners(cfg, flags)
 	if err := found.err(); err != nil {
 		return nil, err
@@ -174,6 +175,7 @@ func (r *reader) read(file *section, cfg *Config) {
 		r.peer(peer, cfg)
 	}
 	r.discovery(file, cfg)
+	r.peerTLS(file.section("peer_tls"), cfg)
 	r.groups(file, cfg)
 
 	logging := file.section("log")
@@ -184,7 +186,9 @@ func (r *reader) read(file *section, cfg *Config) {
 	api := file.section("api")
 	api.count("max_requests", &cfg.MaxRequests, 1, maxRequests)
 	api.size("max_body_bytes", &cfg.MaxBodyBytes, minBodyBytes, maxGroupBytes)
-	r.tls(api.section("tls"), cfg)
+	apiTLS := api.section("tls")
+	r.certificates(apiTLS, "client_ca", &cfg.TLS)
+	apiTLS.close()
 	r.tokens(api.section("tokens"), cfg)
 	api.close()
 	r.access(file, cfg)

@@ -9,8 +9,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs/certstest"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/transport/http/certs/certstest"
 )
 
 // writeSecrets writes the certificates and secrets that the documents name.
@@ -19,6 +19,10 @@ func writeSecrets(t *testing.T, dir string) {
 	authority, err := certstest.New(dir)
 	require.NoError(t, err)
 	require.NoError(t, authority.Give("api"))
+	require.NoError(t, authority.Give("node"))
+	ca, err := os.ReadFile(filepath.Join(dir, "ca.crt"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "members.crt"), ca, 0o600))
 	require.NoError(t, os.Rename(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "clients.crt")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.token"), []byte("0123456789abcdef\n"), 0o600))
 }

@@ -3,6 +3,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -14,12 +15,12 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/admin"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
-	"github.com/gcnode/gcnode/cmd/gcnode/internal/certs"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/getters/wasm"
 	httptransport "github.com/gcnode/gcnode/transport/http"
+	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
 // server is a node on its way from the configuration to the exit.
@@ -31,6 +32,7 @@ type server struct {
 	metrics   *admin.Metrics
 	fronts    fronts
 	guard     *access.Guard
+	member    *certs.Certificates // nil: members do not talk over TLS
 	// What the listeners show, once it is there.
 	apiHandler, peerHandler, statsHandler *switcher
 
@@ -96,12 +98,19 @@ func (s *server) openFronts(ctx context.Context) error {
 		Readiness: s.readiness, Metrics: s.metrics, Stats: api.Named(s.cfg.ID, s.statsHandler), Pprof: s.cfg.Pprof,
 	})
 	var apiTLS *tls.Config
-	if s.cfg.TLS.On() {
-		certificates, err := certs.NewReloader(s.cfg.TLS, s.log)
+	if s.cfg.TLS.Cert != "" {
+		certificates, err := certs.New(s.cfg.TLS, s.log)
 		if err != nil {
 			return fmt.Errorf("api.tls: %w", err)
 		}
-		apiTLS = certificates.Config()
+		apiTLS = certificates.Server()
+	}
+	if s.cfg.PeerTLS.On() {
+		certificates, err := certs.New(s.cfg.PeerTLS.Files, s.log)
+		if err != nil {
+			return fmt.Errorf("peer_tls: %w", err)
+		}
+		s.member = certificates
 	}
 	apiHandler := api.Named(s.cfg.ID, api.Limit(s.cfg.MaxRequests, s.apiHandler))
 	specs := []frontSpec{
@@ -109,7 +118,11 @@ func (s *server) openFronts(ctx context.Context) error {
 		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes, tls: apiTLS},
 	}
 	if s.cfg.Listen.Peers != "" {
-		specs = append(specs, frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes})
+		spec := frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes}
+		if s.member != nil {
+			spec.tls = s.member.Members(s.cfg.PeerTLS.Name)
+		}
+		specs = append(specs, spec)
 	}
 	opened, err := openFronts(ctx, specs, s.log)
 	s.fronts = opened
@@ -118,7 +131,7 @@ func (s *server) openFronts(ctx context.Context) error {
 
 // admit takes over who may use the interface for applications.
 func (s *server) admit(cfg *config.Config) {
-	s.guard.Set(access.Policy{Tokens: cfg.Tokens, Certificates: cfg.TLS.ClientCA != "", Rules: cfg.Access})
+	s.guard.Set(access.Policy{Tokens: cfg.Tokens, Certificates: cfg.TLS.CA != "", Rules: cfg.Access})
 }
 
 // apiWriteTimeout is the longest load of any group, on the way to which some
@@ -206,7 +219,7 @@ func (s *server) makeNode() error {
 		}
 	}
 	if s.cfg.Listen.Peers != "" {
-		client, err := httptransport.NewClient(httptransport.ClientOptions{})
+		client, err := httptransport.NewClient(s.clientOptions())
 		if err != nil {
 			return fmt.Errorf("peer client: %w", err)
 		}
@@ -225,17 +238,27 @@ func (s *server) makeNode() error {
 	return errors.Join(errs...)
 }
 
+// clientOptions are those of the client for other nodes.
+func (s *server) clientOptions() httptransport.ClientOptions {
+	if s.member == nil {
+		return httptransport.ClientOptions{}
+	}
+	return httptransport.ClientOptions{TLS: func(host string) *tls.Config {
+		return s.member.Client(cmp.Or(s.cfg.PeerTLS.Name, host))
+	}}
+}
+
 // announce logs where the node serves, and what whoever runs it should know.
 func (s *server) announce(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
 		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.node.Peers())-1, 0)),
 		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
-	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() {
+	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() && s.member == nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"peers are not authenticated yet: whoever reaches this address can read and remove values; bind it to a private network",
+			"whoever reaches this address can read, set and remove values; set peer_tls, or bind it to a private network",
 			slog.String("setting", "listen.peers"), slog.String("addr", peers.address()))
 	}
-	if front := s.fronts.find(frontAPI); !front.loopback() && len(s.cfg.Tokens) == 0 && s.cfg.TLS.ClientCA == "" {
+	if front := s.fronts.find(frontAPI); !front.loopback() && len(s.cfg.Tokens) == 0 && s.cfg.TLS.CA == "" {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
 			"whoever reaches this address can read, set and remove values; set api.tokens or api.tls.client_ca, with access, or bind it to a private network",
 			slog.String("setting", "listen.api"), slog.String("addr", front.address()))
