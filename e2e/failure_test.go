@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -43,7 +44,9 @@ func TestWhenTheOwnerIsKilledTheOthersAnswerAndRemovalsReachItLater(t *testing.T
 	victim.start(t)
 	require.True(t, victim.awaitReady(t), "the node's port was taken")
 	remover.until(t, func(s stats) bool { return s.Node.RetryingRemovals == 0 }, "the removals are not confirmed")
-	assert.Contains(t, remover.log.String(), "peer confirmed removals late")
+	assert.Eventually(t, func() bool { // what was printed is on its way
+		return strings.Contains(remover.log.String(), "peer confirmed removals late")
+	}, patience, pollEvery)
 	for _, n := range rest {
 		n.until(t, func(s stats) bool { return !s.peer(victim.id).Down }, "the peer is not used again")
 	}
