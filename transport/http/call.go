@@ -2,7 +2,6 @@ package httptransport
 
 import (
 	"fmt"
-	"sync"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -29,27 +28,37 @@ type call struct {
 	err     error          // beside done
 }
 
-// maxKeptReplies is for how many replies a call that is used again has room.
-const maxKeptReplies = 16
+const (
+	// maxFree is how many calls a stream keeps to be used again, and
+	// maxKeptReplies for how many replies each of these has room.
+	maxFree        = 256
+	maxKeptReplies = 16
+)
 
-// calls are used again when they have ended in order.
-var calls = sync.Pool{New: func() any { return &call{wake: make(chan struct{}, 1)} }} //nolint:gochecknoglobals // a pool is of use only to all
-
-// newCall takes a call that is not in use.
-func newCall() *call {
-	c, _ := calls.Get().(*call)
+// newCall returns a call that is not in use. The stream is locked.
+func (s *stream) newCall() *call {
+	n := len(s.free)
+	if n == 0 {
+		return &call{wake: make(chan struct{}, 1)}
+	}
+	c := s.free[n-1]
+	s.free = s.free[:n-1]
 	return c
 }
 
-// recycle gives a call back that nobody refers to any more.
-func (c *call) recycle() {
+// recycle takes a call back that nobody refers to any more.
+func (s *stream) recycle(c *call) {
 	taken := c.taken
 	clear(taken)
 	if cap(taken) > maxKeptReplies {
 		taken = nil
 	}
 	*c = call{wake: c.wake, taken: taken[:0]}
-	calls.Put(c)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.free) < maxFree {
+		s.free = append(s.free, c)
+	}
 }
 
 // signal wakes the caller. The stream is locked.

@@ -56,6 +56,7 @@ type stream struct {
 
 	mu      sync.Mutex
 	calls   map[uint64]*call
+	free    []*call
 	last    uint64 // call that was begun
 	heard   uint64 // messages that have come
 	reading bool   // somebody has the duty to read
@@ -109,7 +110,7 @@ func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Ans
 			return refused(err, answers, w)
 		}
 		if done {
-			c.recycle()
+			s.recycle(c)
 			return nil
 		}
 	}
@@ -117,8 +118,7 @@ func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Ans
 
 // begin sends a request.
 func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
-	c := newCall()
-	c.started = time.Now()
+	started := time.Now()
 	for {
 		s.mu.Lock()
 		if s.gone {
@@ -127,9 +127,11 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 		}
 		id := s.last + 1
 		room, duty, err := s.out.add(false, func(b []byte) []byte { return wire.AppendCallRequest(b, id, request) })
+		var c *call
 		if room {
+			c = s.newCall()
+			c.id, c.started, c.before = id, started, s.heard
 			s.last, s.used = id, true
-			c.id, c.before = id, s.heard
 			s.calls[id] = c
 		}
 		together := len(s.calls) > 1
