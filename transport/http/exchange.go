@@ -86,11 +86,11 @@ func (x *exchange) WriteReply(r gcnode.Reply) error {
 // send sends a frame when the peer takes it.
 func (x *exchange) send(out wire.Outgoing) error {
 	x.buf = out.Head[:0]
-	together, err := x.spend(out.Cost)
+	underWay, err := x.spend(out.Cost)
 	if err != nil {
 		return err
 	}
-	if err := x.s.out.send(x.ctx, out.Head, out.Data, together); err != nil {
+	if err := x.s.out.send(x.ctx, out.Head, out.Data, underWay); err != nil {
 		return fmt.Errorf("send a reply: %w", err)
 	}
 	return nil
@@ -101,24 +101,24 @@ func (x *exchange) flushHeld() error {
 	if x.held == nil {
 		return nil
 	}
-	err := x.s.out.send(x.ctx, x.held, "", false)
+	err := x.s.out.send(x.ctx, x.held, "", 1)
 	x.held = nil
 	return err
 }
 
 // spend waits until the peer takes something of the answer, and takes cost out
-// of the window. together says that there are other exchanges.
-func (x *exchange) spend(cost int) (together bool, _ error) {
+// of the window. It returns how many exchanges are under way.
+func (x *exchange) spend(cost int) (underWay int, _ error) {
 	for {
 		if x.ctx.Err() != nil {
-			return false, fmt.Errorf("the peer is gone: %w", endOf(x.ctx))
+			return 0, fmt.Errorf("the peer is gone: %w", endOf(x.ctx))
 		}
 		x.s.mu.Lock()
 		if x.window > 0 {
 			x.window -= cost
-			together = len(x.s.exchanges) > 1
+			underWay = len(x.s.exchanges)
 			x.s.mu.Unlock()
-			return together, nil
+			return underWay, nil
 		}
 		more := make(chan struct{})
 		x.more = more
@@ -159,7 +159,7 @@ func (x *exchange) end(err error) {
 	<-x.s.h.places
 	if !abandoned {
 		b := wire.AppendEnd(x.held, x.id, failureOf(err))
-		_ = x.s.out.send(x.s.ctx, b, "", x.s.running() > 1) // or there is nobody to tell
+		_ = x.s.out.send(x.s.ctx, b, "", x.s.running()) // or there is nobody to tell
 	}
 	x.held, x.buf = nil, nil
 	if x.s.forget(x.id) {

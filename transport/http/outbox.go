@@ -122,11 +122,11 @@ func (o *outbox) failure() error {
 }
 
 // send sends a message, the end of which is data.
-func (o *outbox) send(ctx context.Context, head []byte, data string, together bool) error {
+func (o *outbox) send(ctx context.Context, head []byte, data string, underWay int) error {
 	if len(data) <= copyBytes {
 		room, duty, err := o.add(false, func(b []byte) []byte { return append(append(b, head...), data...) })
 		if duty {
-			o.flush(together)
+			o.flush(underWay)
 		}
 		if room || err != nil {
 			return err
@@ -186,14 +186,15 @@ type writerFunc func([]byte) (int, error)
 // Write calls f.
 func (f writerFunc) Write(b []byte) (int, error) { return f(b) }
 
-// flush writes what is waiting. The caller has the duty and loses it. With
-// together, others that are ready to run may add something before.
-func (o *outbox) flush(together bool) {
+// flush writes what is waiting. The caller has the duty and loses it. Where
+// more than one exchange is under way, others that are ready to run may add
+// something before.
+func (o *outbox) flush(underWay int) {
 	if o.handOver {
 		o.kick <- struct{}{}
 		return
 	}
-	if together {
+	if underWay > 1 {
 		runtime.Gosched()
 	}
 	timeout := o.timeout

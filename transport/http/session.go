@@ -63,7 +63,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 	// is not the end of the stream.
 	s := newSession(h, conn, context.WithoutCancel(r.Context()))
 	if n := buffered.Reader.Buffered(); n > 0 {
-		early, _ := buffered.Reader.Peek(n)
+		early, _ := buffered.Peek(n)
 		s.from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
 	}
 	if !h.enter(s) {
@@ -135,7 +135,7 @@ func (s *session) serve() error {
 		return fmt.Errorf("take the deadline away: %w", err)
 	}
 	accepted := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeToken + "\r\n\r\n"
-	if err := s.out.send(s.ctx, []byte(accepted), "", false); err != nil {
+	if err := s.out.send(s.ctx, []byte(accepted), "", 1); err != nil {
 		return err
 	}
 	for {
@@ -229,7 +229,7 @@ func (s *session) begin(call wire.Call) error {
 
 // refuse answers a request that is not begun.
 func (s *session) refuse(id uint64, e *gcnode.Error) error {
-	return s.out.send(s.ctx, wire.AppendRefusal(nil, id, e), "", false)
+	return s.out.send(s.ctx, wire.AppendRefusal(nil, id, e), "", 1)
 }
 
 // forget takes an exchange out that has ended, and reports whether the stream

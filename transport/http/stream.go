@@ -134,10 +134,10 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 			s.last, s.used = id, true
 			s.calls[id] = c
 		}
-		together := len(s.calls) > 1
+		underWay := len(s.calls)
 		s.mu.Unlock()
 		if duty {
-			s.out.flush(together)
+			s.out.flush(underWay)
 		}
 		if room {
 			return c, nil
@@ -151,7 +151,7 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 		case err != nil:
 			return nil, errStreamGone
 		}
-		s.out.flush(false)
+		s.out.flush(1)
 	}
 }
 
@@ -165,10 +165,7 @@ func (s *stream) await(ctx context.Context, c *call) (_ []gcnode.Reply, done boo
 		s.pay(c)
 		now = time.Now()
 	}
-	for {
-		if len(c.replies) > 0 || c.done {
-			break
-		}
+	for len(c.replies) == 0 && !c.done {
 		if !s.reading && s.conn != nil {
 			s.reading = true
 			s.mu.Unlock()

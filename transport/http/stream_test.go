@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -104,7 +105,7 @@ func TestClientCountsStreams(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range 1000 {
 		wg.Go(func() {
-			key := fmt.Sprint(i)
+			key := strconv.Itoa(i)
 			got, err := fetch(t.Context(), client, server.URL, key)
 			if err != nil || len(got) != 1 || got[0].Value.String() != key {
 				t.Errorf("call %d got %+v and %v", i, got, err)
