@@ -14,9 +14,14 @@ import (
 	"time"
 )
 
-// plainFor is how long requests to a peer are plain before it is asked again
-// for a stream.
-const plainFor = time.Minute
+const (
+	// plainFor is how long requests to a peer are plain before it is asked
+	// again for a stream.
+	plainFor = time.Minute
+	// brieflyPlain is the same when it is likely to be another time: the peer
+	// is starting or has just died.
+	brieflyPlain = 5 * time.Second
+)
 
 // peer is what a client has for one address.
 type peer struct {
@@ -108,7 +113,11 @@ func (p *peer) open(d *dialing) {
 		if !p.plain {
 			p.fallbacks++
 		}
-		p.plain, p.retry, p.problem = true, time.Now().Add(plainFor), err.Error()
+		wait := brieflyPlain
+		if refused, ok := errors.AsType[*upgradeRefused](err); ok && !refused.passing() {
+			wait = plainFor
+		}
+		p.plain, p.retry, p.problem = true, time.Now().Add(wait), err.Error()
 	}
 	p.dialing = nil
 	p.mu.Unlock()
@@ -157,7 +166,21 @@ func (p *peer) tryUpgrade(ctx context.Context, conn *connHolder, cancel context.
 		return nil, errors.New("the connection was not upgraded to " + upgradeToken)
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
-	return nil, fmt.Errorf("the answer to the Upgrade is %s: %q", resp.Status, strings.TrimSpace(string(text)))
+	return nil, &upgradeRefused{resp.StatusCode, fmt.Sprintf("%s: %q", resp.Status, strings.TrimSpace(string(text)))}
+}
+
+// upgradeRefused is an answer to an Upgrade that is no stream.
+type upgradeRefused struct {
+	status int
+	text   string
+}
+
+// Error implements the error interface.
+func (e *upgradeRefused) Error() string { return "the answer to the Upgrade is " + e.text }
+
+// passing reports whether it may be another one soon.
+func (e *upgradeRefused) passing() bool {
+	return e.status >= http.StatusInternalServerError && e.status != http.StatusNotImplemented
 }
 
 // forgettable reports whether nothing would be lost with the peer, which was

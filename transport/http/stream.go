@@ -60,6 +60,7 @@ type stream struct {
 	last    uint64 // call that was begun
 	heard   uint64 // messages that have come
 	reading bool   // somebody has the duty to read
+	drain   bool   // what comes is to be read though no call waits for it
 	gone    bool   // it takes no further calls
 	leaving bool   // the peer has said so
 	err     error  // what broke it
@@ -90,6 +91,9 @@ func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.Canc
 
 // exchange sends an encoded request and hands the replies to w.
 func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Answers, w gcnode.ReplyWriter) error {
+	if ctx.Err() != nil {
+		return endOf(ctx)
+	}
 	c, err := s.begin(ctx, request)
 	if err != nil {
 		return err
@@ -131,7 +135,7 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 		if room {
 			c = s.newCall()
 			c.id, c.started, c.before = id, started, s.heard
-			s.last, s.used = id, true
+			s.last, s.used, s.drain = id, true, false
 			s.calls[id] = c
 		}
 		underWay := len(s.calls)
@@ -207,12 +211,9 @@ func (s *stream) lead(c *call, now time.Time) {
 			return
 		}
 		s.mu.Lock()
-		others := len(s.calls)
-		if !c.done && others > 0 {
-			others--
-		}
+		others := s.drain || len(s.calls) > 1 || len(s.calls) == 1 && c.done
 		switch over := len(c.replies) > 0 || c.done; {
-		case err != nil || over && others > 0:
+		case err != nil || over && others:
 			s.mu.Unlock()
 			s.kick <- struct{}{}
 			return
@@ -255,7 +256,7 @@ func (s *stream) run() {
 				return
 			}
 			s.mu.Lock()
-			more = len(s.calls) > 0
+			more = len(s.calls) > 0 || s.drain
 			s.reading = more
 			s.mu.Unlock()
 		}
@@ -353,7 +354,9 @@ func (s *stream) control(fill func([]byte) []byte) {
 	}
 }
 
-// abandon ends a call whose answer is not wanted any more.
+// abandon ends a call whose answer is not wanted any more. What is on its way
+// of it has to be read, or the peer could not write, and would not read that
+// nobody wants it.
 func (s *stream) abandon(c *call) {
 	s.mu.Lock()
 	ended := c.done
@@ -361,6 +364,11 @@ func (s *stream) abandon(c *call) {
 		c.done = true
 		s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
 		s.forget(c)
+		s.drain = true
+		if !s.reading {
+			s.reading = true
+			s.kick <- struct{}{}
+		}
 	}
 	silent := !ended && s.heard == c.before && time.Since(c.started) >= silence
 	s.mu.Unlock()

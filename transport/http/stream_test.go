@@ -379,6 +379,79 @@ func TestCancelReachesPeer(t *testing.T) {
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
 }
 
+// TestAbandonedAnswersAreRead abandons an answer of which the peer is writing
+// more than fits into the buffers of the connection.
+func TestAbandonedAnswersAreRead(t *testing.T) {
+	ended := make(chan error, 1)
+	handler := newHandler(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		err := w.WriteReply(gcnode.Reply{Pending: true})
+		if err == nil {
+			err = w.WriteReply(gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("v", 16<<20))})
+		}
+		ended <- err
+		return err
+	}), httptransport.HandlerOptions{WriteTimeout: time.Hour})
+	l := listen(t, "127.0.0.1:0")
+	blocked := make(chan struct{}, 100)
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(smallBuffers{l, blocked}) }()
+	transport := &http.Transport{DialContext: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if tcp, ok := conn.(*net.TCPConn); ok {
+			err = errors.Join(err, tcp.SetReadBuffer(smallBuffer))
+		}
+		return conn, err
+	}}
+	client := newClient(t, httptransport.ClientOptions{HTTPClient: &http.Client{Transport: transport}})
+	enough := errors.New("enough")
+	err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: "http://" + l.Addr().String()},
+		&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, writeFunc(func(gcnode.Reply) error {
+			<-blocked
+			return enough
+		}))
+	require.ErrorIs(t, err, enough)
+	select {
+	case err := <-ended:
+		require.ErrorContains(t, err, "the peer is gone")
+	case <-time.After(patience):
+		t.Fatal("the handler is still writing what nobody reads")
+	}
+	require.NoError(t, server.Close())
+	require.ErrorIs(t, <-served, http.ErrServerClosed)
+}
+
+const smallBuffer = 8 << 10
+
+// smallBuffers is a listener whose connections hold little of what is written,
+// and tell of writes that do not fit.
+type smallBuffers struct {
+	net.Listener
+
+	blocked chan struct{}
+}
+
+func (l smallBuffers) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		err = errors.Join(err, tcp.SetWriteBuffer(smallBuffer))
+	}
+	return smallBuffered{conn, l.blocked}, err
+}
+
+type smallBuffered struct {
+	net.Conn
+
+	blocked chan struct{}
+}
+
+func (c smallBuffered) Write(b []byte) (int, error) {
+	if len(b) > 10*smallBuffer {
+		c.blocked <- struct{}{}
+	}
+	return c.Conn.Write(b)
+}
+
 // TestRestartBetweenCalls has a peer whose streams end in every way: no call
 // fails.
 func TestRestartBetweenCalls(t *testing.T) {
