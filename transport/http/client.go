@@ -185,7 +185,11 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 		return p.post(ctx, req, w)
 	}
 	buf, _ := buffers.Get().(*[]byte)
-	defer buffers.Put(buf)
+	defer func() {
+		if cap(*buf) <= keptBytes {
+			buffers.Put(buf)
+		}
+	}()
 	request, err := wire.AppendRequest((*buf)[:0], req)
 	if err != nil {
 		return &requestError{err}
@@ -215,7 +219,7 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 	}
 }
 
-// buffers are for encoded requests.
+// buffers are for what is encoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
 
 // peer is what there is for an address.

@@ -25,21 +25,24 @@ type exchange struct {
 
 	mu      sync.Mutex
 	answers *wire.Answers
-	buf     []byte
-	// held is the last reply, which travels with the end.
-	held  []byte
-	ended bool
+	buf     *[]byte // for what is sent; nil when it has ended
+	// held is the last reply, in buf, which travels with the end.
+	held []byte
 }
+
+// errExited is what came of a handler that has left its goroutine.
+var errExited = &gcnode.Error{Kind: gcnode.KindInternal, Err: errors.New("the handler has exited")}
 
 func newExchange(s *session, id uint64, req *gcnode.Request) *exchange {
 	x := &exchange{s: s, id: id, window: wire.Window, answers: wire.NewAnswers(req)}
 	x.ctx, x.cancel = context.WithCancel(s.ctx)
+	x.buf, _ = buffers.Get().(*[]byte)
 	return x
 }
 
 // run lets the member answer.
 func (x *exchange) run(req *gcnode.Request) {
-	err := error(&gcnode.Error{Kind: gcnode.KindInternal, Err: errors.New("the handler has exited")})
+	err := error(errExited)
 	defer func() { x.end(err) }()
 	err = x.s.h.serve(x.ctx, req, x)
 }
@@ -50,16 +53,16 @@ func (x *exchange) run(req *gcnode.Request) {
 func (x *exchange) WriteReply(r gcnode.Reply) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.ended {
+	if x.buf == nil {
 		return errors.New("the request is already finished")
 	}
 	if err := x.flushHeld(); err != nil {
 		return err
 	}
-	out, err := wire.AppendReply(x.buf[:0], x.id, &r)
+	out, err := wire.AppendReply((*x.buf)[:0], x.id, &r)
 	if refused, ok := errors.AsType[*gcnode.Error](err); ok {
 		r = gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused}
-		out, err = wire.AppendReply(x.buf[:0], x.id, &r)
+		out, err = wire.AppendReply((*x.buf)[:0], x.id, &r)
 	}
 	if err != nil {
 		return err
@@ -70,6 +73,7 @@ func (x *exchange) WriteReply(r gcnode.Reply) error {
 			return err
 		}
 		x.held = append(out.Head, out.Data...)
+		*x.buf = x.held
 		return nil
 	}
 	for {
@@ -85,7 +89,7 @@ func (x *exchange) WriteReply(r gcnode.Reply) error {
 
 // send sends a frame when the peer takes it.
 func (x *exchange) send(out wire.Outgoing) error {
-	x.buf = out.Head[:0]
+	*x.buf = out.Head
 	underWay, err := x.spend(out.Cost)
 	if err != nil {
 		return err
@@ -153,13 +157,15 @@ const maxCredit = 1 << 30
 func (x *exchange) end(err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	x.ended = true
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
 	<-x.s.h.places
 	if !abandoned {
-		b := wire.AppendEnd(x.held, x.id, failureOf(err))
-		_ = x.s.out.send(x.s.ctx, b, "", x.s.running()) // or there is nobody to tell
+		*x.buf = wire.AppendEnd(append((*x.buf)[:0], x.held...), x.id, failureOf(err))
+		_ = x.s.out.send(x.s.ctx, *x.buf, "", x.s.running()) // or there is nobody to tell
+	}
+	if cap(*x.buf) <= keptBytes {
+		buffers.Put(x.buf)
 	}
 	x.held, x.buf = nil, nil
 	if x.s.forget(x.id) {
