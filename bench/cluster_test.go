@@ -32,8 +32,8 @@ type nodeCluster struct {
 type member struct {
 	of     *nodeCluster
 	client *httptransport.Client
-	door   atomic.Pointer[http.Handler] // nil: nobody is at home
-	hangs  atomic.Bool                  // requests get no answer
+	door   atomic.Pointer[httptransport.Handler] // nil: nobody is at home
+	hangs  atomic.Bool                           // requests get no answer
 	node   *gcnode.Node
 	group  *gcnode.Group
 }
@@ -72,10 +72,11 @@ func (c *nodeCluster) start(tb testing.TB, i int) {
 	require.NoError(tb, err)
 	group, err := node.Group("bench", gcnode.GetterFunc[gcnode.Value](c.load), gcnode.GroupOptions{MaxBytes: capacity})
 	require.NoError(tb, err)
-	handler, err := httptransport.NewHandler(node, httptransport.HandlerOptions{})
+	handler, err := httptransport.NewHandler(hanging{node, &m.hangs}, httptransport.HandlerOptions{})
 	require.NoError(tb, err)
+	tb.Cleanup(handler.Close)
 	m.node, m.group = node, group
-	m.door.Store(&handler)
+	m.door.Store(handler)
 	require.NoError(tb, node.SetPeers(c.peers))
 }
 
@@ -95,22 +96,40 @@ func (c *nodeCluster) load(context.Context, string) (gcnode.Item[gcnode.Value], 
 
 // ServeHTTP answers peers, unless the member is dead.
 func (m *member) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if m.hangs.Load() {
-		<-r.Context().Done()
-		return
-	}
 	door := m.door.Load()
 	if door == nil {
 		panic(http.ErrAbortHandler) // the connection is cut, as by a process that dies
 	}
-	(*door).ServeHTTP(w, r)
+	door.ServeHTTP(w, r)
+}
+
+// hanging is a node that may give no answers.
+type hanging struct {
+	node  *gcnode.Node
+	hangs *atomic.Bool
+}
+
+// ServePeer implements [gcnode.Handler].
+func (h hanging) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if h.hangs.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	return h.node.ServePeer(ctx, req, w)
+}
+
+// breaks cuts the connections of a member, as when its process dies.
+func (m *member) breaks() {
+	if handler := m.door.Swap(nil); handler != nil {
+		handler.Close()
+	}
 }
 
 // close ends the life of a member with goodbye.
 func (m *member) close(tb testing.TB) {
 	tb.Helper()
 	require.NoError(tb, m.node.Close(tb.Context()))
-	m.door.Store(nil)
+	m.breaks()
 }
 
 // resident is how many keys the owners have.

@@ -30,8 +30,9 @@ func BenchmarkDeadPeer(b *testing.B) {
 			dead := c.nodes[5]
 			if how == "hangs" {
 				dead.hangs.Store(true)
+			} else {
+				dead.breaks()
 			}
-			dead.door.Store(nil)
 			during := ask(amount(20_000)) // each of the five finds out
 			after := ask(amount(20_000))
 			slow := 0

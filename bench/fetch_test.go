@@ -126,6 +126,7 @@ func gcnodeFetch(tb testing.TB) getFunc {
 	asker, group := start("asker")
 	handler, err := httptransport.NewHandler(owner, httptransport.HandlerOptions{})
 	require.NoError(tb, err)
+	tb.Cleanup(handler.Close)
 	peers := []gcnode.Peer{{ID: "owner", Addr: serve(tb, handler)}}
 	require.NoError(tb, owner.SetPeers(peers))
 	require.NoError(tb, asker.SetPeers(peers))

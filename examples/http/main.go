@@ -27,10 +27,11 @@ func main() {
 
 // member is one node with its server and group.
 type member struct {
-	node   *gcnode.Node
-	client *httptransport.Client
-	server *http.Server
-	users  *gcnode.Group
+	node    *gcnode.Node
+	client  *httptransport.Client
+	handler *httptransport.Handler
+	server  *http.Server
+	users   *gcnode.Group
 }
 
 func run(ctx context.Context) error {
@@ -114,7 +115,7 @@ func start(ctx context.Context, id string) (*member, error) {
 			fmt.Fprintln(os.Stderr, "server:", err)
 		}
 	}()
-	return &member{node: node, client: client, server: server, users: users}, nil
+	return &member{node: node, client: client, handler: handler, server: server, users: users}, nil
 }
 
 // stop answers what is running, and then goes. A server waits up to five seconds
@@ -122,7 +123,8 @@ func start(ctx context.Context, id string) (*member, error) {
 func (m *member) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	if err := errors.Join(m.node.Close(ctx), m.server.Shutdown(ctx)); err != nil {
+	// The server knows nothing of the streams of peers, which the handler ends.
+	if err := errors.Join(m.node.Close(ctx), m.server.Shutdown(ctx), m.handler.Shutdown(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "stop:", err)
 	}
 	m.client.Close()

@@ -50,11 +50,7 @@ func (a *answer) refuse(e *gcnode.Error) {
 
 // end finishes the answer after the member has returned err.
 func (a *answer) end(err error) {
-	failure, ok := errors.AsType[*gcnode.Error](err)
-	if err != nil && !ok {
-		failure = &gcnode.Error{Kind: gcnode.KindOf(err), Err: err}
-	}
-	a.finish(func() error { return a.frames.WriteEnd(failure) })
+	a.finish(func() error { return a.frames.WriteEnd(failureOf(err)) })
 }
 
 // finish writes the last frame, which the server sends when the handler has

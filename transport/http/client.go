@@ -1,18 +1,17 @@
 package httptransport
 
 import (
-	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
-	"mime"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
-	"strings"
-	"sync/atomic"
+	"slices"
+	"sync"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -28,36 +27,50 @@ const (
 	idleTimeout = 90 * time.Second
 	// maxAnswerHeaderBytes bounds the header of an answer.
 	maxAnswerHeaderBytes = 64 << 10
-	// maxProblemBytes is how much an error shows of what a server says that
-	// does not answer as a peer.
-	maxProblemBytes = 256
 )
+
+var errClientClosed = errors.New("the client is closed")
 
 // ClientOptions are those of [NewClient]. The zero value is ready for use.
 type ClientOptions struct {
 	// HTTPClient is used in place of one made for the purpose, for example
 	// for TLS with certificates of one's own. Its Timeout should be 0: loads
-	// may take long, and the node watches over its peers itself. It does not
-	// follow redirects here.
+	// may take long, and the node watches over its peers itself; streams do
+	// without. It does not follow redirects here. If it speaks HTTP/2 with a
+	// peer, there is no stream.
 	HTTPClient *http.Client
 	// DialTimeout bounds the time to connect. 0 is DefaultDialTimeout. It
 	// cannot be combined with HTTPClient.
 	DialTimeout time.Duration
-	// MaxIdlePerPeer is how many unused connections to one peer are kept. 0
-	// is DefaultMaxIdlePerPeer. It cannot be combined with HTTPClient.
+	// MaxIdlePerPeer is how many unused connections to one peer are kept,
+	// beside the one with a stream. 0 is DefaultMaxIdlePerPeer. It cannot be
+	// combined with HTTPClient.
 	MaxIdlePerPeer int
 	// TLS is asked for the configuration of each connection to an https address,
 	// with the host of that; see package certs. nil: that of Go, with the
 	// authorities of the system. It cannot be combined with HTTPClient.
 	TLS func(host string) *tls.Config
+	// Plain sends each request as a POST of its own, and never asks a peer for
+	// a stream.
+	Plain bool
 }
 
 // Client is a [gcnode.Transport]. The address of a peer is the absolute URL of
-// its [NewHandler].
+// its [Handler].
+//
+// It has one connection to a peer that carries many requests at once, a stream.
+// Where a peer, or something on the way to it, does not allow that, and for
+// requests of more than 256 KiB, each request is a POST.
 type Client struct {
-	http   *http.Client
-	own    bool
-	closed atomic.Bool
+	http     *http.Client
+	upgrades *http.Client // for streams
+	own      bool
+	plain    bool
+	dialTime time.Duration
+
+	mu     sync.RWMutex
+	peers  map[string]*peer // by address
+	closed bool
 }
 
 // NewClient fails if an option is negative, or does not go with HTTPClient.
@@ -66,7 +79,7 @@ func NewClient(opts ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("new HTTP client: DialTimeout %v and MaxIdlePerPeer %d must not be negative",
 			opts.DialTimeout, opts.MaxIdlePerPeer)
 	}
-	c := &Client{}
+	c := &Client{plain: opts.Plain, peers: map[string]*peer{}, dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
 	if opts.HTTPClient == nil {
 		c.http, c.own = newHTTPClient(opts), true
 	} else {
@@ -77,6 +90,9 @@ func NewClient(opts ClientOptions) (*Client, error) {
 		c.http = &theirs
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	upgrades := *c.http
+	upgrades.Timeout = 0 // which makes the connection read-only
+	c.upgrades = &upgrades
 	return c, nil
 }
 
@@ -103,9 +119,15 @@ func newHTTPClient(opts ClientOptions) *http.Client {
 
 // Close closes the connections that are not in use; those of running requests
 // are closed when they are finished. Further requests fail. The connections
-// of a client that was supplied are left alone.
+// of a client that was supplied are left alone, but for streams.
 func (c *Client) Close() {
-	c.closed.Store(true)
+	c.mu.Lock()
+	c.closed = true
+	peers := slices.Collect(maps.Values(c.peers))
+	c.mu.Unlock()
+	for _, p := range peers {
+		p.close()
+	}
 	if c.own {
 		c.http.CloseIdleConnections()
 	}
@@ -161,43 +183,80 @@ func endOf(ctx context.Context) error {
 
 // exchange sends the request and hands the replies to w.
 func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if c.closed.Load() {
-		return errors.New("the client is closed")
-	}
-	if err := checkAddr(addr); err != nil {
+	p, err := c.peer(addr)
+	if err != nil {
 		return err
 	}
-	var body bytes.Buffer
-	large := req.Value.Len() > wire.PieceBytes
-	if large {
-		body.Grow(req.Value.Len() + req.Value.Len()/1024) // with what goes before each piece
+	if c.plain || req.Value.Len() > wire.PieceBytes {
+		return p.post(ctx, req, w)
 	}
-	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
+	buf, _ := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= keptBytes {
+			buffers.Put(buf)
+		}
+	}()
+	request, err := wire.AppendRequest((*buf)[:0], req)
+	if err != nil {
 		return &requestError{err}
 	}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, addr, bytes.NewReader(body.Bytes()))
-	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
+	if len(request) > wire.MaxCallRequestBytes {
+		return p.post(ctx, req, w)
 	}
-	post.Header.Set("Content-Type", contentType)
-	post.Header.Set("Accept", contentType)
-	post.Header.Set("User-Agent", "gcnode")
-	if large { // nothing of it is sent to a peer that refuses the request
-		post.Header.Set("Expect", "100-continue")
-	}
-	// Every request may be repeated. This says so to net/http, which then
-	// tries another connection when the peer has closed one that was kept;
-	// without a value it is not sent.
-	post.Header["Idempotency-Key"] = nil
-	resp, err := c.http.Do(post)
-	if err != nil {
-		if outer, ok := errors.AsType[*url.Error](err); ok {
-			err = outer.Err // it names the address a second time
+	*buf = request
+	answers := wire.NewAnswers(req)
+	for again := false; ; {
+		s, err := p.get(ctx)
+		if err != nil {
+			return err
 		}
-		return err
+		if s == nil {
+			return p.post(ctx, req, w)
+		}
+		err = s.exchange(ctx, request, answers, w)
+		lost, ok := errors.AsType[*lostError](err)
+		switch {
+		case errors.Is(err, errStreamGone): // nothing was sent
+		case ok && lost.again && !again:
+			again = true
+		default:
+			return err
+		}
 	}
-	defer resp.Body.Close()
-	return receive(resp, wire.NewAnswers(req), w)
+}
+
+// buffers are for what is encoded.
+var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
+
+// peer is what there is for an address.
+func (c *Client) peer(addr string) (*peer, error) {
+	c.mu.RLock()
+	p := c.peers[addr]
+	closed := c.closed
+	c.mu.RUnlock()
+	switch {
+	case closed:
+		return nil, errClientClosed
+	case p != nil:
+		if !p.used.Load() {
+			p.used.Store(true)
+		}
+		return p, nil
+	}
+	if err := checkAddr(addr); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if p := c.peers[addr]; p != nil {
+		return p, nil
+	}
+	// Where there is a new member, an old one may be gone for good.
+	maps.DeleteFunc(c.peers, func(_ string, p *peer) bool { return p.forgettable() })
+	p = &peer{client: c, addr: addr}
+	p.used.Store(true)
+	c.peers[addr] = p
+	return p, nil
 }
 
 // checkAddr refuses addresses that are not absolute URLs.
@@ -207,30 +266,6 @@ func checkAddr(addr string) error {
 		return fmt.Errorf("the address %q is not an absolute URL like http://10.0.0.1:7001/", addr)
 	}
 	return nil
-}
-
-// receive hands the replies in resp to w. It reads a complete answer to the
-// end, so that the connection can be used again.
-func receive(resp *http.Response, answers *wire.Answers, w gcnode.ReplyWriter) error {
-	if err := checkResponse(resp); err != nil {
-		return refused(err, answers, w)
-	}
-	frames := wire.NewReader(resp.Body)
-	for {
-		r, err := frames.ReadReply()
-		if errors.Is(err, io.EOF) {
-			return frames.ReadEOF()
-		}
-		if err != nil {
-			return refused(err, answers, w)
-		}
-		if err := answers.Add(r); err != nil {
-			return err
-		}
-		if err := w.WriteReply(r); err != nil {
-			return &writerError{err}
-		}
-	}
 }
 
 // refused is err, unless that says that the peer refused the request: then
@@ -244,23 +279,6 @@ func refused(err error, answers *wire.Answers, w gcnode.ReplyWriter) error {
 		if err := w.WriteReply(gcnode.Reply{Key: key, Err: said.Cause}); err != nil {
 			return &writerError{err}
 		}
-	}
-	return nil
-}
-
-// checkResponse tells the answer of a peer from that of some other server.
-func checkResponse(resp *http.Response) error {
-	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
-		err := fmt.Errorf("the answer is %s: %q", resp.Status, strings.TrimSpace(string(text)))
-		if resp.StatusCode == http.StatusRequestEntityTooLarge {
-			return &wire.EndError{Refused: true, Cause: &gcnode.Error{Kind: gcnode.KindTooLarge, Err: err}}
-		}
-		return err
-	}
-	header := resp.Header.Get("Content-Type")
-	if got, _, err := mime.ParseMediaType(header); err != nil || got != contentType {
-		return fmt.Errorf("the answer has the content type %q and not %s: is this the URL of a peer?", header, contentType)
 	}
 	return nil
 }

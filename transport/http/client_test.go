@@ -118,7 +118,7 @@ func TestClientStopsEndlessAnswers(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	count := 0
 	err = client.RoundTrip(ctx, gcnode.Peer{ID: "server", Addr: pending.URL},
-		&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, writerFunc(func(gcnode.Reply) error {
+		&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, writeFunc(func(gcnode.Reply) error {
 			if count++; count == 1000 {
 				cancel(enough)
 			}
@@ -128,10 +128,10 @@ func TestClientStopsEndlessAnswers(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
-// writerFunc is a function that is a gcnode.ReplyWriter.
-type writerFunc func(gcnode.Reply) error
+// writeFunc is a function that is a gcnode.ReplyWriter.
+type writeFunc func(gcnode.Reply) error
 
-func (f writerFunc) WriteReply(r gcnode.Reply) error { return f(r) }
+func (f writeFunc) WriteReply(r gcnode.Reply) error { return f(r) }
 
 func TestClientRefusesRequestsOverLimits(t *testing.T) {
 	server := serve(t, handlerFunc(echo), httptransport.HandlerOptions{})
@@ -180,7 +180,7 @@ func TestClientRetriesClosedConnections(t *testing.T) {
 	}
 	server.Start()
 	defer server.Close()
-	client := newClient(t, httptransport.ClientOptions{})
+	client := newClient(t, httptransport.ClientOptions{Plain: true})
 	for range 5 {
 		got, err := fetch(t.Context(), client, server.URL, "k")
 		require.NoError(t, err)
@@ -195,59 +195,73 @@ type servedKey struct{}
 
 // TestClientReusesConnections also finds answers that are not read to the end.
 func TestClientReusesConnections(t *testing.T) {
-	var conns atomic.Int32
-	server := httptest.NewUnstartedServer(newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}))
-	server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
-		if state == http.StateNew {
-			conns.Add(1)
-		}
+	for name, opts := range ways() {
+		t.Run(name, func(t *testing.T) {
+			var conns atomic.Int32
+			server := httptest.NewUnstartedServer(newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}))
+			server.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+				if state == http.StateNew {
+					conns.Add(1)
+				}
+			}
+			server.Start()
+			defer server.Close()
+			client := newClient(t, opts)
+			for range 20 {
+				_, err := fetch(t.Context(), client, server.URL, "a", "b")
+				require.NoError(t, err)
+			}
+			require.Equal(t, int32(1), conns.Load())
+		})
 	}
-	server.Start()
-	defer server.Close()
-	client := newClient(t, httptransport.ClientOptions{})
-	for range 20 {
-		_, err := fetch(t.Context(), client, server.URL, "a", "b")
-		require.NoError(t, err)
-	}
-	require.Equal(t, int32(1), conns.Load())
 }
 
 // TestClientRestartedPeer has a peer that goes away and comes back under the
 // same address.
 func TestClientRestartedPeer(t *testing.T) {
-	l := listen(t, "127.0.0.1:0")
-	addr := l.Addr().String()
-	client := newClient(t, httptransport.ClientOptions{})
-	for range 3 {
-		server := &http.Server{Handler: newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}), ReadHeaderTimeout: patience}
-		done := make(chan error, 1)
-		go func() { done <- server.Serve(l) }()
-		_, err := fetch(t.Context(), client, "http://"+addr, "k")
-		require.NoError(t, err)
-		require.NoError(t, server.Close())
-		require.ErrorIs(t, <-done, http.ErrServerClosed)
-		_, err = fetch(t.Context(), client, "http://"+addr, "k")
-		require.ErrorIs(t, err, gcnode.ErrUnreachable)
-		l = listen(t, addr)
+	for name, opts := range ways() {
+		t.Run(name, func(t *testing.T) {
+			l := listen(t, "127.0.0.1:0")
+			addr := l.Addr().String()
+			client := newClient(t, opts)
+			for range 3 {
+				handler := newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{})
+				server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
+				done := make(chan error, 1)
+				go func() { done <- server.Serve(l) }()
+				_, err := fetch(t.Context(), client, "http://"+addr, "k")
+				require.NoError(t, err)
+				require.NoError(t, server.Close())
+				handler.Close()
+				require.ErrorIs(t, <-done, http.ErrServerClosed)
+				_, err = fetch(t.Context(), client, "http://"+addr, "k")
+				require.ErrorIs(t, err, gcnode.ErrUnreachable)
+				l = listen(t, addr)
+			}
+			require.NoError(t, l.Close())
+		})
 	}
-	require.NoError(t, l.Close())
 }
 
 // TestClientLosesConnection has a peer that dies in the middle of an answer.
 func TestClientLosesConnection(t *testing.T) {
-	server := serve(t, handlerFunc(func(ctx context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
-		err := w.WriteReply(gcnode.Reply{Key: 1, Value: gcnode.StringValue("v")})
-		<-ctx.Done()
-		return err
-	}), httptransport.HandlerOptions{})
-	var got collect
-	err := newClient(t, httptransport.ClientOptions{}).RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL},
-		&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"a", "b"}}, writerFunc(func(r gcnode.Reply) error {
-			server.CloseClientConnections()
-			return got.WriteReply(r)
-		}))
-	require.ErrorIs(t, err, gcnode.ErrUnreachable)
-	require.Len(t, got.replies, 1)
+	for name, opts := range ways() {
+		t.Run(name, func(t *testing.T) {
+			server := serve(t, handlerFunc(func(ctx context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+				err := w.WriteReply(gcnode.Reply{Key: 1, Value: gcnode.StringValue("v")})
+				<-ctx.Done()
+				return err
+			}), httptransport.HandlerOptions{})
+			var got collect
+			err := newClient(t, opts).RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL},
+				&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"a", "b"}}, writeFunc(func(r gcnode.Reply) error {
+					server.drop()
+					return got.WriteReply(r)
+				}))
+			require.ErrorIs(t, err, gcnode.ErrUnreachable)
+			require.Len(t, got.replies, 1)
+		})
+	}
 }
 
 func TestClientClosed(t *testing.T) {

@@ -3,7 +3,6 @@ package httptransport_test
 import (
 	"context"
 	"errors"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -17,7 +16,7 @@ import (
 
 // cluster is some nodes that reach each other over HTTP.
 type cluster struct {
-	servers map[string]*httptest.Server
+	servers map[string]*member
 	groups  []*gcnode.Group
 	loads   atomic.Int64
 }
@@ -26,7 +25,7 @@ type cluster struct {
 // loads a key as itself and has no value for "none".
 func newCluster(t *testing.T, ids ...string) *cluster {
 	t.Helper()
-	c := &cluster{servers: map[string]*httptest.Server{}}
+	c := &cluster{servers: map[string]*member{}}
 	getter := gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 		c.loads.Add(1)
 		if key == "none" {
@@ -108,7 +107,7 @@ func TestCluster(t *testing.T) {
 		require.Zero(t, group.Stats().Owned.Entries+group.Stats().Hot.Entries)
 	}
 
-	c.servers["c"].CloseClientConnections()
+	c.servers["c"].drop()
 	c.servers["c"].Close()
 	for _, key := range []string{"1", "2", "3", "4", "5", "6"} {
 		requireValue(t, key, c.groups[:2])

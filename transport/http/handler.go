@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strconv"
+	"sync"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -42,20 +43,28 @@ type HandlerOptions struct {
 	Logger *slog.Logger
 }
 
-// handler serves a member over HTTP.
-type handler struct {
+// Handler serves a member over HTTP: an [http.Handler] that may be mounted
+// anywhere. Peers turn their connections to it into streams where they can,
+// and a server's Shutdown and Close know nothing of those: call those of the
+// handler after the server's.
+type Handler struct {
 	member gcnode.Handler
 	opts   HandlerOptions
 	log    *slog.Logger
 	places chan struct{} // one element for each request that is being served
+
+	mu       sync.Mutex
+	sessions map[*session]struct{}
+	closing  bool
+	empty    chan struct{} // closed when closing and no session is left
 }
 
-// NewHandler returns what serves h to its peers. It looks at no path, so it
-// may be mounted anywhere, and replaces the read and write deadlines of the
-// server by its own. It needs a response writer that can flush, perhaps
-// through Unwrap. A panic of h is logged and answered as an internal error.
-// It fails if h is nil or an option is negative.
-func NewHandler(h gcnode.Handler, opts HandlerOptions) (http.Handler, error) {
+// NewHandler returns what serves h to its peers. It looks at no path, and
+// replaces the read and write deadlines of the server by its own. It needs a
+// response writer that can flush, and for streams one that can be hijacked,
+// perhaps through Unwrap. A panic of h is logged and answered as an internal
+// error. It fails if h is nil or an option is negative.
+func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if h == nil {
 		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
 	}
@@ -76,11 +85,18 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (http.Handler, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	return &handler{member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent)}, nil
+	return &Handler{
+		member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent),
+		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
+	}, nil
 }
 
 // ServeHTTP implements [http.Handler].
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if isUpgrade(r) {
+		h.upgrade(w, r)
+		return
+	}
 	// The server takes the deadline away when the body has been read to its
 	// end, and with the end of the request.
 	if err := setReadDeadline(http.NewResponseController(w), h.opts.BodyTimeout); err != nil {
@@ -92,16 +108,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := newAnswer(w, h.opts.WriteTimeout)
-	select {
-	case h.places <- struct{}{}:
-		defer func() { <-h.places }()
-	default:
-		answer.refuse(&gcnode.Error{
-			Kind: gcnode.KindOverloaded,
-			Err:  fmt.Errorf("%d requests are being served", h.opts.MaxConcurrent),
-		})
+	if refusal := h.place(); refusal != nil {
+		answer.refuse(refusal)
 		return
 	}
+	defer func() { <-h.places }()
 	req, err := h.read(w, r)
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
@@ -111,6 +122,19 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		answer.refuse(refusal)
 	default:
 		h.refuse(w, r, problemOf(err))
+	}
+}
+
+// place takes one of the places for requests, or says that there is none.
+func (h *Handler) place() *gcnode.Error {
+	select {
+	case h.places <- struct{}{}:
+		return nil
+	default:
+		return &gcnode.Error{
+			Kind: gcnode.KindOverloaded,
+			Err:  fmt.Errorf("%d requests are being served", h.opts.MaxConcurrent),
+		}
 	}
 }
 
@@ -148,7 +172,7 @@ func problemOf(err error) *problem {
 }
 
 // refuse answers what is no request of a peer.
-func (h *handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 	h.log.LogAttrs(r.Context(), slog.LevelDebug, "peer request refused",
 		slog.String("remote", r.RemoteAddr), slog.Int("status", p.status), slog.String("reason", p.text))
 	if p.status == http.StatusMethodNotAllowed {
@@ -159,7 +183,7 @@ func (h *handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
-func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
 	body := wire.NewReader(&deadlineReader{
 		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
 	})
@@ -174,7 +198,7 @@ func (h *handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request,
 }
 
 // serve lets the member answer, and turns a panic into an error.
-func (h *handler) serve(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) (err error) {
+func (h *Handler) serve(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			h.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",

@@ -157,7 +157,7 @@ func TestHandlerSurvivesGarbage(t *testing.T) {
 		"bad chunks":  "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: " + contentType + "\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
-			conn := dial(t, server)
+			conn := dial(t, server.Listener.Addr())
 			go func() { _, _ = io.WriteString(conn, garbage) }()
 			resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 			if err == nil { // or the connection was closed while this side was sending
@@ -173,7 +173,7 @@ func TestHandlerSurvivesGarbage(t *testing.T) {
 // TestHandlerGivesUpSlowBody sends the beginning of a request and no more.
 func TestHandlerGivesUpSlowBody(t *testing.T) {
 	server := serve(t, handlerFunc(echo), httptransport.HandlerOptions{BodyTimeout: 50 * time.Millisecond})
-	conn := dial(t, server)
+	conn := dial(t, server.Listener.Addr())
 	_, err := io.WriteString(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: "+contentType+"\r\nContent-Length: 100\r\n\r\n\x63")
 	require.NoError(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
@@ -194,7 +194,7 @@ func TestHandlerGivesUpSlowReader(t *testing.T) {
 		failed <- err
 		return err
 	}), httptransport.HandlerOptions{WriteTimeout: 50 * time.Millisecond})
-	conn := dial(t, server)
+	conn := dial(t, server.Listener.Addr())
 	body := encode(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}})
 	_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(body), body)
 	require.NoError(t, err)

@@ -55,12 +55,31 @@ func fetch(ctx context.Context, c *httptransport.Client, addr string, keys ...st
 	return got.replies, err
 }
 
+// member is a server of a handler.
+type member struct {
+	*httptest.Server
+
+	handler *httptransport.Handler
+}
+
 // serve is a server of h.
-func serve(t *testing.T, h gcnode.Handler, opts httptransport.HandlerOptions) *httptest.Server {
+func serve(t *testing.T, h gcnode.Handler, opts httptransport.HandlerOptions) *member {
 	t.Helper()
-	server := httptest.NewServer(newHandler(t, h, opts))
+	handler := newHandler(t, h, opts)
+	server := httptest.NewServer(handler)
 	t.Cleanup(server.Close)
-	return server
+	return &member{server, handler}
+}
+
+// drop closes all connections to the member.
+func (m *member) drop() {
+	m.CloseClientConnections()
+	m.handler.Close()
+}
+
+// ways are those on which a client reaches a peer.
+func ways() map[string]httptransport.ClientOptions {
+	return map[string]httptransport.ClientOptions{"stream": {}, "plain": {Plain: true}}
 }
 
 // encode is a request as the body of a POST.
@@ -93,10 +112,10 @@ func listen(t *testing.T, addr string) net.Listener {
 }
 
 // dial is a bare connection to a server.
-func dial(t *testing.T, server *httptest.Server) net.Conn {
+func dial(t *testing.T, addr net.Addr) net.Conn {
 	t.Helper()
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(t.Context(), "tcp", server.Listener.Addr().String())
+	conn, err := dialer.DialContext(t.Context(), "tcp", addr.String())
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))

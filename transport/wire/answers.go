@@ -7,13 +7,21 @@ import gcnode "github.com/gcnode/gcnode/core"
 // time.
 type Answers struct {
 	answered []bool
-	several  bool // any number of replies to the request itself
+	few      [4]bool // what answered is in, for a small request
+	left     int     // parts without an answer
+	several  bool    // any number of replies to the request itself
 }
 
 // NewAnswers is the account of a request without any answer.
 func NewAnswers(req *gcnode.Request) *Answers {
 	several := req.Op == gcnode.OpKeys || req.Op == gcnode.OpHello || req.Op == gcnode.OpSync
-	return &Answers{answered: make([]bool, max(1, len(req.Keys))), several: several}
+	a := &Answers{several: several, left: max(1, len(req.Keys))}
+	if a.left <= len(a.few) {
+		a.answered = a.few[:a.left]
+	} else {
+		a.answered = make([]bool, a.left)
+	}
+	return a
 }
 
 // Add notes a reply. It fails with [ErrMalformed] when the reply is to a key
@@ -28,11 +36,15 @@ func (a *Answers) Add(r gcnode.Reply) error {
 		return malformed("a reply to key %d, which was not asked for", r.Key)
 	case a.answered[r.Key] && !a.several:
 		return malformed("a second reply to key %d", r.Key)
-	default:
+	case !a.answered[r.Key]:
 		a.answered[r.Key] = true
-		return nil
+		a.left--
 	}
+	return nil
 }
+
+// Complete reports whether nothing can come but the end.
+func (a *Answers) Complete() bool { return a.left == 0 && !a.several }
 
 // Missing are the indexes of the keys that have no answer.
 func (a *Answers) Missing() []int {

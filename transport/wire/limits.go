@@ -22,6 +22,16 @@ const (
 	MaxMembers = 2 * gcnode.MaxPeers
 	// MaxKnown bounds the lives of members of which something is known.
 	MaxKnown = gcnode.MaxPeers
+	// MaxCallBytes bounds what the asking member sends in one message on a
+	// stream, and MaxReturnBytes what the answering one does.
+	MaxCallBytes   = MaxCallRequestBytes + maxHeader
+	MaxReturnBytes = MaxFrameBytes + maxHeader
+	// MaxCallRequestBytes bounds a request on a stream; larger ones travel
+	// apart.
+	MaxCallRequestBytes = 256 << 10
+	// Window is how much of an answer is on its way on a stream before the
+	// asking member gives credit.
+	Window = 1 << 20
 	// MaxRequestBytes bounds a request with all pieces of its value.
 	MaxRequestBytes = MaxFrameBytes + gcnode.MaxValueBytes + (gcnode.MaxValueBytes/PieceBytes+2)*maxHeader
 )

@@ -141,7 +141,8 @@ func appendAck(b []byte, a *gcnode.Ack) []byte {
 // frame is a decoded frame. One of its parts is set, or none: then it is of a
 // kind that is unknown here.
 type frame struct {
-	reply *gcnode.Reply
+	isReply bool
+	reply   gcnode.Reply
 	// value is beside reply, part of the frame and not a copy; total is the
 	// size of all the pieces, or 0.
 	value []byte
@@ -153,17 +154,16 @@ type frame struct {
 	failure *gcnode.Error // beside end
 }
 
-// decodeFrame decodes a frame. It fails with ErrMalformed, or with
+// decode decodes a frame. It fails with ErrMalformed, or with
 // gcnode.KindTooLarge when something is over a limit.
-func decodeFrame(b []byte) (frame, error) {
-	var out frame
+func (out *frame) decode(b []byte) error {
 	parts := 0
 	f := fields{rest: b}
 	for f.next() {
 		parts++
 		switch {
 		case f.is(frameReply, protowire.BytesType):
-			out.reply = &gcnode.Reply{}
+			out.isReply = true
 			f.message(out.decodeReply)
 		case f.is(framePiece, protowire.BytesType):
 			out.piece = []byte{}
@@ -179,14 +179,14 @@ func decodeFrame(b []byte) (frame, error) {
 			parts-- // from a newer version
 		}
 		if parts > 1 {
-			return frame{}, malformed("a frame with two kinds of content")
+			return malformed("a frame with two kinds of content")
 		}
 	}
-	return out, f.err
+	return f.err
 }
 
 func (out *frame) decodeReply(b []byte) error {
-	r := out.reply
+	r := &out.reply
 	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {

@@ -3,11 +3,11 @@ package wire
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"math"
-	"strings"
 
 	"google.golang.org/protobuf/encoding/protowire"
 
@@ -21,6 +21,8 @@ const (
 	// maxHeader is the most that a frame has beside the fields in it and the
 	// bytes of the last one: tags and lengths.
 	maxHeader = 32
+	// frameCost is what a frame costs its receiver beside its bytes.
+	frameCost = 256
 	// maxReplyFields bounds what a reply has beside its value, so that it
 	// fits into a frame together with a piece.
 	maxReplyFields = MaxFrameBytes - PieceBytes - maxHeader
@@ -155,8 +157,9 @@ func (w *Writer) note(err error) error {
 // was announced: a value takes at most eight times what has come of it. It is
 // for one goroutine at a time.
 type Reader struct {
-	r   *bufio.Reader
-	buf bytes.Buffer
+	r       *bufio.Reader
+	buf     bytes.Buffer
+	replies Collector
 }
 
 // NewReader returns a Reader from r, from which it may read more than it
@@ -173,18 +176,42 @@ func (r *Reader) ReadRequest() (*gcnode.Request, error) {
 		return nil, fmt.Errorf("read the request: %w", unexpected(err))
 	}
 	req, value, total, err := decodeRequest(b)
-	if errors.Is(err, gcnode.ErrUnsupported) { // what is unknown may have a large value, too
-		if err := r.pieces(len(value), total, func([]byte) {}); err != nil {
-			return nil, err
+	unsupported := errors.Is(err, gcnode.ErrUnsupported)
+	if err != nil && !unsupported {
+		return nil, err
+	}
+	// What is unknown may have a large value, too.
+	whole := growing{discard: unsupported}
+	if err := r.pieces(&whole, value, total); err != nil {
+		return nil, err
+	}
+	if unsupported {
+		return nil, err
+	}
+	req.Value = whole.take()
+	return req, nil
+}
+
+// pieces reads the value that begins with first and has total bytes, or the one
+// that is all in first when total is 0.
+func (r *Reader) pieces(whole *growing, first []byte, total int) error {
+	if err := whole.start(cmp.Or(total, len(first)), first); err != nil {
+		return err
+	}
+	for whole.missing() > 0 {
+		b, err := r.next()
+		if err != nil {
+			return fmt.Errorf("read a piece: %w", unexpected(err))
+		}
+		var f frame
+		if err := f.decode(b); err != nil {
+			return err
+		}
+		if err := whole.add(f.piece); err != nil {
+			return err
 		}
 	}
-	if err != nil {
-		return nil, err
-	}
-	if req.Value, err = r.value(value, total); err != nil {
-		return nil, err
-	}
-	return req, nil
+	return nil
 }
 
 // ReadEOF fails with [ErrMalformed] unless the stream has come to its end.
@@ -206,76 +233,15 @@ func (r *Reader) ReadEOF() error {
 // error of the underlying reader; nothing more can be read after an error.
 func (r *Reader) ReadReply() (gcnode.Reply, error) {
 	for {
-		f, err := r.readFrame()
-		switch {
-		case err != nil:
-			return gcnode.Reply{}, err
-		case f.piece != nil:
-			return gcnode.Reply{}, malformed("a piece of a value without its beginning")
-		case f.refusal != nil:
-			return gcnode.Reply{}, &EndError{Refused: true, Cause: f.refusal}
-		case f.failure != nil:
-			return gcnode.Reply{}, &EndError{Cause: f.failure}
-		case f.end:
-			return gcnode.Reply{}, io.EOF
-		case f.reply == nil:
-			continue // from a newer version
+		b, err := r.next()
+		if err != nil {
+			return gcnode.Reply{}, fmt.Errorf("read a reply: %w", unexpected(err))
 		}
-		f.reply.Value, err = r.value(f.value, int(f.total))
-		return *f.reply, err
-	}
-}
-
-func (r *Reader) readFrame() (frame, error) {
-	b, err := r.next()
-	if err != nil {
-		return frame{}, fmt.Errorf("read a reply: %w", unexpected(err))
-	}
-	return decodeFrame(b)
-}
-
-// value is the value that begins with first and has total bytes, or the one
-// that is all in first when total is 0.
-func (r *Reader) value(first []byte, total int) (gcnode.Value, error) {
-	if total == 0 {
-		return gcnode.BytesValue(first), nil
-	}
-	all := new(strings.Builder)
-	add := func(piece []byte) {
-		if size := all.Len() + len(piece); size > all.Cap() {
-			// The last step is to the exact size, which Grow has for an empty
-			// builder only.
-			larger := new(strings.Builder)
-			larger.Grow(min(total, eagerFactor*size))
-			larger.WriteString(all.String())
-			all = larger
+		reply, complete, err := r.replies.Add(b)
+		if complete || err != nil {
+			return reply, err
 		}
-		all.Write(piece)
 	}
-	add(first)
-	if err := r.pieces(len(first), total, add); err != nil {
-		return gcnode.Value{}, err
-	}
-	return gcnode.StringValue(all.String()), nil
-}
-
-// pieces reads the pieces that complete a value of total bytes of which size
-// are there, and hands on each, which is valid until the next one is read.
-func (r *Reader) pieces(size, total int, take func(piece []byte)) error {
-	for size < total {
-		f, err := r.readFrame()
-		switch {
-		case err != nil:
-			return err
-		case len(f.piece) == 0:
-			return malformed("%d of the %d bytes of a value are missing", total-size, total)
-		case len(f.piece) > total-size:
-			return malformed("a value of %d bytes has more than that", total)
-		}
-		size += len(f.piece)
-		take(f.piece)
-	}
-	return nil
 }
 
 // next reads a frame, which is valid until the next call. It fails with io.EOF

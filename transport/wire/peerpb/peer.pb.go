@@ -856,6 +856,285 @@ func (*Frame_Refusal) isFrame_Kind() {}
 
 func (*Frame_End) isFrame_Kind() {}
 
+// Call is what the asking member sends on a stream.
+type Call struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// exchange counts up from 1.
+	Exchange uint64 `protobuf:"varint,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Call_Request
+	//	*Call_Cancel
+	//	*Call_Credit
+	Kind          isCall_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Call) Reset() {
+	*x = Call{}
+	mi := &file_peer_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Call) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Call) ProtoMessage() {}
+
+func (x *Call) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Call.ProtoReflect.Descriptor instead.
+func (*Call) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Call) GetExchange() uint64 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+func (x *Call) GetKind() isCall_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Call) GetRequest() *Request {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Request); ok {
+			return x.Request
+		}
+	}
+	return nil
+}
+
+func (x *Call) GetCancel() *Cancel {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Cancel); ok {
+			return x.Cancel
+		}
+	}
+	return nil
+}
+
+func (x *Call) GetCredit() uint64 {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Credit); ok {
+			return x.Credit
+		}
+	}
+	return 0
+}
+
+type isCall_Kind interface {
+	isCall_Kind()
+}
+
+type Call_Request struct {
+	// request begins the exchange. Its value is not in pieces.
+	Request *Request `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
+}
+
+type Call_Cancel struct {
+	// cancel abandons the exchange.
+	Cancel *Cancel `protobuf:"bytes,3,opt,name=cancel,proto3,oneof"`
+}
+
+type Call_Credit struct {
+	// credit is how many more bytes of the answer the sender takes.
+	Credit uint64 `protobuf:"varint,4,opt,name=credit,proto3,oneof"`
+}
+
+func (*Call_Request) isCall_Kind() {}
+
+func (*Call_Cancel) isCall_Kind() {}
+
+func (*Call_Credit) isCall_Kind() {}
+
+// Cancel has no fields yet.
+type Cancel struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Cancel) Reset() {
+	*x = Cancel{}
+	mi := &file_peer_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Cancel) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Cancel) ProtoMessage() {}
+
+func (x *Cancel) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Cancel.ProtoReflect.Descriptor instead.
+func (*Cancel) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{8}
+}
+
+// Return is what the answering member sends on a stream.
+type Return struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Exchange uint64                 `protobuf:"varint,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Return_Frame
+	//	*Return_Goaway
+	Kind          isReturn_Kind `protobuf_oneof:"kind"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Return) Reset() {
+	*x = Return{}
+	mi := &file_peer_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Return) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Return) ProtoMessage() {}
+
+func (x *Return) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Return.ProtoReflect.Descriptor instead.
+func (*Return) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Return) GetExchange() uint64 {
+	if x != nil {
+		return x.Exchange
+	}
+	return 0
+}
+
+func (x *Return) GetKind() isReturn_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Return) GetFrame() *Frame {
+	if x != nil {
+		if x, ok := x.Kind.(*Return_Frame); ok {
+			return x.Frame
+		}
+	}
+	return nil
+}
+
+func (x *Return) GetGoaway() *GoAway {
+	if x != nil {
+		if x, ok := x.Kind.(*Return_Goaway); ok {
+			return x.Goaway
+		}
+	}
+	return nil
+}
+
+type isReturn_Kind interface {
+	isReturn_Kind()
+}
+
+type Return_Frame struct {
+	// frame is the next one of the answer.
+	Frame *Frame `protobuf:"bytes,2,opt,name=frame,proto3,oneof"`
+}
+
+type Return_Goaway struct {
+	// goaway says that the stream will be closed once the exchanges under way
+	// have ended. It belongs to no exchange.
+	Goaway *GoAway `protobuf:"bytes,3,opt,name=goaway,proto3,oneof"`
+}
+
+func (*Return_Frame) isReturn_Kind() {}
+
+func (*Return_Goaway) isReturn_Kind() {}
+
+// GoAway has no fields yet.
+type GoAway struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GoAway) Reset() {
+	*x = GoAway{}
+	mi := &file_peer_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GoAway) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GoAway) ProtoMessage() {}
+
+func (x *GoAway) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GoAway.ProtoReflect.Descriptor instead.
+func (*GoAway) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{10}
+}
+
 // Reply answers one key of a request, or the request itself.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -885,7 +1164,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -897,7 +1176,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[7]
+	mi := &file_peer_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -910,7 +1189,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{7}
+	return file_peer_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1000,7 +1279,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1012,7 +1291,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[8]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1025,7 +1304,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{8}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1046,7 +1325,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1058,7 +1337,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[9]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1071,7 +1350,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{9}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *End) GetError() *Error {
@@ -1095,7 +1374,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1107,7 +1386,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[10]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1120,7 +1399,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{10}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1166,7 +1445,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1178,7 +1457,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1191,7 +1470,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1256,7 +1535,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1268,7 +1547,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1281,7 +1560,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1358,7 +1637,20 @@ const file_peer_proto_rawDesc = "" +
 	"\x05piece\x18\x02 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05piece\x121\n" +
 	"\arefusal\x18\x03 \x01(\v2\x15.gcnode.peer.v1.ErrorH\x00R\arefusal\x12'\n" +
 	"\x03end\x18\x04 \x01(\v2\x13.gcnode.peer.v1.EndH\x00R\x03endB\x06\n" +
-	"\x04kind\"\xe1\x02\n" +
+	"\x04kind\"\xab\x01\n" +
+	"\x04Call\x12\x1a\n" +
+	"\bexchange\x18\x01 \x01(\x04R\bexchange\x123\n" +
+	"\arequest\x18\x02 \x01(\v2\x17.gcnode.peer.v1.RequestH\x00R\arequest\x120\n" +
+	"\x06cancel\x18\x03 \x01(\v2\x16.gcnode.peer.v1.CancelH\x00R\x06cancel\x12\x18\n" +
+	"\x06credit\x18\x04 \x01(\x04H\x00R\x06creditB\x06\n" +
+	"\x04kind\"\b\n" +
+	"\x06Cancel\"\x8d\x01\n" +
+	"\x06Return\x12\x1a\n" +
+	"\bexchange\x18\x01 \x01(\x04R\bexchange\x12-\n" +
+	"\x05frame\x18\x02 \x01(\v2\x15.gcnode.peer.v1.FrameH\x00R\x05frame\x120\n" +
+	"\x06goaway\x18\x03 \x01(\v2\x16.gcnode.peer.v1.GoAwayH\x00R\x06goawayB\x06\n" +
+	"\x04kind\"\b\n" +
+	"\x06GoAway\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1445,7 +1737,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 13)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
 var file_peer_proto_goTypes = []any{
 	(Op)(0),           // 0: gcnode.peer.v1.Op
 	(Source)(0),       // 1: gcnode.peer.v1.Source
@@ -1457,12 +1749,16 @@ var file_peer_proto_goTypes = []any{
 	(*Stamp)(nil),     // 7: gcnode.peer.v1.Stamp
 	(*Removal)(nil),   // 8: gcnode.peer.v1.Removal
 	(*Frame)(nil),     // 9: gcnode.peer.v1.Frame
-	(*Reply)(nil),     // 10: gcnode.peer.v1.Reply
-	(*Piece)(nil),     // 11: gcnode.peer.v1.Piece
-	(*End)(nil),       // 12: gcnode.peer.v1.End
-	(*Error)(nil),     // 13: gcnode.peer.v1.Error
-	(*Ack)(nil),       // 14: gcnode.peer.v1.Ack
-	(*Peer)(nil),      // 15: gcnode.peer.v1.Peer
+	(*Call)(nil),      // 10: gcnode.peer.v1.Call
+	(*Cancel)(nil),    // 11: gcnode.peer.v1.Cancel
+	(*Return)(nil),    // 12: gcnode.peer.v1.Return
+	(*GoAway)(nil),    // 13: gcnode.peer.v1.GoAway
+	(*Reply)(nil),     // 14: gcnode.peer.v1.Reply
+	(*Piece)(nil),     // 15: gcnode.peer.v1.Piece
+	(*End)(nil),       // 16: gcnode.peer.v1.End
+	(*Error)(nil),     // 17: gcnode.peer.v1.Error
+	(*Ack)(nil),       // 18: gcnode.peer.v1.Ack
+	(*Peer)(nil),      // 19: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -1474,25 +1770,29 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	10, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	11, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	13, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	12, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
-	1,  // 13: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	13, // 14: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	14, // 15: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	13, // 16: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 17: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	15, // 18: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 19: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 20: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 21: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 22: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	23, // [23:23] is the sub-list for method output_type
-	23, // [23:23] is the sub-list for method input_type
-	23, // [23:23] is the sub-list for extension type_name
-	23, // [23:23] is the sub-list for extension extendee
-	0,  // [0:23] is the sub-list for field type_name
+	14, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	15, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	17, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	16, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
+	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
+	9,  // 15: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
+	13, // 16: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
+	1,  // 17: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	17, // 18: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	18, // 19: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	17, // 20: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 21: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	19, // 22: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 23: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 24: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 25: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 26: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	27, // [27:27] is the sub-list for method output_type
+	27, // [27:27] is the sub-list for method input_type
+	27, // [27:27] is the sub-list for extension type_name
+	27, // [27:27] is the sub-list for extension extendee
+	0,  // [0:27] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1506,13 +1806,22 @@ func file_peer_proto_init() {
 		(*Frame_Refusal)(nil),
 		(*Frame_End)(nil),
 	}
+	file_peer_proto_msgTypes[7].OneofWrappers = []any{
+		(*Call_Request)(nil),
+		(*Call_Cancel)(nil),
+		(*Call_Credit)(nil),
+	}
+	file_peer_proto_msgTypes[9].OneofWrappers = []any{
+		(*Return_Frame)(nil),
+		(*Return_Goaway)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   13,
+			NumMessages:   17,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

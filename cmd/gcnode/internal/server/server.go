@@ -38,7 +38,8 @@ type server struct {
 
 	node    *gcnode.Node
 	members *members
-	client  *httptransport.Client // nil without a peer listener
+	client  *httptransport.Client  // nil without a peer listener
+	streams *httptransport.Handler // beside client, once the node serves peers
 	plugins map[string]*wasm.Plugin
 }
 
@@ -181,6 +182,7 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		if err != nil {
 			return fmt.Errorf("peer listener: %w", err)
 		}
+		s.streams = peerHandler
 		s.peerHandler.show(peerHandler)
 	}
 	s.apiHandler.show(apiHandler)
@@ -281,6 +283,9 @@ func (s *server) drain(ctx context.Context) error {
 		errs = append(errs, s.node.Close(ctx))
 	}
 	errs = append(errs, s.fronts.shutdown(ctx, frontPeers))
+	if s.streams != nil {
+		errs = append(errs, s.streams.Shutdown(ctx))
+	}
 	if s.client != nil {
 		s.client.Close()
 	}

@@ -1,0 +1,102 @@
+package httptransport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"strings"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// maxProblemBytes is how much an error shows of what a server says that does
+// not answer as a peer.
+const maxProblemBytes = 256
+
+// post sends a request as a POST and hands the replies to w.
+func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	p.posts.Add(1)
+	var body bytes.Buffer
+	large := req.Value.Len() > wire.PieceBytes
+	if large {
+		body.Grow(req.Value.Len() + req.Value.Len()/1024) // with what goes before each piece
+	}
+	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
+		return &requestError{err}
+	}
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, p.addr, bytes.NewReader(body.Bytes()))
+	if err != nil {
+		return fmt.Errorf("make the request: %w", err)
+	}
+	post.Header.Set("Content-Type", contentType)
+	post.Header.Set("Accept", contentType)
+	post.Header.Set("User-Agent", "gcnode")
+	if large { // nothing of it is sent to a peer that refuses the request
+		post.Header.Set("Expect", "100-continue")
+	}
+	// Every request may be repeated. This says so to net/http, which then
+	// tries another connection when the peer has closed one that was kept;
+	// without a value it is not sent.
+	post.Header["Idempotency-Key"] = nil
+	resp, err := p.client.http.Do(post)
+	if err != nil {
+		return withoutURL(err)
+	}
+	defer resp.Body.Close()
+	return receive(resp, wire.NewAnswers(req), w)
+}
+
+// withoutURL leaves out of an error the address, which is named around it.
+func withoutURL(err error) error {
+	if outer, ok := errors.AsType[*url.Error](err); ok {
+		return outer.Err
+	}
+	return err
+}
+
+// receive hands the replies in resp to w. It reads a complete answer to the
+// end, so that the connection can be used again.
+func receive(resp *http.Response, answers *wire.Answers, w gcnode.ReplyWriter) error {
+	if err := checkResponse(resp); err != nil {
+		return refused(err, answers, w)
+	}
+	frames := wire.NewReader(resp.Body)
+	for {
+		r, err := frames.ReadReply()
+		if errors.Is(err, io.EOF) {
+			return frames.ReadEOF()
+		}
+		if err != nil {
+			return refused(err, answers, w)
+		}
+		if err := answers.Add(r); err != nil {
+			return err
+		}
+		if err := w.WriteReply(r); err != nil {
+			return &writerError{err}
+		}
+	}
+}
+
+// checkResponse tells the answer of a peer from that of some other server.
+func checkResponse(resp *http.Response) error {
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
+		err := fmt.Errorf("the answer is %s: %q", resp.Status, strings.TrimSpace(string(text)))
+		if resp.StatusCode == http.StatusRequestEntityTooLarge {
+			return &wire.EndError{Refused: true, Cause: &gcnode.Error{Kind: gcnode.KindTooLarge, Err: err}}
+		}
+		return err
+	}
+	header := resp.Header.Get("Content-Type")
+	if got, _, err := mime.ParseMediaType(header); err != nil || got != contentType {
+		return fmt.Errorf("the answer has the content type %q and not %s: is this the URL of a peer?", header, contentType)
+	}
+	return nil
+}

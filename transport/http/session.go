@@ -1,0 +1,287 @@
+package httptransport
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+const (
+	// upgradeToken is the protocol of a stream in an Upgrade.
+	upgradeToken = "gcnode.peer.v1"
+	// sessionIdle is after how long, up to twice, a stream is closed on which
+	// nothing happens. Clients close theirs earlier.
+	sessionIdle = 3 * time.Minute
+	// lingerTime is how long the peer has to close a stream after the last
+	// answer. Closing first could take away what it has not read yet.
+	lingerTime = 500 * time.Millisecond
+)
+
+var errSessionClosed = errors.New("the stream is closed")
+
+// isUpgrade reports whether a request asks for a stream.
+func isUpgrade(r *http.Request) bool {
+	return r.Method == http.MethodGet && hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", upgradeToken)
+}
+
+// hasToken looks for a token in a header field that is a list of some.
+func hasToken(header http.Header, field, token string) bool {
+	for _, value := range header.Values(field) {
+		for part := range strings.SplitSeq(value, ",") {
+			if strings.EqualFold(strings.TrimSpace(part), token) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// upgrade turns the connection of a request into a stream and serves it until
+// it ends.
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
+	if h.isClosing() {
+		h.refuse(w, r, &problem{http.StatusServiceUnavailable, "this member is shutting down"})
+		return
+	}
+	conn, buffered, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		h.refuse(w, r, &problem{http.StatusNotImplemented, "there are no streams on this connection: " + err.Error()})
+		return
+	}
+	// What the request's context ends with, for example a limit for requests,
+	// is not the end of the stream.
+	s := newSession(h, conn, context.WithoutCancel(r.Context()))
+	if n := buffered.Reader.Buffered(); n > 0 {
+		early, _ := buffered.Peek(n)
+		s.from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
+	}
+	if !h.enter(s) {
+		_ = conn.Close()
+		return
+	}
+	defer h.leave(s)
+	if err := s.serve(); err != nil {
+		h.log.LogAttrs(r.Context(), slog.LevelDebug, "stream of a peer broken",
+			slog.String("remote", r.RemoteAddr), slog.String("err", err.Error()))
+	}
+}
+
+// session is the stream of one peer.
+type session struct {
+	h      *Handler
+	conn   net.Conn
+	from   io.Reader // conn, after what was read from it too early
+	in     *wire.MessageReader
+	out    *outbox
+	ctx    context.Context // ends with the stream
+	cancel context.CancelFunc
+
+	// Of the goroutine that reads: how many messages have come, and which of
+	// them has the deadline that is set.
+	read, timed uint64
+
+	mu        sync.Mutex
+	exchanges map[uint64]*exchange
+	last      uint64 // exchange that was begun
+	idle      *time.Timer
+	used      bool // since idle was set
+	leaving   bool // no more is wanted on this stream
+}
+
+func newSession(h *Handler, conn net.Conn, ctx context.Context) *session { //nolint:revive // it is no context for a call, but the parent of the stream's own
+	s := &session{h: h, conn: conn, from: conn, exchanges: map[uint64]*exchange{}}
+	s.ctx, s.cancel = context.WithCancel(ctx)
+	s.in = wire.NewMessageReader(s, wire.MaxCallBytes)
+	s.out = newOutbox(conn, conn.SetWriteDeadline, h.opts.WriteTimeout, func(error) { s.close() })
+	return s
+}
+
+// close ends the stream at once, and with it what is being served.
+func (s *session) close() {
+	s.cancel()
+	_ = s.conn.Close()
+}
+
+// serve accepts the stream and serves it until the connection ends. An error
+// says what was wrong with what has come.
+func (s *session) serve() error {
+	writing := make(chan struct{})
+	go func() {
+		defer close(writing)
+		s.out.run()
+	}()
+	s.mu.Lock()
+	idle := time.AfterFunc(sessionIdle, s.tick)
+	s.idle = idle
+	s.mu.Unlock()
+	defer func() {
+		idle.Stop()
+		s.close()
+		s.out.fail(errSessionClosed)
+		<-writing
+	}()
+	if err := s.conn.SetDeadline(time.Time{}); err != nil { // that of the server
+		return fmt.Errorf("take the deadline away: %w", err)
+	}
+	accepted := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeToken + "\r\n\r\n"
+	if err := s.out.send(s.ctx, []byte(accepted), "", 1); err != nil {
+		return err
+	}
+	for {
+		b, err := s.in.Next()
+		if err == nil {
+			s.read++
+			err = s.take(b)
+		}
+		switch {
+		case err == nil:
+		case errors.Is(err, io.EOF) || s.ctx.Err() != nil:
+			return nil
+		default:
+			return err
+		}
+	}
+}
+
+// Read reads from the connection. A message that has begun has to come within
+// the time for one.
+func (s *session) Read(b []byte) (int, error) {
+	if message := s.read + 1; s.in.Begun() && s.timed != message {
+		s.timed = message
+		if err := s.conn.SetReadDeadline(time.Now().Add(s.h.opts.BodyTimeout)); err != nil {
+			return 0, err
+		}
+	} else if !s.in.Begun() && s.timed != 0 {
+		s.timed = 0
+		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
+			return 0, err
+		}
+	}
+	return s.from.Read(b)
+}
+
+// take handles a message of the peer. An error breaks the stream.
+func (s *session) take(b []byte) error {
+	call, err := wire.DecodeCall(b)
+	switch {
+	case err != nil:
+		return err
+	case call.Request != nil:
+		return s.begin(call)
+	case call.Cancel:
+		if x := s.find(call.Exchange); x != nil {
+			x.cancel()
+		}
+	case call.Credit > 0:
+		s.credit(call.Exchange, call.Credit)
+	}
+	return nil // what is unknown is left alone
+}
+
+// find is an exchange under way, or nil: its end and what the peer still sends
+// for it may cross.
+func (s *session) find(id uint64) *exchange {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.exchanges[id]
+}
+
+// begin serves a request, or refuses it.
+func (s *session) begin(call wire.Call) error {
+	if call.Exchange <= s.last {
+		return fmt.Errorf("%w: exchange %d after %d", wire.ErrMalformed, call.Exchange, s.last)
+	}
+	s.last = call.Exchange
+	// A peer that does not read what it gets must not make this side collect it.
+	if err := s.out.await(s.ctx); err != nil {
+		return err
+	}
+	req, err := wire.DecodeRequest(call.Request)
+	if err != nil {
+		refusal, typed := errors.AsType[*gcnode.Error](err)
+		if !typed {
+			return err
+		}
+		return s.refuse(call.Exchange, refusal)
+	}
+	if err := s.h.place(); err != nil {
+		return s.refuse(call.Exchange, err)
+	}
+	x := newExchange(s, call.Exchange, req)
+	s.mu.Lock()
+	s.exchanges[x.id] = x
+	s.used = true
+	s.mu.Unlock()
+	go x.run(req)
+	return nil
+}
+
+// refuse answers a request that is not begun.
+func (s *session) refuse(id uint64, e *gcnode.Error) error {
+	return s.out.send(s.ctx, wire.AppendRefusal(nil, id, e), "", 1)
+}
+
+// forget takes an exchange out that has ended, and reports whether the stream
+// has waited for this to end, too.
+func (s *session) forget(id uint64) (last bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.exchanges, id)
+	return s.leaving && len(s.exchanges) == 0
+}
+
+// running is how many exchanges are under way.
+func (s *session) running() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.exchanges)
+}
+
+// tick closes a stream on which nothing has happened since it was called last.
+func (s *session) tick() {
+	s.mu.Lock()
+	idle := !s.used && len(s.exchanges) == 0
+	s.used = false
+	if !idle {
+		s.idle.Reset(sessionIdle)
+	}
+	s.mu.Unlock()
+	if idle {
+		s.close()
+	}
+}
+
+// goAway tells the peer that the stream will end, which it does when nothing is
+// under way any more.
+func (s *session) goAway() {
+	err := s.out.sendNow(s.ctx, wire.AppendGoAway(nil))
+	s.mu.Lock()
+	s.leaving = true
+	idle := len(s.exchanges) == 0
+	s.mu.Unlock()
+	if err != nil || idle {
+		s.close()
+	}
+}
+
+// finish ends a stream after its last answer. The peer closes it when it has
+// read that.
+func (s *session) finish() {
+	half, ok := s.conn.(interface{ CloseWrite() error })
+	if err := s.out.sendNow(s.ctx, nil); err != nil || !ok || half.CloseWrite() != nil {
+		s.close()
+		return
+	}
+	time.AfterFunc(lingerTime, s.close)
+}

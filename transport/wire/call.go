@@ -1,0 +1,106 @@
+package wire
+
+import "google.golang.org/protobuf/encoding/protowire"
+
+// The fields of Call.
+const (
+	callExchange = 1
+	callRequest  = 2
+	callCancel   = 3
+	callCredit   = 4
+)
+
+// Call is what the asking member sends on a stream. One of its parts is set,
+// or none: then it is of a kind that is unknown here.
+type Call struct {
+	// Exchange counts up from 1 on each stream.
+	Exchange uint64
+	// Request is for [DecodeRequest], and a part of the message. It is nil if
+	// there is none.
+	Request []byte
+	// Cancel abandons the exchange.
+	Cancel bool
+	// Credit is how many more bytes of the answer the sender takes.
+	Credit uint64
+}
+
+// DecodeCall decodes a message of the asking member. It fails with
+// [ErrMalformed].
+func DecodeCall(b []byte) (Call, error) {
+	var c Call
+	parts := 0
+	f := fields{rest: b}
+	for f.next() {
+		parts++
+		switch {
+		case f.is(callExchange, protowire.VarintType):
+			c.Exchange = f.varint()
+			parts--
+		case f.is(callRequest, protowire.BytesType):
+			c.Request = f.bytes()
+		case f.is(callCancel, protowire.BytesType):
+			c.Cancel = true
+			f.err = skipAll(f.bytes(), f.err)
+		case f.is(callCredit, protowire.VarintType):
+			c.Credit = f.varint()
+		default:
+			f.skip()
+			parts-- // from a newer version
+		}
+		if parts > 1 {
+			return Call{}, malformed("a call with two kinds of content")
+		}
+	}
+	if f.err != nil {
+		return Call{}, f.err
+	}
+	return c, nil
+}
+
+// skipAll checks a message without fields of its own, unless there is an error
+// already.
+func skipAll(b []byte, err error) error {
+	if err != nil {
+		return err
+	}
+	f := fields{rest: b}
+	for f.next() {
+		f.skip()
+	}
+	return f.err
+}
+
+// AppendCallRequest appends, with its length, the call that begins an exchange
+// with a request from [AppendRequest].
+func AppendCallRequest(b []byte, exchange uint64, request []byte) []byte {
+	size := sizeExchange(exchange) + protowire.SizeTag(callRequest) + protowire.SizeBytes(len(request))
+	b = protowire.AppendVarint(b, uint64(size))
+	b = appendVarint(b, callExchange, exchange)
+	b = protowire.AppendTag(b, callRequest, protowire.BytesType)
+	return protowire.AppendBytes(b, request)
+}
+
+// AppendCallCancel appends, with its length, the call that abandons an
+// exchange.
+func AppendCallCancel(b []byte, exchange uint64) []byte {
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+protowire.SizeTag(callCancel)+1))
+	b = appendVarint(b, callExchange, exchange)
+	b = protowire.AppendTag(b, callCancel, protowire.BytesType)
+	return append(b, 0)
+}
+
+// AppendCallCredit appends, with its length, the call that gives credit.
+func AppendCallCredit(b []byte, exchange, credit uint64) []byte {
+	size := sizeExchange(exchange) + protowire.SizeTag(callCredit) + protowire.SizeVarint(credit)
+	b = protowire.AppendVarint(b, uint64(size))
+	b = appendVarint(b, callExchange, exchange)
+	return protowire.AppendVarint(protowire.AppendTag(b, callCredit, protowire.VarintType), credit)
+}
+
+// sizeExchange is the size of the field with the number of an exchange.
+func sizeExchange(exchange uint64) int {
+	if exchange == 0 {
+		return 0
+	}
+	return protowire.SizeTag(callExchange) + protowire.SizeVarint(exchange)
+}

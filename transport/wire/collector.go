@@ -1,0 +1,104 @@
+package wire
+
+import (
+	"io"
+	"strings"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// Collector puts the replies of one exchange together from its frames. The
+// zero value is ready for use. It is for one goroutine at a time.
+type Collector struct {
+	reply gcnode.Reply // the one whose value is not complete
+	value growing
+}
+
+// Add takes the next frame, of which it keeps nothing. complete says that a
+// reply has come. The end of the exchange is [io.EOF], or an [*EndError] if the
+// peer says that something went wrong. It fails with [ErrMalformed] or
+// [gcnode.KindTooLarge]; nothing can be added after an error.
+func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
+	var f frame
+	if err := f.decode(b); err != nil {
+		return gcnode.Reply{}, false, err
+	}
+	if c.value.missing() > 0 {
+		if err := c.value.add(f.piece); err != nil || c.value.missing() > 0 {
+			return gcnode.Reply{}, false, err
+		}
+		r := c.reply
+		r.Value = c.value.take()
+		c.reply = gcnode.Reply{}
+		return r, true, nil
+	}
+	switch {
+	case f.piece != nil:
+		return gcnode.Reply{}, false, malformed("a piece of a value without its beginning")
+	case f.refusal != nil:
+		return gcnode.Reply{}, false, &EndError{Refused: true, Cause: f.refusal}
+	case f.failure != nil:
+		return gcnode.Reply{}, false, &EndError{Cause: f.failure}
+	case f.end:
+		return gcnode.Reply{}, false, io.EOF
+	case !f.isReply: // from a newer version
+		return gcnode.Reply{}, false, nil
+	case f.total != 0:
+		c.reply = f.reply
+		return gcnode.Reply{}, false, c.value.start(int(f.total), f.value)
+	default:
+		f.reply.Value = gcnode.BytesValue(f.value)
+		return f.reply, true, nil
+	}
+}
+
+// growing is a value that comes in pieces. It takes at most eagerFactor times
+// the memory of what has come.
+type growing struct {
+	discard     bool // nothing of it is wanted
+	size, total int
+	text        *strings.Builder
+}
+
+// start begins a value of total bytes with its first piece.
+func (g *growing) start(total int, first []byte) error {
+	g.size, g.total, g.text = 0, total, new(strings.Builder)
+	if len(first) == 0 {
+		return nil
+	}
+	return g.add(first)
+}
+
+// missing is how many bytes are still to come.
+func (g *growing) missing() int { return g.total - g.size }
+
+// add takes a further piece, of which it makes a copy.
+func (g *growing) add(piece []byte) error {
+	switch {
+	case len(piece) == 0:
+		return malformed("%d of the %d bytes of a value are missing", g.missing(), g.total)
+	case len(piece) > g.missing():
+		return malformed("a value of %d bytes has more than that", g.total)
+	}
+	g.size += len(piece)
+	if g.discard {
+		return nil
+	}
+	if g.size > g.text.Cap() {
+		// The last step is to the exact size, which Grow has for an empty
+		// builder only.
+		larger := new(strings.Builder)
+		larger.Grow(min(g.total, eagerFactor*g.size))
+		larger.WriteString(g.text.String())
+		g.text = larger
+	}
+	g.text.Write(piece)
+	return nil
+}
+
+// take is the complete value.
+func (g *growing) take() gcnode.Value {
+	v := gcnode.StringValue(g.text.String())
+	g.text = nil
+	return v
+}

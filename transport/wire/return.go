@@ -1,0 +1,149 @@
+package wire
+
+import (
+	"google.golang.org/protobuf/encoding/protowire"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// The fields of Return.
+const (
+	returnExchange = 1
+	returnFrame    = 2
+	returnGoAway   = 3
+)
+
+// Return is what the answering member sends on a stream. One of its parts is
+// set, or none: then it is of a kind that is unknown here.
+type Return struct {
+	// Exchange is the number that the asking member has given it.
+	Exchange uint64
+	// Frame is for [Collector.Add], and a part of the message. It is nil if
+	// there is none.
+	Frame []byte
+	// GoAway says that the stream will be closed once the exchanges under way
+	// have ended.
+	GoAway bool
+}
+
+// DecodeReturn decodes a message of the answering member. It fails with
+// [ErrMalformed].
+func DecodeReturn(b []byte) (Return, error) {
+	var r Return
+	parts := 0
+	f := fields{rest: b}
+	for f.next() {
+		parts++
+		switch {
+		case f.is(returnExchange, protowire.VarintType):
+			r.Exchange = f.varint()
+			parts--
+		case f.is(returnFrame, protowire.BytesType):
+			r.Frame = f.bytes()
+		case f.is(returnGoAway, protowire.BytesType):
+			r.GoAway = true
+			f.err = skipAll(f.bytes(), f.err)
+		default:
+			f.skip()
+			parts-- // from a newer version
+		}
+		if parts > 1 {
+			return Return{}, malformed("a return with two kinds of content")
+		}
+	}
+	if f.err != nil {
+		return Return{}, f.err
+	}
+	return r, nil
+}
+
+// Cost is what a message takes out of the window of its exchange: its size
+// without its length, and something for what it costs the receiver beside.
+func Cost(message int) int { return message + frameCost }
+
+// Outgoing is a frame on its way into a stream.
+type Outgoing struct {
+	// Head is the buffer with the message appended, but for Data, which ends it.
+	Head []byte
+	Data string
+	// Rest is what further pieces have to carry of the value.
+	Rest string
+	// Cost is what the message takes out of the window.
+	Cost int
+}
+
+// AppendReply appends to b, with its length, the message with a reply, or with
+// the beginning of one whose value travels in pieces. It fails with
+// [gcnode.KindTooLarge] if something is over a limit.
+func AppendReply(b []byte, exchange uint64, r *gcnode.Reply) (Outgoing, error) {
+	if err := checkReply(r); err != nil {
+		return Outgoing{}, err
+	}
+	value := r.Value.String()
+	first := value[:min(len(value), PieceBytes)]
+	start := len(b)
+	b = appendReply(b, r)
+	if size := len(b) - start; size > maxReplyFields {
+		return Outgoing{}, tooLarge("the reply has %d bytes beside its value; at most %d are allowed", size, maxReplyFields)
+	}
+	out := appendReturn(b, start, exchange, frameReply, replyValue, first)
+	out.Rest = value[len(first):]
+	return out, nil
+}
+
+// AppendPiece appends to b the message with the next piece of rest.
+func AppendPiece(b []byte, exchange uint64, rest string) Outgoing {
+	n := min(len(rest), PieceBytes)
+	out := appendReturn(b, len(b), exchange, framePiece, pieceData, rest[:n])
+	out.Rest = rest[n:]
+	return out
+}
+
+// AppendRefusal appends to b the message that says that the request was not
+// begun.
+func AppendRefusal(b []byte, exchange uint64, e *gcnode.Error) []byte {
+	return appendReturn(appendError(b, e), len(b), exchange, frameRefusal, 0, "").Head
+}
+
+// AppendEnd appends to b the message that ends an exchange, with an error or
+// without.
+func AppendEnd(b []byte, exchange uint64, e *gcnode.Error) []byte {
+	start := len(b)
+	if e != nil {
+		b = appendMessage(b, 1, func(b []byte) []byte { return appendError(b, e) })
+	}
+	return appendReturn(b, start, exchange, frameEnd, 0, "").Head
+}
+
+// AppendGoAway appends to b the message that announces the end of the stream.
+func AppendGoAway(b []byte) []byte {
+	b = append(b, byte(protowire.SizeTag(returnGoAway)+1))
+	return append(protowire.AppendTag(b, returnGoAway, protowire.BytesType), 0)
+}
+
+// appendReturn makes a message of the fields of a frame's content, which are
+// in b from start on, and its last field, whose bytes stay apart.
+func appendReturn(b []byte, start int, exchange uint64, kind, last protowire.Number, data string) Outgoing {
+	fields := len(b) - start
+	content := fields
+	if data != "" {
+		content += protowire.SizeTag(last) + protowire.SizeBytes(len(data))
+	}
+	frame := protowire.SizeTag(kind) + protowire.SizeBytes(content)
+	message := sizeExchange(exchange) + protowire.SizeTag(returnFrame) + protowire.SizeBytes(frame)
+	var room [2 * maxHeader]byte
+	prefix := protowire.AppendVarint(room[:0], uint64(message))
+	prefix = appendVarint(prefix, returnExchange, exchange)
+	prefix = protowire.AppendTag(prefix, returnFrame, protowire.BytesType)
+	prefix = protowire.AppendVarint(prefix, uint64(frame))
+	prefix = protowire.AppendTag(prefix, kind, protowire.BytesType)
+	prefix = protowire.AppendVarint(prefix, uint64(content))
+	b = append(b, prefix...)
+	copy(b[start+len(prefix):], b[start:start+fields])
+	copy(b[start:], prefix)
+	if data != "" {
+		b = protowire.AppendTag(b, last, protowire.BytesType)
+		b = protowire.AppendVarint(b, uint64(len(data)))
+	}
+	return Outgoing{Head: b, Data: data, Cost: Cost(message)}
+}
