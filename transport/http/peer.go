@@ -114,7 +114,7 @@ func (p *peer) open(d *dialing) {
 			p.fallbacks++
 		}
 		wait := brieflyPlain
-		if refused, ok := errors.AsType[*upgradeError](err); ok && !refused.passing() {
+		if refused, ok := errors.AsType[*refusedError](err); ok && !refused.passing() {
 			wait = plainFor
 		}
 		p.plain, p.retry, p.problem = true, time.Now().Add(wait), err.Error()
@@ -166,20 +166,20 @@ func (p *peer) tryUpgrade(ctx context.Context, conn *connHolder, cancel context.
 		return nil, errors.New("the connection was not upgraded to " + upgradeToken)
 	}
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
-	return nil, &upgradeError{resp.StatusCode, fmt.Sprintf("%s: %q", resp.Status, strings.TrimSpace(string(text)))}
+	return nil, &refusedError{resp.StatusCode, fmt.Sprintf("%s: %q", resp.Status, strings.TrimSpace(string(text)))}
 }
 
-// upgradeError is an answer to an Upgrade that is no stream.
-type upgradeError struct {
+// refusedError is an answer to an Upgrade that is no stream.
+type refusedError struct {
 	status int
 	text   string
 }
 
 // Error implements the error interface.
-func (e *upgradeError) Error() string { return "the answer to the Upgrade is " + e.text }
+func (e *refusedError) Error() string { return "the answer to the Upgrade is " + e.text }
 
 // passing reports whether it may be another one soon.
-func (e *upgradeError) passing() bool {
+func (e *refusedError) passing() bool {
 	return e.status >= http.StatusInternalServerError && e.status != http.StatusNotImplemented
 }
 

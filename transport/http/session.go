@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -26,6 +27,8 @@ const (
 	// lingerTime is how long the peer has to close a stream after the last
 	// answer. Closing first could take away what it has not read yet.
 	lingerTime = 500 * time.Millisecond
+	// maxSpare is how many goroutines wait for the next requests of a stream.
+	maxSpare = 16
 )
 
 var errSessionClosed = errors.New("the stream is closed")
@@ -86,6 +89,8 @@ type session struct {
 	out    *outbox
 	ctx    context.Context // ends with the stream
 	cancel context.CancelFunc
+	work   chan job     // for goroutines that have nothing to do
+	spare  atomic.Int32 // how many these are
 
 	// Of the goroutine that reads: how many messages have come, and which of
 	// them has the deadline that is set.
@@ -100,7 +105,7 @@ type session struct {
 }
 
 func newSession(h *Handler, conn net.Conn, ctx context.Context) *session { //nolint:revive // it is no context for a call, but the parent of the stream's own
-	s := &session{h: h, conn: conn, from: conn, exchanges: map[uint64]*exchange{}}
+	s := &session{h: h, conn: conn, from: conn, work: make(chan job), exchanges: map[uint64]*exchange{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.in = wire.NewMessageReader(s, wire.MaxCallBytes)
 	s.out = newOutbox(conn, conn.SetWriteDeadline, h.opts.WriteTimeout, func(error) { s.close() })
@@ -223,8 +228,36 @@ func (s *session) begin(call wire.Call) error {
 	s.exchanges[x.id] = x
 	s.used = true
 	s.mu.Unlock()
-	go x.run(req)
+	select {
+	case s.work <- job{x, req}:
+	default:
+		go s.serveJobs(job{x, req})
+	}
 	return nil
+}
+
+// job is an exchange that is to be served.
+type job struct {
+	x   *exchange
+	req *gcnode.Request
+}
+
+// serveJobs serves exchanges, of which it has the first. A goroutine that has
+// served one has the stack that the next one needs, so a few stay.
+func (s *session) serveJobs(next job) {
+	for {
+		next.x.run(next.req)
+		if s.spare.Add(1) > maxSpare {
+			s.spare.Add(-1)
+			return
+		}
+		select {
+		case next = <-s.work:
+			s.spare.Add(-1)
+		case <-s.ctx.Done():
+			return
+		}
+	}
 }
 
 // refuse answers a request that is not begun.

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -667,6 +668,71 @@ func TestClientIgnoresTheUnknown(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, "v", got[0].Value.String())
 	}
+	require.EqualValues(t, 1, statsOf(t, client).Streams)
+}
+
+// TestPeerThatDoesNotReadYet has requests stuck on their way: callers may leave
+// nevertheless, and what is left arrives unharmed.
+func TestPeerThatDoesNotReadYet(t *testing.T) {
+	const calls = 100
+	release := make(chan struct{})
+	addr := badPeer(t, func(conn net.Conn, calls *wire.MessageReader) error {
+		<-release
+		for {
+			b, err := calls.Next()
+			if err != nil {
+				return nil //nolint:nilerr // the client is done
+			}
+			call, err := wire.DecodeCall(b)
+			if err != nil {
+				return err
+			}
+			if call.Request == nil {
+				continue
+			}
+			req, err := wire.DecodeRequest(call.Request)
+			if err != nil {
+				return err
+			}
+			out, err := wire.AppendReply(nil, call.Exchange, &gcnode.Reply{Value: gcnode.StringValue(req.Group)})
+			if err != nil {
+				return err
+			}
+			if _, err := conn.Write(wire.AppendEnd(append(out.Head, out.Data...), call.Exchange, nil)); err != nil {
+				return err
+			}
+		}
+	})
+	client := newClient(t, httptransport.ClientOptions{})
+	ask := func(ctx context.Context, group string) (string, error) {
+		var got collect
+		err := client.RoundTrip(ctx, gcnode.Peer{ID: "server", Addr: addr},
+			&gcnode.Request{Op: gcnode.OpFetch, Group: group, Keys: slices.Repeat([]string{strings.Repeat(group, 10_000)}, 8)}, &got)
+		if len(got.replies) == 0 {
+			return "", err
+		}
+		return got.replies[0].Value.String(), err
+	}
+	var stay, leave sync.WaitGroup
+	ctx, cancel := context.WithCancel(t.Context())
+	for range calls { // more than the connection holds
+		leave.Go(func() {
+			_, err := ask(ctx, "bye")
+			assert.ErrorIs(t, err, context.Canceled)
+		})
+	}
+	time.AfterFunc(200*time.Millisecond, cancel)
+	leave.Wait()
+	for i := range calls {
+		stay.Go(func() {
+			group := fmt.Sprintf("%03d", i)
+			got, err := ask(t.Context(), group)
+			assert.NoError(t, err)
+			assert.Equal(t, group, got)
+		})
+	}
+	close(release)
+	stay.Wait()
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
 }
 
