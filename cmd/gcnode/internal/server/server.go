@@ -155,7 +155,9 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return err
 	}
 	s.members = &members{node: s.node, log: s.log}
-	source := &status.Source{Node: s.node, Members: s.members.status, Plugins: s.plugins, Build: build.Current(), Started: s.started}
+	source := &status.Source{
+		Node: s.node, Members: s.members.status, Client: s.client, Plugins: s.plugins, Build: build.Current(), Started: s.started,
+	}
 	if err := s.metrics.Observe(source); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}

@@ -30,9 +30,13 @@ type Node struct {
 
 // Peer is another node, as this one sees it.
 type Peer struct {
-	ID        string  `json:"id"`
-	Addr      string  `json:"url"`
-	Down      bool    `json:"down"`
+	ID   string `json:"id"`
+	Addr string `json:"url"`
+	Down bool   `json:"down"`
+	// Stream says that requests share a connection at the moment, and NoStream
+	// why they cannot; both are zero when nothing was asked lately.
+	Stream    bool    `json:"stream"`
+	NoStream  string  `json:"no_stream"`
 	Requests  uint64  `json:"requests"`
 	Errors    uint64  `json:"errors"`
 	FetchTime Latency `json:"fetch_time"`

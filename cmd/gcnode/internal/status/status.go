@@ -10,6 +10,7 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/discovery"
 	"github.com/gcnode/gcnode/getters/wasm"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
 // Source is where the figures come from. It is not changed after it was made.
@@ -18,6 +19,8 @@ type Source struct {
 	// Members is the state of where the members come from; nil, or false: the
 	// node is alone.
 	Members func() (discovery.Status, bool)
+	// Client is what the node reaches the others with; nil: it is alone.
+	Client  *httptransport.Client
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
 	Started time.Time
@@ -56,15 +59,30 @@ func (s *Source) Report() Report {
 			report.Discovery = discoveryOf(st)
 		}
 	}
+	ways := s.ways()
 	for _, p := range stats.Peers {
+		way := ways[p.Addr]
 		report.Peers = append(report.Peers, Peer{
-			ID: p.ID, Addr: p.Addr, Down: p.Down, Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
+			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem,
+			Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
 		})
 	}
 	for _, g := range stats.Groups {
 		report.Groups = append(report.Groups, s.group(g))
 	}
 	return report
+}
+
+// ways are how the others are reached, by URL.
+func (s *Source) ways() map[string]httptransport.PeerStats {
+	if s.Client == nil {
+		return nil
+	}
+	ways := map[string]httptransport.PeerStats{}
+	for _, p := range s.Client.Stats().Peers {
+		ways[p.Addr] = p
+	}
+	return ways
 }
 
 // group translates the figures of a group.

@@ -1,0 +1,108 @@
+package httptransport_test
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
+)
+
+// piped is a member and a client that reach each other in memory, for tests
+// with a clock of their own.
+type piped struct {
+	client  *httptransport.Client
+	handler *httptransport.Handler
+	url     string
+	open    atomic.Int32 // connections at the client
+	stop    func()
+}
+
+func newPiped(t *testing.T, h gcnode.Handler, wrap func(http.Handler) http.Handler) *piped {
+	t.Helper()
+	p := &piped{url: "http://peer/"}
+	var err error
+	p.handler, err = httptransport.NewHandler(h, httptransport.HandlerOptions{})
+	require.NoError(t, err)
+	conns := newPipes()
+	server := &http.Server{Handler: wrap(p.handler)}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(conns) }()
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		p.open.Add(1)
+		return &closing{Conn: conns.dial(), closed: func() { p.open.Add(-1) }}, nil
+	}}
+	p.client, err = httptransport.NewClient(httptransport.ClientOptions{HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	p.stop = func() {
+		p.client.Close()
+		transport.CloseIdleConnections()
+		require.NoError(t, server.Close())
+		p.handler.Close()
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	}
+	return p
+}
+
+// closing is a connection that tells when it is closed.
+type closing struct {
+	net.Conn
+
+	once   sync.Once
+	closed func()
+}
+
+func (c *closing) Close() error {
+	c.once.Do(c.closed)
+	return c.Conn.Close()
+}
+
+func unchanged(h http.Handler) http.Handler { return h }
+
+func TestClientClosesIdleStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newPiped(t, handlerFunc(echo), unchanged)
+		for range 2 {
+			for range 5 { // it is in use
+				_, err := fetch(t.Context(), peer.client, peer.url, "k")
+				require.NoError(t, err)
+				time.Sleep(time.Minute)
+				synctest.Wait()
+				require.EqualValues(t, 1, peer.open.Load())
+			}
+			time.Sleep(3 * time.Minute)
+			synctest.Wait()
+			require.Zero(t, peer.open.Load())
+			require.False(t, statsOf(t, peer.client).Stream)
+		}
+		require.EqualValues(t, 2, statsOf(t, peer.client).Streams)
+		peer.stop()
+	})
+}
+
+// TestClientKeepsBusyStream has an answer that takes long.
+func TestClientKeepsBusyStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		peer := newPiped(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			select {
+			case <-time.After(time.Hour):
+				return echo(ctx, req, w)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}), unchanged)
+		got, err := fetch(t.Context(), peer.client, peer.url, "k")
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		require.Zero(t, statsOf(t, peer.client).Posts)
+		peer.stop()
+	})
+}

@@ -1,0 +1,144 @@
+package httptransport
+
+import (
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// The duty to read a stream, of which there is one: lead has it in the
+// goroutine of a caller, and run in the background.
+
+// lead reads the connection until there is something for the call. The caller
+// has the duty and loses it.
+func (s *stream) lead(c *call, now time.Time) {
+	for {
+		err := s.arm(now)
+		if err == nil {
+			err = s.step()
+		}
+		if err != nil && !errors.Is(err, os.ErrDeadlineExceeded) {
+			s.broken(err)
+			return
+		}
+		s.mu.Lock()
+		others := s.drain || len(s.calls) > 1 || len(s.calls) == 1 && c.done
+		switch over := len(c.replies) > 0 || c.done; {
+		case err != nil || over && others:
+			s.mu.Unlock()
+			s.kick <- struct{}{}
+			return
+		case over:
+			s.reading = false
+			s.mu.Unlock()
+			return
+		}
+		s.mu.Unlock()
+		now = time.Now()
+	}
+}
+
+// arm sees to it that reading ends soon. Deadlines are costly, so one is set
+// when less than half of the time is left.
+func (s *stream) arm(now time.Time) error {
+	if s.until.Sub(now) > briefly/2 {
+		return nil
+	}
+	s.until = now.Add(briefly)
+	return s.conn.SetReadDeadline(s.until)
+}
+
+// run reads the connection when it is not a caller that does, until the stream
+// is closed.
+func (s *stream) run() {
+	for {
+		select {
+		case <-s.kick:
+		case <-s.out.done:
+			return
+		}
+		if !s.until.IsZero() {
+			s.until = time.Time{}
+			_ = s.conn.SetReadDeadline(s.until) // if it fails, so does reading
+		}
+		for more := true; more; {
+			if err := s.step(); err != nil {
+				s.broken(err)
+				return
+			}
+			s.mu.Lock()
+			more = len(s.calls) > 0 || s.drain
+			s.reading = more
+			s.mu.Unlock()
+		}
+	}
+}
+
+// step waits for a message, and hands on all that have come.
+func (s *stream) step() error {
+	for {
+		b, err := s.in.Next()
+		if err == nil {
+			err = s.take(b)
+		}
+		if err != nil || !s.in.Ready() {
+			return err
+		}
+	}
+}
+
+// take hands on a message of the peer. An error breaks the stream.
+func (s *stream) take(b []byte) error {
+	r, err := wire.DecodeReturn(b)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	s.heard++
+	if r.GoAway {
+		s.leaving = true
+		s.mu.Unlock()
+		s.retire()
+		return nil
+	}
+	c := s.calls[r.Exchange]
+	if c == nil || r.Frame == nil { // it was abandoned, or is of a newer version
+		s.mu.Unlock()
+		return nil
+	}
+	c.heard = true
+	over := c.unpaid >= wire.Window
+	c.unpaid += wire.Cost(len(b))
+	s.mu.Unlock()
+
+	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
+	if over && err == nil {
+		err = errors.New("the peer sends more of an answer than it may")
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.calls[r.Exchange] != c {
+		return nil // abandoned meanwhile
+	}
+	switch {
+	case errors.Is(err, io.EOF):
+		c.finish(nil)
+		s.forget(c)
+	case err != nil:
+		c.finish(err)
+		s.forget(c)
+		if _, said := errors.AsType[*wire.EndError](err); !said {
+			s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
+		}
+	case complete:
+		c.replies = append(c.replies, reply)
+		c.signal()
+	case !c.busy && len(c.replies) == 0:
+		s.pay(c)
+	}
+	return nil
+}
