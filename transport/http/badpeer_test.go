@@ -199,9 +199,8 @@ func TestPeerThatDoesNotReadYet(t *testing.T) {
 			if err != nil {
 				return err
 			}
-			if _, err := conn.Write(wire.AppendEnd(append(out.Head, out.Data...), call.Exchange, nil)); err != nil {
-				return err
-			}
+			// The client may have given up a connection on which it heard nothing.
+			_, _ = conn.Write(wire.AppendEnd(append(out.Head, out.Data...), call.Exchange, nil))
 		}
 	})
 	client := newClient(t, httptransport.ClientOptions{})
@@ -222,8 +221,10 @@ func TestPeerThatDoesNotReadYet(t *testing.T) {
 			assert.ErrorIs(t, err, context.Canceled)
 		})
 	}
+	begun := time.Now()
 	time.AfterFunc(200*time.Millisecond, cancel)
 	leave.Wait()
+	require.Less(t, time.Since(begun), 20*time.Second, "callers wait for the connection")
 	for i := range calls {
 		stay.Go(func() {
 			group := fmt.Sprintf("%03d", i)
@@ -234,7 +235,6 @@ func TestPeerThatDoesNotReadYet(t *testing.T) {
 	}
 	close(release)
 	stay.Wait()
-	require.EqualValues(t, 1, statsOf(t, client).Streams)
 }
 
 // TestClientGoesAway is told to begin nothing more, and finishes what it has.

@@ -106,3 +106,32 @@ func TestClientKeepsBusyStream(t *testing.T) {
 		peer.stop()
 	})
 }
+
+// TestClientLeavesSilentStream has a connection on which nothing arrives any
+// more, though it is not broken.
+func TestClientLeavesSilentStream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var silent atomic.Bool
+		peer := newPiped(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if silent.CompareAndSwap(true, false) {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return echo(ctx, req, w)
+		}), unchanged)
+		_, err := fetch(t.Context(), peer.client, peer.url, "k")
+		require.NoError(t, err)
+		for _, wait := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond} {
+			silent.Store(true)
+			ctx, cancel := context.WithTimeout(t.Context(), wait)
+			_, err = fetch(ctx, peer.client, peer.url, "k")
+			cancel()
+			require.ErrorIs(t, err, context.DeadlineExceeded)
+			require.Equal(t, wait < 100*time.Millisecond, statsOf(t, peer.client).Stream, "after %v", wait)
+		}
+		_, err = fetch(t.Context(), peer.client, peer.url, "k")
+		require.NoError(t, err)
+		require.EqualValues(t, 2, statsOf(t, peer.client).Streams)
+		peer.stop()
+	})
+}

@@ -64,7 +64,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
 	}
 	// What the request's context ends with, for example a limit for requests,
 	// is not the end of the stream.
-	s := newSession(h, conn, context.WithoutCancel(r.Context()))
+	s := newSession(context.WithoutCancel(r.Context()), h, conn)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Peek(n)
 		s.from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
@@ -104,7 +104,8 @@ type session struct {
 	leaving   bool // no more is wanted on this stream
 }
 
-func newSession(h *Handler, conn net.Conn, ctx context.Context) *session { //nolint:revive // it is no context for a call, but the parent of the stream's own
+// newSession makes the stream of a connection, with the values of ctx.
+func newSession(ctx context.Context, h *Handler, conn net.Conn) *session {
 	s := &session{h: h, conn: conn, from: conn, work: make(chan job), exchanges: map[uint64]*exchange{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.in = wire.NewMessageReader(s, wire.MaxCallBytes)

@@ -214,13 +214,14 @@ func TestHandlerServesNobodyWhoDoesNotRead(t *testing.T) {
 	require.Less(t, served.Load(), int64(3000), "answers are collected that nobody takes")
 }
 
-// TestHandlerClosesIdleStream needs no help of the client's.
+// TestHandlerClosesIdleStream needs no help of the client's, and the deadlines
+// of the server are not those of the stream.
 func TestHandlerClosesIdleStream(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		handler, err := httptransport.NewHandler(handlerFunc(echo), httptransport.HandlerOptions{})
 		require.NoError(t, err)
 		conns := newPipes()
-		server := &http.Server{Handler: handler}
+		server := &http.Server{Handler: handler, ReadTimeout: time.Minute, WriteTimeout: time.Minute}
 		served := make(chan error, 1)
 		go func() { served <- server.Serve(conns) }()
 		conn := conns.dial()

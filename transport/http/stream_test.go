@@ -51,33 +51,6 @@ func TestClientCountsStreams(t *testing.T) {
 	require.EqualValues(t, 1, statsOf(t, client).Posts, "a large request goes apart")
 }
 
-// TestClientLeavesSilentStream has a connection on which nothing arrives any
-// more, though it is not broken.
-func TestClientLeavesSilentStream(t *testing.T) {
-	var dead atomic.Bool
-	server := serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
-		if dead.CompareAndSwap(true, false) {
-			<-ctx.Done()
-			return ctx.Err()
-		}
-		return echo(ctx, req, w)
-	}), httptransport.HandlerOptions{})
-	client := newClient(t, httptransport.ClientOptions{})
-	_, err := fetch(t.Context(), client, server.URL, "k")
-	require.NoError(t, err)
-	for _, wait := range []time.Duration{10 * time.Millisecond, 300 * time.Millisecond} {
-		dead.Store(true)
-		ctx, cancel := context.WithTimeout(t.Context(), wait)
-		_, err = fetch(ctx, client, server.URL, "k")
-		cancel()
-		require.ErrorIs(t, err, context.DeadlineExceeded)
-		require.Equal(t, wait < 100*time.Millisecond, statsOf(t, client).Stream, "after %v", wait)
-	}
-	_, err = fetch(t.Context(), client, server.URL, "k")
-	require.NoError(t, err)
-	require.EqualValues(t, 2, statsOf(t, client).Streams)
-}
-
 // TestLargeValueBesideSmallOnes asks for small values while a large one is
 // under way.
 func TestLargeValueBesideSmallOnes(t *testing.T) {
