@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -68,9 +69,11 @@ type Client struct {
 	plain    bool
 	dialTime time.Duration
 
-	mu     sync.RWMutex
-	peers  map[string]*peer // by address
-	closed bool
+	closed atomic.Bool
+
+	mu    sync.RWMutex     // taken before that of a peer, never after
+	peers map[string]*peer // by address
+	swept time.Time        // when those were looked for that may be forgotten
 }
 
 // NewClient fails if an option is negative, or does not go with HTTPClient.
@@ -79,7 +82,7 @@ func NewClient(opts ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("new HTTP client: DialTimeout %v and MaxIdlePerPeer %d must not be negative",
 			opts.DialTimeout, opts.MaxIdlePerPeer)
 	}
-	c := &Client{plain: opts.Plain, peers: map[string]*peer{}, dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
+	c := &Client{plain: opts.Plain, peers: map[string]*peer{}, swept: time.Now(), dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
 	if opts.HTTPClient == nil {
 		c.http, c.own = newHTTPClient(opts), true
 	} else {
@@ -121,8 +124,8 @@ func newHTTPClient(opts ClientOptions) *http.Client {
 // are closed when they are finished. Further requests fail. The connections
 // of a client that was supplied are left alone, but for streams.
 func (c *Client) Close() {
+	c.closed.Store(true)
 	c.mu.Lock()
-	c.closed = true
 	peers := slices.Collect(maps.Values(c.peers))
 	c.mu.Unlock()
 	for _, p := range peers {
@@ -230,17 +233,16 @@ var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gocheck
 
 // peer is what there is for an address.
 func (c *Client) peer(addr string) (*peer, error) {
+	if c.closed.Load() {
+		return nil, errClientClosed
+	}
 	c.mu.RLock()
 	p := c.peers[addr]
-	closed := c.closed
+	if p != nil && !p.used.Load() {
+		p.used.Store(true) // while it cannot be forgotten
+	}
 	c.mu.RUnlock()
-	switch {
-	case closed:
-		return nil, errClientClosed
-	case p != nil:
-		if !p.used.Load() {
-			p.used.Store(true)
-		}
+	if p != nil {
 		return p, nil
 	}
 	if err := checkAddr(addr); err != nil {
@@ -248,11 +250,19 @@ func (c *Client) peer(addr string) (*peer, error) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.closed.Load() {
+		return nil, errClientClosed
+	}
 	if p := c.peers[addr]; p != nil {
+		p.used.Store(true)
 		return p, nil
 	}
-	// Where there is a new member, an old one may be gone for good.
-	maps.DeleteFunc(c.peers, func(_ string, p *peer) bool { return p.forgettable() })
+	// Where there is a new member, an old one may be gone for good. Whoever has
+	// just got one has begun with it long before it is looked at twice.
+	if now := time.Now(); now.Sub(c.swept) > idleTimeout {
+		c.swept = now
+		maps.DeleteFunc(c.peers, func(_ string, p *peer) bool { return p.forgettable() })
+	}
 	p = &peer{client: c, addr: addr}
 	p.used.Store(true)
 	c.peers[addr] = p

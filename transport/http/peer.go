@@ -74,7 +74,7 @@ func (p *peer) dial() (*dialing, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
-	case p.client.isClosed():
+	case p.client.closed.Load():
 		return nil, errClientClosed
 	case p.plain && (p.dialing != nil || time.Now().Before(p.retry)):
 		return nil, nil
@@ -98,7 +98,7 @@ func (p *peer) open(d *dialing) {
 	p.mu.Lock()
 	dial, ok := errors.AsType[*net.OpError](err)
 	switch {
-	case s != nil && p.client.isClosed():
+	case s != nil && p.client.closed.Load():
 		d.err = errClientClosed
 	case s != nil:
 		p.stream.Store(s)

@@ -47,9 +47,3 @@ func (c *Client) Stats() ClientStats {
 	slices.SortFunc(stats.Peers, func(a, b PeerStats) int { return cmp.Compare(a.Addr, b.Addr) })
 	return stats
 }
-
-func (c *Client) isClosed() bool {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.closed
-}
