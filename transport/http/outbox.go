@@ -17,7 +17,7 @@ const (
 	// urgent has to wait for its turn.
 	maxPending = 256 << 10
 	// copyBytes is the size up to which data is copied to what else is
-	// written; a system call costs as much.
+	// written; a larger one is worth a system call of its own.
 	copyBytes = 16 << 10
 	// keptBytes is how much memory is kept for further writes.
 	keptBytes = 64 << 10
