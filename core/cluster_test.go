@@ -294,6 +294,32 @@ func TestRemainingLifeTravelsAsADuration(t *testing.T) {
 	})
 }
 
+// A clock that is behind lets an owner answer with what has no life left.
+func TestWhoJoinsAFetchIsNotServedWhatEndedBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := configuredCluster(t, 2, func(cfg *gcnode.Config) { cfg.ClockResolution = 5 * time.Millisecond })
+		key := c.keyOf(1)
+		c.origin.keep = gcnode.For(time.Second)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		time.Sleep(time.Second - time.Millisecond)
+		c.want(1, key, 0, gcnode.SourceHit) // has the owner read its clock
+		c.origin.write(key, 1)
+		time.Sleep(2 * time.Millisecond)
+
+		hold := make(chan struct{})
+		c.net.SetFault("n1", "n0", transporttest.Fault{Until: hold})
+		c.get(0, key)
+		time.Sleep(100 * time.Millisecond)
+		second := c.get(0, key)
+		synctest.Wait()
+		c.net.SetFault("n1", "n0", transporttest.Fault{})
+		close(hold)
+		if r := <-second; r.value != "1" || r.err != nil {
+			t.Errorf("got version %s, %v, whose life had ended when it was asked for", r.value, r.err)
+		}
+	})
+}
+
 func TestErrorsKeepTheirKindAcrossNodes(t *testing.T) {
 	for _, test := range []struct {
 		err  error

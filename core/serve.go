@@ -223,12 +223,22 @@ func (g *Group) reply(v *view, i int, key string, a answer, err error) Reply {
 		r.Err = g.remoteError(key, err)
 	case a.notFound:
 		r.Err = g.notFound(key, a.value)
-		r.Keep = g.node.remaining(a.expires)
+		r.Keep = g.node.rest(a)
 	default:
 		r.Value = StringValue(a.value)
-		r.Keep = g.node.remaining(a.expires)
+		r.Keep = g.node.rest(a)
 	}
 	return r
+}
+
+// rest is what is left of an answer's life, to be sent. What ends just now has
+// a nanosecond left: who gets it can tell it from what must not be kept but is
+// for all who wait, and does not give it to those who asked afterwards.
+func (n *Node) rest(a answer) Lifetime {
+	if left := n.remaining(a.expires); left > 0 || a.life <= 0 || a.stale {
+		return left
+	}
+	return For(1)
 }
 
 // compare takes the value out of the reply if the asker has it.

@@ -34,6 +34,8 @@ type network struct {
 	// again, when not nil, says which requests are delivered a second time when
 	// they are released.
 	again func(m *Message) *Hold
+	// latest is when the last of the messages sent so far arrives.
+	latest time.Duration
 }
 
 // link is one direction between two members.
@@ -257,6 +259,7 @@ func (n *network) fate(m *Message) (fate Fate, told bool) {
 			fate.Twice = w.between(time.Microsecond, 4*f.Delay)
 		}
 	}
+	n.latest = max(n.latest, w.now()+fate.Delay+fate.Twice)
 	return fate, false
 }
 

@@ -160,7 +160,9 @@ func (p *plan) heal() {
 	for _, l := range up {
 		p.after(p.between(0, 100*time.Millisecond), func() { p.tell(l, p.target) })
 	}
-	wait := time.Duration(p.bounds().Heal)
+	// A message that is late is trouble, too: it may bring a copy.
+	late := p.net.latest - p.now() + p.config.HotTTL
+	wait := max(time.Duration(p.bounds().Heal), late)
 	p.after(150*time.Millisecond, func() { p.rec.Event(history.Event{What: history.Healed}) })
 	p.after(wait+200*time.Millisecond, func() { p.last(0) })
 }
