@@ -39,7 +39,7 @@ func (w *world) hears(l, from *life, op gcnode.Op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if op == gcnode.OpHello || op == gcnode.OpSync {
-		w.hearing.of(l, from.id, from.n)
+		w.hearing.note(l, from.id, from.n)
 	}
 }
 
@@ -51,13 +51,13 @@ func (w *world) hearsBack(l, from *life, op gcnode.Op) {
 	defer w.mu.Unlock()
 	if op == gcnode.OpHello || op == gcnode.OpSync {
 		for id, n := range w.hearing.heard[from] {
-			w.hearing.of(l, id, n)
+			w.hearing.note(l, id, n)
 		}
 	}
 }
 
-// of takes note that l has heard of a member's nth life.
-func (h *hearing) of(l *life, id string, n int) {
+// note is that l has heard of a member's nth life.
+func (h *hearing) note(l *life, id string, n int) {
 	h.heard[l][id] = max(h.heard[l][id], n)
 }
 

@@ -55,15 +55,24 @@ func (f Files) load() (*contents, error) {
 	if f.CA == "" {
 		return &contents{cert: pair}, nil
 	}
-	pem, err := os.ReadFile(f.CA)
+	pool, err := Authorities(f.CA)
 	if err != nil {
 		return nil, fmt.Errorf("the authorities: %w", err)
 	}
+	return &contents{pair, pool}, nil
+}
+
+// Authorities reads those of a file in PEM.
+func Authorities(path string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("the authorities: there is no certificate in %s", f.CA)
+		return nil, fmt.Errorf("there is no certificate in %s", path)
 	}
-	return &contents{pair, pool}, nil
+	return pool, nil
 }
 
 // Certificates are those of some files as they are. They may be used from any

@@ -72,8 +72,8 @@ type RefusedError struct {
 // Error implements the error interface.
 func (r *RefusedError) Error() string { return r.Reason }
 
-// Guard looks at requests. The zero value is open to everybody. It may be used
-// from any goroutine.
+// Guard looks at requests. The zero value and nil are open to everybody. It may
+// be used from any goroutine.
 type Guard struct{ policy atomic.Pointer[policy] }
 
 // policy is a [Policy] at work, which is replaced as a whole.
@@ -121,8 +121,11 @@ type Caller struct {
 
 // Identify finds out who sent a request: by its token if it has one, and
 // otherwise by the certificate of its connection, which was checked when that
-// was made. It fails with a [*RefusedError], also when the caller sends too much.
-func (g *Guard) Identify(r *http.Request) (*Caller, error) {
+// was made. It refuses who is not known, and who sends too much.
+func (g *Guard) Identify(r *http.Request) (*Caller, *RefusedError) {
+	if g == nil {
+		return nil, nil //nolint:nilnil // nobody is asked for
+	}
 	p := g.policy.Load()
 	if p == nil {
 		return nil, nil //nolint:nilnil // nobody is asked for
@@ -182,8 +185,8 @@ func (p *policy) names(r *http.Request) ([]string, error) {
 	return names, nil
 }
 
-// Check fails with a [*RefusedError] unless the caller has the right.
-func (c *Caller) Check(right Right, group string) error {
+// Check is why the caller has not the right; nil: it has.
+func (c *Caller) Check(right Right, group string) *RefusedError {
 	if c == nil {
 		return nil
 	}

@@ -1,21 +1,12 @@
 package api
 
 import (
-	"errors"
 	"log/slog"
 	"net/http"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
 )
-
-// identify finds out who sent the request.
-func (h *Handler) identify(r *http.Request) (*access.Caller, error) {
-	if h.opts.Guard == nil {
-		return nil, nil //nolint:nilnil // nobody is asked for
-	}
-	return h.opts.Guard.Identify(r)
-}
 
 // rightFor is the right to a group that a request needs; false: none, since the
 // method is not possible there.
@@ -38,11 +29,7 @@ func rightFor(method, suffix string) (right access.Right, ok bool) {
 }
 
 // turnAway answers a request that the guard does not let pass.
-func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, err error) {
-	refusal, ok := errors.AsType[*access.RefusedError](err)
-	if !ok {
-		refusal = &access.RefusedError{Status: http.StatusForbidden, Reason: err.Error()}
-	}
+func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, refusal *access.RefusedError) {
 	f := failure{status: refusal.Status, message: refusal.Reason, retryAfter: refusal.RetryAfter}
 	switch refusal.Status {
 	case http.StatusUnauthorized:

@@ -71,9 +71,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		writeError(w, failure{status: http.StatusBadRequest, kind: kindBadRequest, message: "the path is not properly percent-encoded"})
 		return
 	}
-	caller, err := h.identify(r)
-	if err != nil {
-		h.turnAway(w, r, err)
+	caller, refusal := h.opts.Guard.Identify(r)
+	if refusal != nil {
+		h.turnAway(w, r, refusal)
 		return
 	}
 	if path == StatsPath {
@@ -91,8 +91,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if right, ok := rightFor(r.Method, suffix); ok {
-		if err := caller.Check(right, name); err != nil {
-			h.turnAway(w, r, err)
+		if refusal := caller.Check(right, name); refusal != nil {
+			h.turnAway(w, r, refusal)
 			return
 		}
 	}

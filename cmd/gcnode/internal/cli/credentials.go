@@ -2,11 +2,11 @@ package cli
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"os"
 	"strings"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/client"
+	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
 // credentials are what the command shows to the node, and by which it knows the
@@ -32,14 +32,11 @@ func (t *target) credentials() (client.Options, error) {
 	}
 	opts.TLS = &tls.Config{MinVersion: tls.VersionTLS12}
 	if t.CA != "" {
-		pem, err := os.ReadFile(t.CA)
+		authorities, err := certs.Authorities(t.CA)
 		if err != nil {
 			return opts, usageError("--ca: %w", err)
 		}
-		opts.TLS.RootCAs = x509.NewCertPool()
-		if !opts.TLS.RootCAs.AppendCertsFromPEM(pem) {
-			return opts, usageError("--ca: there is no certificate in %s", t.CA)
-		}
+		opts.TLS.RootCAs = authorities
 	}
 	if t.Cert != "" || t.Key != "" {
 		pair, err := tls.LoadX509KeyPair(t.Cert, t.Key)

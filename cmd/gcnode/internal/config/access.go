@@ -44,7 +44,7 @@ func (r *reader) token(in *section, name string) access.Token {
 		env.wrong("there is a file with the secret already")
 		return token
 	case hasFile:
-		data, err := readSmall(r.path(path))
+		data, err := readFile(r.path(path))
 		if err != nil {
 			file.wrong("%s", err)
 			return token
@@ -75,22 +75,6 @@ func (r *reader) token(in *section, name string) access.Token {
 		}
 	}
 	return token
-}
-
-// readSmall is readFile for other files than the configuration.
-func readSmall(path string) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, pathError(err)
-	}
-	if !info.Mode().IsRegular() || info.Size() > maxFileBytes {
-		return nil, fmt.Errorf("%s must be a regular file of at most %s", path, FormatSize(maxFileBytes))
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, pathError(err)
-	}
-	return data, nil
 }
 
 // access reads what identities may do.

@@ -15,7 +15,7 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// maxFileBytes bounds the configuration file.
+// maxFileBytes bounds the configuration file, and those with secrets.
 const maxFileBytes = 1 << 20
 
 // The bounds of single settings.
@@ -51,7 +51,7 @@ const (
 func Load(path string, flags Flags) (*Config, error) {
 	data, err := readFile(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("configuration file: %w", err)
 	}
 	return parse(data, path, flags)
 }
@@ -61,22 +61,22 @@ func Load(path string, flags Flags) (*Config, error) {
 func readFile(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+		return nil, pathError(err)
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("configuration file: %s must be a regular file, not a directory, pipe or device", path)
+		return nil, fmt.Errorf("%s must be a regular file, not a directory, pipe or device", path)
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+		return nil, pathError(err)
 	}
 	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
 	if err != nil {
-		return nil, fmt.Errorf("configuration file: %w", pathError(err))
+		return nil, pathError(err)
 	}
 	if len(data) > maxFileBytes {
-		return nil, fmt.Errorf("configuration file: %s is larger than %s", path, FormatSize(maxFileBytes))
+		return nil, fmt.Errorf("%s is larger than %s", path, FormatSize(maxFileBytes))
 	}
 	return data, nil
 }

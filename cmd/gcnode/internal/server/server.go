@@ -98,20 +98,9 @@ func (s *server) openFronts(ctx context.Context) error {
 	adminHandler := admin.NewHandler(admin.Options{
 		Readiness: s.readiness, Metrics: s.metrics, Stats: api.Named(s.cfg.ID, s.statsHandler), Pprof: s.cfg.Pprof,
 	})
-	var apiTLS *tls.Config
-	if s.cfg.TLS.Cert != "" {
-		certificates, err := certs.New(s.cfg.TLS, s.log)
-		if err != nil {
-			return fmt.Errorf("api.tls: %w", err)
-		}
-		apiTLS = certificates.Server()
-	}
-	if s.cfg.PeerTLS.On() {
-		certificates, err := certs.New(s.cfg.PeerTLS.Files, s.log)
-		if err != nil {
-			return fmt.Errorf("peer_tls: %w", err)
-		}
-		s.member = certificates
+	apiTLS, err := s.readCertificates()
+	if err != nil {
+		return err
 	}
 	apiHandler := api.Named(s.cfg.ID, api.Limit(s.cfg.MaxRequests, s.apiHandler))
 	specs := []frontSpec{
@@ -125,9 +114,28 @@ func (s *server) openFronts(ctx context.Context) error {
 		}
 		specs = append(specs, spec)
 	}
-	opened, err := openFronts(ctx, specs, s.log)
-	s.fronts = opened
+	s.fronts, err = openFronts(ctx, specs, s.log)
 	return err
+}
+
+// readCertificates reads those of this member, and those of the interface for
+// applications, which has none if the result is nil.
+func (s *server) readCertificates() (*tls.Config, error) {
+	if s.cfg.PeerTLS.On() {
+		member, err := certs.New(s.cfg.PeerTLS.Files, s.log)
+		if err != nil {
+			return nil, fmt.Errorf("peer_tls: %w", err)
+		}
+		s.member = member
+	}
+	if s.cfg.TLS.Cert == "" {
+		return nil, nil //nolint:nilnil // none
+	}
+	certificates, err := certs.New(s.cfg.TLS, s.log)
+	if err != nil {
+		return nil, fmt.Errorf("api.tls: %w", err)
+	}
+	return certificates.Server(), nil
 }
 
 // admit takes over who may use the interface for applications.
