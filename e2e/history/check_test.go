@@ -275,12 +275,19 @@ func TestWhatIsNotJudgedIsCounted(t *testing.T) {
 		h.Events = append(h.Events, history.Event{What: history.Outside, Detail: "the origin lags"})
 	}))
 	assert.Equal(t, map[string]int{"outside the assumptions: the origin lags": 1}, outside.Unjudged)
-	unreached := history.Check(build(
-		list(-5000, "a", 1, "a", "b"), list(-5000, "b", 1, "a", "b"), list(-5000, "c", 1, "a", "b", "c"),
-		load("L1", 10, 20, at("c")), remove("a", 30, 40), get("c", 50, 51, loaded("L1", 1, 10))))
-	assert.Len(t, unreached.Unjudged, 1)
-	assert.Zero(t, unreached.Judged[history.RuleBarrier])
-	assert.Contains(t, unreached.String(), "not judged, read on a member that the write did not reach: 1")
+	for name, h := range map[string]*history.History{
+		"on nobody's list": build(
+			list(-5000, "a", 1, "a", "b"), list(-5000, "b", 1, "a", "b"), list(-5000, "c", 1, "a", "b", "c"),
+			load("L1", 10, 20, at("c")), remove("a", 30, 40), get("c", 50, 51, loaded("L1", 1, 10))),
+		"started since, with one on its list that was on nobody's": build(
+			list(-5000, "a", 1, "a"), list(-5000, "b", 1, "a", "b"), load("L1", 10, 20, at("b")), remove("a", 30, 40),
+			event(history.Down, 42, "a", 1), list(45, "a", 2, "a", "b"), get("a", 50, 51, loaded("L1", 1, 10), inLife(2))),
+	} {
+		unreached := history.Check(h)
+		assert.Len(t, unreached.Unjudged, 1, name)
+		assert.Zero(t, unreached.Judged[history.RuleBarrier], name)
+		assert.Contains(t, unreached.String(), "not judged, read on a member that the write did not reach: 1", name)
+	}
 }
 
 func TestAHistoryIsTheSameAfterWritingAndReading(t *testing.T) {

@@ -58,18 +58,16 @@ func (r *reach) end(e Event) {
 }
 
 // reached reports whether the member of a read was to be reached by a write
-// that has ended, or started since and knows only such members.
+// that has ended. A life that began since has nothing from before: it was
+// reached if all were that it knew at first, from whom it may get something.
 func (r *reach) reached(w, read *Op) bool {
 	if len(r.lists) == 0 {
 		return !slices.Contains(w.Unconfirmed, read.Node)
 	}
 	members := r.members(w)
-	if members[read.Node] {
-		return true
-	}
 	up := r.lives[life{read.Node, read.Life}]
 	if up == nil || up.from <= w.Start {
-		return false
+		return members[read.Node]
 	}
 	for _, l := range r.lists[read.Node] {
 		if l.life != read.Life {
