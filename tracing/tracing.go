@@ -83,9 +83,12 @@ type handler struct {
 
 // ServePeer implements [gcnode.Handler].
 func (h *handler) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if req.Trace.Parent == "" {
+		return h.next.ServePeer(ctx, req, w)
+	}
 	carrier := propagation.MapCarrier{fieldParent: req.Trace.Parent, fieldState: req.Trace.State}
 	remote := propagation.TraceContext{}.Extract(ctx, carrier)
-	if req.Trace.Parent == "" || !trace.SpanContextFromContext(remote).IsValid() {
+	if !trace.SpanContextFromContext(remote).IsValid() {
 		return h.next.ServePeer(ctx, req, w)
 	}
 	ctx, span := start(remote, h.tracer, req, trace.SpanKindServer, attribute.String("gcnode.peer", req.From.ID))

@@ -8,11 +8,14 @@ require (
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/discovery v0.0.0
 	github.com/gcnode/gcnode/getters/wasm v0.0.0
+	github.com/gcnode/gcnode/tracing v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/prometheus/common v0.72.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/stretchr/testify v1.12.1
+	go.opentelemetry.io/otel v1.47.0
+	go.opentelemetry.io/otel/trace v1.47.0
 	go.uber.org/goleak v1.3.0
 	go.yaml.in/yaml/v4 v4.0.0
 	golang.org/x/time v0.16.0
@@ -23,12 +26,17 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/fsnotify/fsnotify v1.10.1 // indirect
 	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
+	github.com/go-logr/logr v1.4.4 // indirect
+	github.com/go-logr/stdr v1.2.2 // indirect
 	github.com/mattn/go-colorable v0.1.14 // indirect
 	github.com/mattn/go-isatty v0.0.20 // indirect
 	github.com/munnerz/goautoneg v0.0.0-20191010083416-a7dc8b61c822 // indirect
 	github.com/prometheus/client_model v0.6.3 // indirect
 	github.com/prometheus/procfs v0.22.0 // indirect
 	github.com/tetratelabs/wazero v1.12.0 // indirect
+	go.opentelemetry.io/auto/sdk v1.2.1 // indirect
+	go.opentelemetry.io/otel/log v1.47.0 // indirect
+	go.opentelemetry.io/otel/metric v1.47.0 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/sys v0.48.0 // indirect
 	golang.org/x/tools v0.26.0 // indirect
@@ -39,6 +47,7 @@ replace (
 	github.com/gcnode/gcnode/core => ../../core
 	github.com/gcnode/gcnode/discovery => ../../discovery
 	github.com/gcnode/gcnode/getters/wasm => ../../getters/wasm
+	github.com/gcnode/gcnode/tracing => ../../tracing
 	github.com/gcnode/gcnode/transport/http => ../../transport/http
 	github.com/gcnode/gcnode/transport/wire => ../../transport/wire
 )

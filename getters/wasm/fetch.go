@@ -58,6 +58,9 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 		}
 		f.transport, f.idle = t, t.CloseIdleConnections
 	}
+	if opts.WrapTransport != nil {
+		f.transport = opts.WrapTransport(f.transport)
+	}
 	return f, nil
 }
 

@@ -370,6 +370,26 @@ func TestFetchThroughAGivenTransport(t *testing.T) {
 	assert.Contains(t, string(a.body), "no line to | the origin")
 }
 
+func TestWhatIsPutAroundTheTransport(t *testing.T) {
+	t.Parallel()
+	origin := newOrigin(t, func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, r.Header.Get("X-Added")) })
+	_, port, err := net.SplitHostPort(strings.TrimPrefix(origin.URL, "http://"))
+	require.NoError(t, err)
+	private := "http://internal.localhost:" + port
+	p := loadVerbs(t, Options{
+		AllowFetch: []string{origin.URL, private},
+		WrapTransport: func(next http.RoundTripper) http.RoundTripper {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
+				r = r.Clone(r.Context())
+				r.Header.Set("X-Added", "outside")
+				return next.RoundTrip(r)
+			})
+		},
+	})
+	assert.Equal(t, "outside", string(fetchThrough(t, p, "0:0:GET:"+origin.URL).body))
+	assert.NotEqual(t, "outside", string(fetchThrough(t, p, "0:0:GET:"+private).body), "addresses are checked as before")
+}
+
 type roundTripper func(r *http.Request) (*http.Response, error)
 
 func (f roundTripper) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }

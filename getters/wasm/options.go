@@ -56,6 +56,11 @@ type Options struct {
 	// request does. The addresses that it dials are its own responsibility:
 	// AllowPrivate has no effect on it. Default: a transport without proxy.
 	Transport http.RoundTripper
+	// WrapTransport, when not nil, puts something around Transport, and
+	// around the default one without giving up what that checks: a trace
+	// context in each request, for example. What it adds to a request is not
+	// counted.
+	WrapTransport func(http.RoundTripper) http.RoundTripper
 
 	// MaxMemoryBytes bounds the memory of one instance; default 64 MiB.
 	MaxMemoryBytes int64

@@ -112,6 +112,7 @@ func TestScripts(t *testing.T) {
 			"awaitfile": cmdAwaitFile,
 			"addrsin":   cmdAddrsIn,
 			"certs":     cmdCerts,
+			"traced":    cmdTraced,
 		},
 	})
 }
@@ -140,7 +141,8 @@ func cmdOccupy(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // cmdOrigin starts a file server of one directory: origin NAME DIR. What is
-// asked of /held/ waits until the directory has a file called release.
+// asked of /held/ waits until the directory has a file called release. The one
+// file of /traced/ says to which trace the request for it belongs.
 func cmdOrigin(ts *testscript.TestScript, _ bool, args []string) {
 	dir := ts.MkAbs(args[1])
 	files := http.FileServer(http.Dir(dir))
@@ -162,7 +164,14 @@ func cmdOrigin(ts *testscript.TestScript, _ bool, args []string) {
 				return err == nil
 			})
 		}
-		files.ServeHTTP(w, r)
+		switch r.URL.Path {
+		case "/traced/":
+			fmt.Fprintln(w, `<a href="trace.go">`)
+		case "/traced/trace.go":
+			fmt.Fprintf(w, "trace %s, state %s", r.Header.Get("Traceparent"), r.Header.Get("Tracestate"))
+		default:
+			files.ServeHTTP(w, r)
+		}
 	}))
 	ts.Defer(server.Close)
 	ts.Setenv(args[0], server.URL)
@@ -298,6 +307,24 @@ func cmdCerts(ts *testscript.TestScript, _ bool, names []string) {
 	ts.Check(err)
 	for _, name := range names {
 		ts.Check(authority.Give(name))
+	}
+}
+
+// cmdTraced asks an API within a trace, and wants the origin to have been asked
+// within it: traced URL.
+func cmdTraced(ts *testscript.TestScript, _ bool, args []string) {
+	const parent, state = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "shop=1"
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodGet, args[0], http.NoBody)
+	ts.Check(err)
+	r.Header.Set("Traceparent", parent)
+	r.Header.Set("Tracestate", state)
+	response, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	ts.Check(err)
+	if got := string(body); got != "trace "+parent+", state "+state {
+		ts.Fatalf("the origin was asked within: %s", got)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"net/http"
 	"strings"
 	"time"
 
@@ -46,6 +47,7 @@ func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *sl
 		Queue:          p.Queue,
 		Logger:         log.With(slog.String("group", g.Name)),
 		CacheDir:       cfg.CompilationCache,
+		WrapTransport:  func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} },
 	})
 	if err != nil {
 		// Whatever is wrong with the module has a line of its own, and each

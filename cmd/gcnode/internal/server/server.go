@@ -19,6 +19,7 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/getters/wasm"
+	"github.com/gcnode/gcnode/tracing"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 )
@@ -105,7 +106,7 @@ func (s *server) openFronts(ctx context.Context) error {
 	apiHandler := api.Named(s.cfg.ID, api.Limit(s.cfg.MaxRequests, s.apiHandler))
 	specs := []frontSpec{
 		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
-		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(apiHandler), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes, tls: apiTLS},
+		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(traced(apiHandler)), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes, tls: apiTLS},
 	}
 	if s.cfg.Listen.Peers != "" {
 		spec := frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes}
@@ -188,7 +189,7 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return err
 	}
 	if s.client != nil {
-		peerHandler, err := httptransport.NewHandler(s.node, httptransport.HandlerOptions{Logger: s.log})
+		peerHandler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{Logger: s.log})
 		if err != nil {
 			return fmt.Errorf("peer listener: %w", err)
 		}
@@ -235,7 +236,7 @@ func (s *server) makeNode() error {
 		if err != nil {
 			return fmt.Errorf("peer client: %w", err)
 		}
-		s.client, cfg.Transport = client, client
+		s.client, cfg.Transport = client, tracing.Transport(client, carried())
 	}
 	node, err := gcnode.NewNode(cfg)
 	if err != nil {
