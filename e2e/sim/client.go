@@ -38,6 +38,7 @@ func (w *world) issue(c *call) {
 	c.ID = w.rec.Begin(c.Op, value)
 	w.counts[string(c.Kind)]++
 	c.on.open++
+	w.asked = w.now()
 	go c.run(w)
 }
 
@@ -91,6 +92,7 @@ func (c *call) content() string { return fmt.Sprintf("7 %09d", c.ID) }
 func (c *call) accept() {
 	c.over, c.ended = true, c.on.w.now()
 	c.on.open--
+	c.on.w.asked = c.ended
 	if c.then != nil {
 		c.then(c)
 	}

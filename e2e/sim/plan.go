@@ -164,7 +164,21 @@ func (p *plan) heal() {
 	late := p.net.latest - p.now() + p.config.HotTTL
 	wait := max(time.Duration(p.bounds().Heal), late)
 	p.after(150*time.Millisecond, func() { p.rec.Event(history.Event{What: history.Healed}) })
-	p.after(wait+200*time.Millisecond, func() { p.last(0) })
+	p.after(wait+200*time.Millisecond, p.lastReads)
+}
+
+// lastReads waits until nobody has called for so long that no copy is left of
+// what was found then.
+func (p *plan) lastReads() {
+	rest := p.asked + p.config.HotTTL - p.now()
+	if slices.ContainsFunc(p.up(), func(l *life) bool { return l.open > 0 }) {
+		rest = p.config.HotTTL
+	}
+	if rest > 0 {
+		p.after(rest, p.lastReads)
+		return
+	}
+	p.last(0)
 }
 
 // last does the last reads, one after the other: all keys on all members, and

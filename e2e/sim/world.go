@@ -34,6 +34,7 @@ type world struct {
 	queue []event // by time
 	order uint64
 	last  time.Duration // when the last event happened
+	asked time.Duration // when a client's call last began or ended
 	timer *time.Timer
 
 	net      network
