@@ -130,11 +130,19 @@ func (c *checkCommand) Run(ctx context.Context, console *console) error {
 		}
 		return &statusError{status: statusUsage, err: err}
 	}
-	peers := fmt.Sprintf("%d peers", max(len(cfg.Peers)-1, 0))
+	peers := some(max(len(cfg.Peers)-1, 0), "peer")
 	if cfg.Discovery.On() {
 		peers = "its peers from " + cfg.Discovery.String()
 	}
-	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %d groups and %s\n",
-		c.Config, cfg.ID, len(cfg.Groups), peers)
+	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %s and %s\n",
+		c.Config, cfg.ID, some(len(cfg.Groups), "group"), peers)
 	return err
+}
+
+// some is a number of things.
+func some(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
 }
