@@ -8,6 +8,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
@@ -21,6 +22,11 @@ type Config struct {
 	Peers     []gcnode.Peer
 	Discovery Discovery
 	PeerTLS   PeerTLS
+	// PeerSecrets are those by which members know each other, ordered as in the
+	// file: the first one signs. Empty: nothing is signed.
+	PeerSecrets []httptransport.Secret
+	// PeerAccess is what members and their clients may do; nil: everything.
+	PeerAccess map[string]httptransport.Grant
 	Groups    []Group // ordered as in the file
 	Log       Log
 	// PeerTimeout is the silence after which a peer counts as dead.
