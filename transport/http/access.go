@@ -61,10 +61,11 @@ func (a *Access) identify(names []string) (identity, error) {
 	if len(names) == 0 {
 		return identity{}, errors.New("nobody knows who asks: requests need a signature or a client certificate")
 	}
-	list := *a.list.Load()
-	for _, name := range names {
-		if grant, ok := list[name]; ok {
-			return identity{name, grant}, nil
+	if list := a.list.Load(); list != nil {
+		for _, name := range names {
+			if grant, ok := (*list)[name]; ok {
+				return identity{name, grant}, nil
+			}
 		}
 	}
 	return identity{}, fmt.Errorf("%q may do nothing here: it is not in the access list", names[0])

@@ -18,7 +18,7 @@ import (
 const (
 	// DefaultClockWindow is the default of [HandlerOptions.ClockWindow].
 	DefaultClockWindow = 30 * time.Second
-	// DefaultMaxNonces is the default of [HandlerOptions.MaxNonces]: some 60 MB
+	// DefaultMaxNonces is the default of [HandlerOptions.MaxNonces]: some 40 MB
 	// at most.
 	DefaultMaxNonces = 1 << 20
 )

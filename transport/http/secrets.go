@@ -50,7 +50,8 @@ func (s Secret) Check() error {
 // Secrets are those of a member. The first one signs, and what is signed with
 // any of them is accepted. To change one in a running cluster, add the new one
 // behind the old one on all members, then put it first on all, then take the
-// old one out. They may be used from any goroutine.
+// old one out. Without any, nothing is accepted and nothing can be sent. They may
+// be used from any goroutine.
 type Secrets struct{ list atomic.Pointer[[]*secret] }
 
 // secret is one that is in use. Its address tells it from others of the same ID.
@@ -91,8 +92,13 @@ func (s *Secrets) Set(list ...Secret) error {
 	return nil
 }
 
-// first is the secret that signs.
-func (s *Secrets) first() *secret { return (*s.list.Load())[0] }
+// first is the secret that signs, or nil before there is one.
+func (s *Secrets) first() *secret {
+	if list := s.list.Load(); list != nil {
+		return (*list)[0]
+	}
+	return nil
+}
 
 // find is the secret of an ID, or nil.
 func (s *Secrets) find(id string) *secret {

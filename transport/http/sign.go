@@ -130,6 +130,9 @@ func (c *Client) sign(r *http.Request, node string, body []byte) (*signed, error
 		return nil, errors.New("a request to a peer without an ID cannot be signed")
 	}
 	with := c.secrets.first()
+	if with == nil {
+		return nil, errors.New("there is no secret to sign with")
+	}
 	s := signature{
 		key: with.id, time: milliseconds(c.now()), nonce: newNonce(), node: url.PathEscape(node), digest: digestOf(body),
 	}

@@ -384,6 +384,8 @@ func TestSecretsThatCannotBeUsedAreRefused(t *testing.T) {
 	_, err := fetchFrom(t, newClient(t, httptransport.ClientOptions{Secrets: ours}), "a", m.URL, "k")
 	require.NoError(t, err, "a list that is refused changes nothing")
 	require.NotContains(t, fmt.Sprintf("%v %+v %#v", secretList("k"), secretList("k"), secretList("k")), secretOf("k"))
+	_, err = fetchFrom(t, newClient(t, httptransport.ClientOptions{Secrets: &httptransport.Secrets{}}), "a", m.URL, "k")
+	require.ErrorContains(t, err, "there is no secret to sign with")
 	_, err = fetchFrom(t, newClient(t, httptransport.ClientOptions{Secrets: ours}), "", m.URL, "k")
 	require.ErrorContains(t, err, "a peer without an ID cannot be signed")
 }
