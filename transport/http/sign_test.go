@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -410,6 +411,25 @@ func TestAnAnswerWithoutASignatureIsNone(t *testing.T) {
 			require.Empty(t, got)
 		}
 	}
+}
+
+// TestSignedRequestsGoOverHTTP2 has paths and queries in another place.
+func TestSignedRequestsGoOverHTTP2(t *testing.T) {
+	shared := secrets(t, "k")
+	var protocol atomic.Int32
+	handler := newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{Self: "ä b/ü", Secrets: shared})
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		protocol.Store(int32(r.ProtoMajor))
+		handler.ServeHTTP(w, r)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	client := newClient(t, httptransport.ClientOptions{HTTPClient: server.Client(), Secrets: shared})
+	got, err := fetchFrom(t, client, "ä b/ü", server.URL+"/a%2Fb/ä?c=%20d&e", "k")
+	require.NoError(t, err)
+	require.Equal(t, "k", got[0].Value.String())
+	require.EqualValues(t, 2, protocol.Load())
 }
 
 // TestARefusalIsSigned has a request that is over a limit of the receiver.

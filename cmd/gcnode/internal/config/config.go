@@ -27,8 +27,8 @@ type Config struct {
 	PeerSecrets []httptransport.Secret
 	// PeerAccess is what members and their clients may do; nil: everything.
 	PeerAccess map[string]httptransport.Grant
-	Groups    []Group // ordered as in the file
-	Log       Log
+	Groups     []Group // ordered as in the file
+	Log        Log
 	// PeerTimeout is the silence after which a peer counts as dead.
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another node's value.

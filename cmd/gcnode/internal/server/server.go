@@ -157,7 +157,7 @@ func (s *server) shareSecrets(cfg *config.Config) error {
 
 // replaceSecrets takes over those of a new configuration, and what their owners
 // may do. Whether there are any at all needs a restart to change.
-func (s *server) replaceSecrets(now *config.Config, next *config.Config) {
+func (s *server) replaceSecrets(now, next *config.Config) {
 	if s.secrets != nil && len(next.PeerSecrets) > 0 && s.secrets.Set(next.PeerSecrets...) == nil {
 		now.PeerSecrets = next.PeerSecrets
 	}
