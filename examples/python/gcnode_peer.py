@@ -7,8 +7,8 @@ docs/protocol.md ("Clients that are no members" says what is expected of one):
     client.get("users", "ann")           # bytes, or an error such as NotFound
     client.remove("users", ["ann"])      # returns: no member serves it any more
 
-Whoever reaches the URL of a member is a peer, so this is for programs on the
-network of the members. Others use the HTTP API of the gcnode program.
+It is for programs on the network of the members, or with a secret that they
+share (gcnode_sign.py). Others use the HTTP API of the gcnode program.
 """
 
 import contextlib
@@ -23,6 +23,7 @@ from typing import Callable, Dict, Iterable, Iterator, List, Optional, Set, Tupl
 from urllib.parse import urlsplit
 
 import gcnode_wire as wire
+from gcnode_sign import Secret, Signed, node_of
 
 CONTENT_TYPE = "application/vnd.gcnode.peer.v1"
 # A removal that takes longer promises nothing: others begin to forget it.
@@ -134,16 +135,22 @@ class Client:
         client_id: Optional[str] = None,
         silence: float = 5.0,
         tls: Optional[ssl.SSLContext] = None,
+        secret: Optional[Secret] = None,
     ):
-        """client_id must not be the ID of a member. silence is for how many
-        seconds a member may say nothing before it counts as unreachable."""
+        """client_id must not be the ID of a member, and begins with the ID of the
+        secret and "/" if there is one. silence is for how many seconds a member may
+        say nothing before it counts as unreachable. secret signs requests, and only
+        answers that are signed with it are taken."""
         self._urls = list(urls)
         if not self._urls:
             raise ValueError("a client needs the URL of a member")
-        self._id = (client_id or "client-" + secrets.token_hex(8)).encode()
+        name = secret.id + "/" if secret else "client-"
+        self._id = (client_id or name + secrets.token_hex(8)).encode()
         self._incarnation = secrets.randbits(64)
         self._silence = silence
         self._tls = tls
+        self._secret = secret
+        self._nodes: Dict[str, bytes] = {}  # who is at a URL, as far as that was asked
         self._lock = threading.Lock()  # one removal at a time; guards what follows
         self._clock = 0  # hybrid logical: never behind what was taken or seen
         self._seq = 0
@@ -307,7 +314,7 @@ class Client:
         body = self._encode(request, deadline)
         answered: Set[int] = set()
         try:
-            with self._post(url, body, deadline) as read:
+            with self._post(url, body, request.to, deadline) as read:
                 for reply in wire.read_replies(read):
                     if reply.pending:
                         continue
@@ -329,8 +336,45 @@ class Client:
             raise Unreachable(f"{url}: {e or type(e).__name__}", peer=url) from e
 
     @contextlib.contextmanager
-    def _post(self, url: str, body: bytes, deadline: float) -> Iterator[Callable[[int], bytes]]:
-        """Sends a request; in the context is what reads the answer."""
+    def _post(self, url: str, body: bytes, node: bytes, deadline: float) -> Iterator[Callable[[int], bytes]]:
+        """Sends a request, signed for the node if there is a secret; in the context
+        is what reads the answer."""
+        signed: Optional[Signed] = None
+        if self._secret:
+            signed = self._secret.sign("POST", _target(url), body, node or self._node(url, deadline))
+        with self._send(url, body, {"Authorization": signed.header} if signed else {}, deadline) as (answer, read):
+            try:
+                if signed:
+                    read = signed.open(answer.headers["Authentication-Info"], answer.status, read)
+            except ValueError:
+                self._nodes.pop(url, None)  # another one may be there now
+                if answer.status == 200:
+                    raise
+                raise wire.Violation(f"{answer.status} {_problem(read)}") from None
+            if answer.status == 413:
+                raise wire.OverLimit(_problem(read))
+            if answer.status != 200 or answer.headers.get_content_type() != CONTENT_TYPE:
+                raise wire.Violation(f"it does not answer as a member: {answer.status} {_problem(read)}")
+            yield read
+
+    def _node(self, url: str, deadline: float) -> bytes:
+        """The ID of the member at a URL, which it says to whoever does not sign.
+        Somebody on the way could name another one: then the request is good for
+        that one, and for nobody else."""
+        node = self._nodes.get(url)
+        if node is None:
+            with self._send(url, b"", {}, deadline) as (answer, read):
+                node = node_of(answer.headers["WWW-Authenticate"])
+                if node is None:
+                    raise wire.Violation(f"it does not ask for a signature: {answer.status} {_problem(read)}")
+            self._nodes[url] = node
+        return node
+
+    @contextlib.contextmanager
+    def _send(
+        self, url: str, body: bytes, headers: Dict[str, str], deadline: float
+    ) -> Iterator[Tuple[http.client.HTTPResponse, Callable[[int], bytes]]]:
+        """Sends a POST; in the context is the answer, and what reads its body."""
         to = urlsplit(url)
         if to.scheme == "https":
             self._tls = self._tls or ssl.create_default_context()
@@ -344,19 +388,14 @@ class Client:
         with contextlib.closing(conn):
             conn.connect()
             sock = conn.sock  # the connection lets go of it when the answer begins
-            path = (to.path or "/") + ("?" + to.query if to.query else "")
-            conn.request("POST", path, body, {"Content-Type": CONTENT_TYPE, "Connection": "close"})
+            conn.request("POST", _target(url), body, {"Content-Type": CONTENT_TYPE, "Connection": "close", **headers})
             with conn.getresponse() as answer:
-                if answer.status == 413:
-                    raise wire.OverLimit(_problem(answer))
-                if answer.status != 200 or answer.headers.get_content_type() != CONTENT_TYPE:
-                    raise wire.Violation(f"it does not answer as a member: {answer.status} {_problem(answer)}")
 
                 def read(size: int) -> bytes:
                     sock.settimeout(self._patience(deadline))
                     return answer.read(size)
 
-                yield read
+                yield answer, read
 
     def _patience(self, deadline: float) -> float:
         """For how long a member may be silent from now on, in seconds."""
@@ -421,6 +460,11 @@ def _error(failure: wire.Failure, url: str) -> PeerError:
     return KINDS[failure.kind](failure.message, max(0, failure.retry_after_nanos) / 1e9, url)
 
 
-def _problem(answer: http.client.HTTPResponse) -> str:
+def _target(url: str) -> str:
+    to = urlsplit(url)
+    return (to.path or "/") + ("?" + to.query if to.query else "")
+
+
+def _problem(read: Callable[[int], bytes]) -> str:
     """The beginning of what a server says that does not answer as a member."""
-    return answer.read(256).decode(errors="replace").strip()
+    return read(256).decode(errors="replace").strip()

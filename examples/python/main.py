@@ -14,12 +14,14 @@ import sys
 from typing import List
 
 from gcnode_peer import Client, NotConfirmed, NotFound, PeerError
+from gcnode_sign import Secret
 
 
 def main(arguments: List[str]) -> int:
     parser = argparse.ArgumentParser(description="Reads and removes keys of a gcnode cluster.")
     add = parser.add_argument
     add("--peer", action="append", required=True, metavar="URL", help="of a member; may be given several times")
+    add("--secret", metavar="ID=FILE", help="a secret that the members share, and its ID: signs requests")
     add("--timeout", type=float, default=30.0, metavar="SECONDS", help="for the whole command (default: 30)")
     add("--hex", action="store_true", help="keys are given as hexadecimal digits")
     add("command", choices=["get", "remove"])
@@ -30,7 +32,11 @@ def main(arguments: List[str]) -> int:
         keys = [bytes.fromhex(key) if args.hex else os.fsencode(key) for key in args.key]
     except ValueError as e:
         parser.error(f"a key is not hexadecimal: {e}")
-    client, group = Client(args.peer), os.fsencode(args.group)
+    try:
+        secret = read_secret(args.secret) if args.secret else None
+    except (OSError, ValueError) as e:
+        parser.error(f"--secret: {e}")
+    client, group = Client(args.peer, secret=secret), os.fsencode(args.group)
     if args.command == "get":
         return get(client, group, keys, args.timeout)
     try:
@@ -38,6 +44,14 @@ def main(arguments: List[str]) -> int:
     except (PeerError, NotConfirmed) as e:
         return complain(f"remove {len(keys)} keys from group {show(group)}: {e}")
     return 0
+
+
+def read_secret(arg: str) -> Secret:
+    key_id, sep, path = arg.partition("=")
+    if not sep:
+        raise ValueError(f"{arg!r} must be ID=FILE")
+    with open(path, encoding="utf-8") as file:
+        return Secret(key_id, file.read().strip())
 
 
 def get(client: Client, group: bytes, keys: List[bytes], timeout: float) -> int:

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -70,6 +71,8 @@ func client(t *testing.T, peers []string, command, group string, keys ...string)
 // cluster is members in this process, each with a server on the loopback.
 type cluster struct {
 	members []*member
+	secrets *httptransport.Secrets
+	access  *httptransport.Access
 	version atomic.Int64 // of all values at the origin
 }
 
@@ -86,7 +89,7 @@ type member struct {
 
 // ServePeer implements [gcnode.Handler].
 func (m *member) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if strings.HasPrefix(req.From.ID, "client-") {
+	if strings.HasPrefix(req.From.ID, "client-") || strings.Contains(req.From.ID, "/") {
 		m.mu.Lock()
 		m.counts[req.Op]++
 		for _, r := range req.Removals {
@@ -109,7 +112,12 @@ func (m *member) count(op gcnode.Op) int {
 // start makes a cluster, whose first member's clock is ahead by as much.
 func start(t *testing.T, n int, ahead time.Duration) *cluster {
 	t.Helper()
-	c := &cluster{}
+	return startWith(t, &cluster{}, n, ahead)
+}
+
+// startWith is start for a cluster that is known by its secrets.
+func startWith(t *testing.T, c *cluster, n int, ahead time.Duration) *cluster {
+	t.Helper()
 	var peers []gcnode.Peer
 	for i := range n {
 		m := c.start(t, fmt.Sprintf("n%d", i+1), ahead)
@@ -130,10 +138,10 @@ func start(t *testing.T, n int, ahead time.Duration) *cluster {
 
 func (c *cluster) start(t *testing.T, id string, ahead time.Duration) *member {
 	t.Helper()
-	transport, err := httptransport.NewClient(httptransport.ClientOptions{})
+	transport, err := httptransport.NewClient(httptransport.ClientOptions{Secrets: c.secrets})
 	require.NoError(t, err)
 	m := &member{counts: map[gcnode.Op]int{}}
-	handler, err := httptransport.NewHandler(m, httptransport.HandlerOptions{})
+	handler, err := httptransport.NewHandler(m, httptransport.HandlerOptions{Self: id, Secrets: c.secrets, Access: c.access})
 	require.NoError(t, err)
 	mux := http.NewServeMux()
 	mux.Handle("/cache", handler)
@@ -313,6 +321,66 @@ func TestNobodyIsThere(t *testing.T) {
 		require.Contains(t, r.stderr, text)
 		require.NotContains(t, r.stderr, "Traceback")
 	}
+}
+
+// A client signs with its own secret, and may do what the list says.
+func TestAClientSigns(t *testing.T) {
+	const nodes, shop = "the secret of all nodes of the cluster", "the secret of the shop and all nodes"
+	shared, err := httptransport.NewSecrets(httptransport.Secret{ID: "nodes", Secret: nodes}, httptransport.Secret{ID: "shop", Secret: shop})
+	require.NoError(t, err)
+	access := httptransport.NewAccess(map[string]httptransport.Grant{
+		"nodes": {Member: true}, "shop": {Read: []string{"docs"}, Remove: []string{"docs"}},
+	})
+	c := startWith(t, &cluster{secrets: shared, access: access}, 3, 0)
+	dir := t.TempDir()
+	file := func(secret string) string {
+		path := filepath.Join(dir, "secret")
+		require.NoError(t, os.WriteFile(path, []byte(secret+"\n"), 0o600))
+		return path
+	}
+	ask := func(secret, command, group string, keys ...string) result {
+		args := []string{"main.py", "--peer", c.members[0].url, "--secret", "shop=" + file(secret), command, group}
+		return python(t, append(args, keys...)...)
+	}
+	c.want(t, []string{"a", "MiB:1"}, 0)
+	r := ask(shop, "get", "docs", "a", "MiB:1")
+	require.Zero(t, r.status, r.stderr)
+	require.True(t, r.stdout == valueOf("a", 0)+valueOf("MiB:1", 0))
+	c.version.Store(1)
+	r = ask(shop, "remove", "docs", "a")
+	require.Zero(t, r.status, r.stderr)
+	c.want(t, []string{"a"}, 1)
+	for _, m := range c.members {
+		require.Equal(t, 1, m.count(gcnode.OpRemove), m.node.Self().ID)
+		require.Equal(t, 1, m.count(gcnode.OpFinish), m.node.Self().ID)
+	}
+
+	r = ask(shop, "get", "other", "a")
+	require.Contains(t, r.stderr, `denied: "shop" may not read values of the group "other"`)
+	r = ask(shop, "remove", "other", "a")
+	require.Contains(t, r.stderr, `denied: "shop" may not remove values of the group "other"`)
+	for _, command := range []string{"get", "remove"} {
+		r = ask(strings.ToUpper(shop), command, "docs", "a")
+		require.Equal(t, 1, r.status)
+		require.Contains(t, r.stderr, `401 the signature is wrong: the secret "shop" is another one here`)
+		r = client(t, c.urls(), command, "docs", "a")
+		require.Equal(t, 1, r.status)
+		require.Contains(t, r.stderr, "401 this member wants requests to be signed")
+	}
+	r = ask("short", "get", "docs", "a")
+	require.Equal(t, 2, r.status)
+	require.Contains(t, r.stderr, "the secret 'shop' must have 32 bytes or more")
+}
+
+// A client with a secret takes no answer of somebody without it.
+func TestAClientThatSignsWantsSignatures(t *testing.T) {
+	c := start(t, 1, 0)
+	path := filepath.Join(t.TempDir(), "secret")
+	require.NoError(t, os.WriteFile(path, []byte(strings.Repeat("x", 32)), 0o600))
+	r := python(t, "main.py", "--peer", c.members[0].url, "--secret", "shop="+path, "get", "docs", "a")
+	require.Equal(t, 1, r.status)
+	require.Contains(t, r.stderr, "it does not ask for a signature: 400")
+	require.Empty(t, r.stdout)
 }
 
 // A member that did not confirm is told by the client's next removal, before

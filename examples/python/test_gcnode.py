@@ -3,6 +3,7 @@ client says to members that fail. python_test.go runs them, and the client with
 real members.
 """
 
+import hmac
 import io
 import pathlib
 import time
@@ -10,6 +11,7 @@ import unittest
 from typing import Dict, Iterator, List
 
 import gcnode_peer as peer
+import gcnode_sign as sign
 import gcnode_wire as wire
 
 TESTDATA = pathlib.Path(__file__).parent / "../../transport/wire/testdata"
@@ -262,6 +264,67 @@ class Removals(unittest.TestCase):
         self.addCleanup(setattr, peer, "REMOVE_SECONDS", peer.REMOVE_SECONDS)
         with self.assertRaises(peer.Timeout):
             Slow(["a"], a=["a"]).remove("g", ["k"])
+
+
+class Signatures(unittest.TestCase):
+    SECRET = sign.Secret("k", "a secret that is long enough for it")
+
+    def answer(self, signed: sign.Signed, *carried: bytes) -> "tuple[str, List[bytes]]":
+        """The header field and the records of an answer with the status 200."""
+        nonce = "bm9uY2U"
+        lines = [signed._mac, nonce]
+        proof = sign._encode(self.SECRET.mac("gcnode.peer.v1 answer", *lines, "200"))
+        key = self.SECRET.mac("gcnode.peer.v1 answering", *lines)
+        records = []
+        for seq, data in enumerate(carried):
+            mac = hmac.new(key, seq.to_bytes(8, "big") + data, "sha256").digest()
+            records.append(len(data).to_bytes(2, "big") + data + mac)
+        return f'nonce="{nonce}", mac="{proof}"', records
+
+    def read(self, *changed: bytes, status: int = 200) -> bytes:
+        signed = self.SECRET.sign("POST", "/", b"body", b"a")
+        info, records = self.answer(signed, b"one", b"two")
+        data = b"".join(changed) if changed else b"".join(records)
+        read = signed.open(info, status, io.BytesIO(data).read)
+        got = b""
+        while True:
+            part = read(2)
+            if not part:
+                return got
+            got += part
+
+    def test_records_are_read(self) -> None:
+        self.assertEqual(self.read(), b"onetwo")
+
+    def test_the_head_of_an_answer_is_signed(self) -> None:
+        with self.assertRaises(sign.Forged):
+            self.read(status=413)
+        signed = self.SECRET.sign("POST", "/", b"body", b"a")
+        info, _ = self.answer(self.SECRET.sign("POST", "/", b"body", b"a"))
+        for wrong in [info, None, "", 'nonce="a"']:
+            with self.assertRaises(sign.Forged):
+                signed.open(wrong, 200, io.BytesIO().read)
+
+    def test_records_cannot_be_changed(self) -> None:
+        signed = self.SECRET.sign("POST", "/", b"body", b"a")
+        info, (one, two) = self.answer(signed, b"one", b"two")
+        for data, error in [
+            (one[:2] + b"0" + one[3:], sign.Forged),
+            (two + one, sign.Forged),
+            (one + one, sign.Forged),
+            (b"\x00\x00", sign.Forged),
+            (b"\xff\xff", sign.Forged),
+            (one + two[:-1], EOFError),
+        ]:
+            read = signed.open(info, 200, io.BytesIO(data).read)
+            with self.assertRaises(error):
+                while read(100):
+                    pass
+
+    def test_a_bad_secret_is_refused(self) -> None:
+        for key_id, secret in [("", "x" * 32), ("a b", "x" * 32), ("a", "x" * 31)]:
+            with self.assertRaises(ValueError):
+                sign.Secret(key_id, secret)
 
 
 class Fetches(unittest.TestCase):

@@ -20,9 +20,10 @@ type answer struct {
 	ended  bool
 }
 
-func newAnswer(w http.ResponseWriter, timeout time.Duration) *answer {
+// newAnswer is the answer to who has asked, sealed if that is known by a signature.
+func newAnswer(w http.ResponseWriter, timeout time.Duration, who *caller) *answer {
 	out := &deadlineWriter{w: w, control: http.NewResponseController(w), timeout: timeout}
-	return &answer{out: out, frames: wire.NewWriter(out)}
+	return &answer{out: out, frames: wire.NewWriter(who.seal(w.Header(), http.StatusOK, out))}
 }
 
 // WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it

@@ -54,6 +54,12 @@ type ClientOptions struct {
 	// Plain sends each request as a POST of its own, and never asks a peer for
 	// a stream.
 	Plain bool
+	// Secrets signs requests with the first of the secrets, for the ID of the peer
+	// that is asked, and takes only answers that are signed with the same one. The
+	// peers must have them too. nil: nothing is signed.
+	Secrets *Secrets
+	// Now is the clock of signatures; nil: time.Now.
+	Now func() time.Time
 }
 
 // Client is a [gcnode.Transport]. The address of a peer is the absolute URL of
@@ -68,13 +74,19 @@ type Client struct {
 	own      bool
 	plain    bool
 	dialTime time.Duration
+	secrets  *Secrets // nil: nothing is signed
+	now      func() time.Time
 
 	closed atomic.Bool
 
-	mu    sync.RWMutex     // taken before that of a peer, never after
-	peers map[string]*peer // by address
-	swept time.Time        // when those were looked for that may be forgotten
+	mu    sync.RWMutex // taken before that of a peer, never after
+	peers map[peerKey]*peer
+	swept time.Time // when those were looked for that may be forgotten
 }
+
+// peerKey tells peers apart: by the address, and where requests are signed for a
+// member, by its ID.
+type peerKey struct{ addr, id string }
 
 // NewClient fails if an option is negative, or does not go with HTTPClient.
 func NewClient(opts ClientOptions) (*Client, error) {
@@ -82,7 +94,11 @@ func NewClient(opts ClientOptions) (*Client, error) {
 		return nil, fmt.Errorf("new HTTP client: DialTimeout %v and MaxIdlePerPeer %d must not be negative",
 			opts.DialTimeout, opts.MaxIdlePerPeer)
 	}
-	c := &Client{plain: opts.Plain, peers: map[string]*peer{}, swept: time.Now(), dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
+	c := &Client{plain: opts.Plain, peers: map[peerKey]*peer{}, swept: time.Now(), dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
+	c.secrets, c.now = opts.Secrets, opts.Now
+	if c.now == nil {
+		c.now = time.Now
+	}
 	if opts.HTTPClient == nil {
 		c.http, c.own = newHTTPClient(opts), true
 	} else {
@@ -143,7 +159,11 @@ func (c *Client) Close() {
 // the kind of the error with which its handler failed. When the peer refuses
 // a request as a whole, w gets that as the reply to each key.
 func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	err := c.exchange(ctx, to.Addr, req, w)
+	key := peerKey{addr: to.Addr}
+	if c.secrets != nil {
+		key.id = to.ID
+	}
+	err := c.exchange(ctx, key, req, w)
 	if err == nil {
 		return nil
 	}
@@ -185,8 +205,8 @@ func endOf(ctx context.Context) error {
 }
 
 // exchange sends the request and hands the replies to w.
-func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	p, err := c.peer(addr)
+func (c *Client) exchange(ctx context.Context, to peerKey, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	p, err := c.peer(to)
 	if err != nil {
 		return err
 	}
@@ -232,12 +252,12 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
 
 // peer is what there is for an address.
-func (c *Client) peer(addr string) (*peer, error) {
+func (c *Client) peer(to peerKey) (*peer, error) {
 	if c.closed.Load() {
 		return nil, errClientClosed
 	}
 	c.mu.RLock()
-	p := c.peers[addr]
+	p := c.peers[to]
 	if p != nil && !p.used.Load() {
 		p.used.Store(true) // while it cannot be forgotten
 	}
@@ -245,7 +265,7 @@ func (c *Client) peer(addr string) (*peer, error) {
 	if p != nil {
 		return p, nil
 	}
-	if err := checkAddr(addr); err != nil {
+	if err := checkAddr(to.addr); err != nil {
 		return nil, err
 	}
 	c.mu.Lock()
@@ -253,7 +273,7 @@ func (c *Client) peer(addr string) (*peer, error) {
 	if c.closed.Load() {
 		return nil, errClientClosed
 	}
-	if p := c.peers[addr]; p != nil {
+	if p := c.peers[to]; p != nil {
 		p.used.Store(true)
 		return p, nil
 	}
@@ -261,11 +281,11 @@ func (c *Client) peer(addr string) (*peer, error) {
 	// just got one has begun with it long before it is looked at twice.
 	if now := time.Now(); now.Sub(c.swept) > idleTimeout {
 		c.swept = now
-		maps.DeleteFunc(c.peers, func(_ string, p *peer) bool { return p.forgettable() })
+		maps.DeleteFunc(c.peers, func(_ peerKey, p *peer) bool { return p.forgettable() })
 	}
-	p = &peer{client: c, addr: addr}
+	p = &peer{client: c, addr: to.addr, id: to.id}
 	p.used.Store(true)
-	c.peers[addr] = p
+	c.peers[to] = p
 	return p, nil
 }
 

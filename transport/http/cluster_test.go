@@ -23,7 +23,8 @@ type cluster struct {
 
 // newCluster starts the nodes and gives each of them the group "g", which
 // loads a key as itself and has no value for "none".
-func newCluster(t *testing.T, ids ...string) *cluster {
+// With secrets, members sign what they send.
+func newCluster(t *testing.T, shared *httptransport.Secrets, ids ...string) *cluster {
 	t.Helper()
 	c := &cluster{servers: map[string]*member{}}
 	getter := gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
@@ -38,14 +39,14 @@ func newCluster(t *testing.T, ids ...string) *cluster {
 	for _, id := range ids {
 		node, err := gcnode.NewNode(gcnode.Config{
 			Self:        gcnode.Peer{ID: id},
-			Transport:   newClient(t, httptransport.ClientOptions{DialTimeout: patience}),
+			Transport:   newClient(t, httptransport.ClientOptions{DialTimeout: patience, Secrets: shared}),
 			PeerTimeout: patience,
 		})
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, node.Close(context.WithoutCancel(t.Context()))) })
 		group, err := node.Group("g", getter, gcnode.GroupOptions{MaxBytes: 8 << 20})
 		require.NoError(t, err)
-		server := serve(t, node, httptransport.HandlerOptions{})
+		server := serve(t, node, httptransport.HandlerOptions{Self: id, Secrets: shared})
 		c.servers[id] = server
 		c.groups = append(c.groups, group)
 		nodes = append(nodes, node)
@@ -71,7 +72,13 @@ func requireValue(t *testing.T, key string, groups []*gcnode.Group) {
 }
 
 func TestCluster(t *testing.T) {
-	c := newCluster(t, "a", "b", "c")
+	t.Run("open", func(t *testing.T) { testCluster(t, nil) })
+	t.Run("signed", func(t *testing.T) { testCluster(t, secrets(t, "k")) })
+}
+
+func testCluster(t *testing.T, shared *httptransport.Secrets) {
+	t.Helper()
+	c := newCluster(t, shared, "a", "b", "c")
 	keys := []string{"", "a b+/%2F/..", "\x00\xff", "x", "y", "z"}
 	for _, key := range keys {
 		requireValue(t, key, c.groups)

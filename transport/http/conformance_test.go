@@ -71,6 +71,26 @@ func TestConformance(t *testing.T) {
 			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
 			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Plain: true})
 		}},
+		{"signed stream", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
+			shared := secrets(t, "k")
+			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
+			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Secrets: shared})
+		}},
+		{"signed plain", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
+			shared := secrets(t, "k")
+			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
+			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Secrets: shared, Plain: true})
+		}},
+		{"signed over an unknown connection", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+			t.Helper()
+			shared := secrets(t, "k")
+			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
+			client := server.Client()
+			client.Transport = untraced{client.Transport}
+			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: client, Secrets: shared})
+		}},
 		{"under a path", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 			t.Helper()
 			mux := http.NewServeMux()

@@ -5,6 +5,10 @@
 // [Client]. The address of a peer is the URL under which its handler is
 // mounted. Requests to a peer share one connection where they can: a stream,
 // which begins with an Upgrade. docs/protocol.md says what travels.
+//
+// Whoever reaches a handler is a member, unless requests have to be signed
+// ([HandlerOptions].Secrets), or its server wants certificates of clients (package
+// certs). A handler that others than members can reach needs one of the two.
 package httptransport
 
 // contentType is that of requests and of answers.

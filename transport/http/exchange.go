@@ -17,6 +17,7 @@ type exchange struct {
 	id     uint64
 	ctx    context.Context // ends when the peer is gone or does not want it any more
 	cancel context.CancelFunc
+	client bool // of whoever is no member
 
 	// Under the mutex of the session: what the peer still takes, and who waits
 	// for more.
@@ -44,7 +45,11 @@ func newExchange(s *session, id uint64, req *gcnode.Request) *exchange {
 func (x *exchange) run(req *gcnode.Request) {
 	err := error(errExited)
 	defer func() { x.end(err) }()
-	err = x.s.h.serve(x.ctx, req, x)
+	if x.client {
+		err = x.s.h.serve(x.ctx, req, clientWriter{x})
+	} else {
+		err = x.s.h.serve(x.ctx, req, x)
+	}
 }
 
 // WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it

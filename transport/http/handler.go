@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"mime"
 	"net/http"
@@ -38,6 +39,25 @@ type HandlerOptions struct {
 	// WriteTimeout bounds the time that a peer takes to receive a reply, or a
 	// piece of a large one. 0 is DefaultWriteTimeout.
 	WriteTimeout time.Duration
+	// Self is the ID of the member, for which requests are signed. It goes with
+	// Secrets.
+	Self string
+	// Secrets makes the handler refuse what is not signed with one of them, and
+	// sign its answers. Who sends must have them too; nil: nobody has to sign. Use
+	// them where others may reach the handler, or TLS with certificates on both
+	// sides: without either, whoever reaches it is a member.
+	Secrets *Secrets
+	// ClockWindow is how far the time of a signature may be from the clock here,
+	// in both directions. 0 is DefaultClockWindow.
+	ClockWindow time.Duration
+	// MaxNonces is how many signed requests are remembered, so that none is
+	// accepted twice: those of twice the ClockWindow, a stream being one. Beyond
+	// it they are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxNonces.
+	MaxNonces int
+	// Now is the clock of signatures; nil: time.Now.
+	Now func() time.Time
+	// Access says what senders may do. nil: everything.
+	Access *Access
 	// Logger gets panics of the handler and refused requests. nil: nothing is
 	// logged.
 	Logger *slog.Logger
@@ -51,6 +71,7 @@ type Handler struct {
 	member gcnode.Handler
 	opts   HandlerOptions
 	log    *slog.Logger
+	gate   *gate         // nil: nobody has to sign
 	places chan struct{} // one element for each request that is being served
 
 	mu       sync.Mutex
@@ -63,7 +84,8 @@ type Handler struct {
 // replaces the read and write deadlines of the server by its own. It needs a
 // response writer that can flush, and for streams one that can be hijacked,
 // perhaps through Unwrap. A panic of h is logged and answered as an internal
-// error. It fails if h is nil or an option is negative.
+// error. It fails if h is nil, an option is negative, or there are Secrets
+// without Self.
 func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if h == nil {
 		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
@@ -71,6 +93,12 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
 		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
 			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	}
+	if opts.ClockWindow < 0 || opts.MaxNonces < 0 {
+		return nil, fmt.Errorf("new HTTP handler: ClockWindow %v and MaxNonces %d must not be negative", opts.ClockWindow, opts.MaxNonces)
+	}
+	if opts.Secrets != nil && opts.Self == "" {
+		return nil, errors.New("new HTTP handler: with Secrets it needs Self, the ID of the member, for which requests are signed")
 	}
 	if opts.MaxConcurrent == 0 {
 		opts.MaxConcurrent = DefaultMaxConcurrent
@@ -81,47 +109,77 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if opts.WriteTimeout == 0 {
 		opts.WriteTimeout = DefaultWriteTimeout
 	}
+	if opts.ClockWindow == 0 {
+		opts.ClockWindow = DefaultClockWindow
+	}
+	if opts.MaxNonces == 0 {
+		opts.MaxNonces = DefaultMaxNonces
+	}
+	if opts.Now == nil {
+		opts.Now = time.Now
+	}
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
-		member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent),
+		member: h, opts: opts, log: log, gate: newGate(opts), places: make(chan struct{}, opts.MaxConcurrent),
 		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
 	}, nil
 }
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if isUpgrade(r) {
-		h.upgrade(w, r)
+	stream := isUpgrade(r)
+	if !stream {
+		// The server takes the deadline away when the body has been read to its
+		// end, and with the end of the request.
+		if err := setReadDeadline(http.NewResponseController(w), h.opts.BodyTimeout); err != nil {
+			h.refuse(w, r, nil, &problem{http.StatusInternalServerError, err.Error()})
+			return
+		}
+	}
+	who, err := h.authenticate(r)
+	if err != nil {
+		h.turnAway(w, r, who, err)
 		return
 	}
-	// The server takes the deadline away when the body has been read to its
-	// end, and with the end of the request.
-	if err := setReadDeadline(http.NewResponseController(w), h.opts.BodyTimeout); err != nil {
-		h.refuse(w, r, &problem{http.StatusInternalServerError, err.Error()})
+	if stream {
+		h.upgrade(w, r, who)
 		return
 	}
 	if problem := checkHeader(r); problem != nil {
-		h.refuse(w, r, problem)
+		h.refuse(w, r, who, problem)
 		return
 	}
-	answer := newAnswer(w, h.opts.WriteTimeout)
+	answer := newAnswer(w, h.opts.WriteTimeout, who)
 	if refusal := h.place(); refusal != nil {
 		answer.refuse(refusal)
 		return
 	}
 	defer func() { <-h.places }()
-	req, err := h.read(w, r)
+	req, err := h.read(w, r, who)
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
 	case err == nil:
-		answer.end(h.serve(r.Context(), req, answer))
+		h.answer(r.Context(), who, req, answer)
 	case typed && refusal.Kind == gcnode.KindUnsupported:
 		answer.refuse(refusal)
 	default:
-		h.refuse(w, r, problemOf(err))
+		h.refuse(w, r, who, problemOf(err))
+	}
+}
+
+// answer lets the member answer a plain request, if its sender may ask for it.
+func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, a *answer) {
+	member, denied := h.admit(who, req)
+	switch {
+	case denied != nil:
+		a.refuse(denied)
+	case member:
+		a.end(h.serve(ctx, req, a))
+	default:
+		a.end(h.serve(ctx, req, clientWriter{a}))
 	}
 }
 
@@ -144,6 +202,9 @@ type problem struct {
 	text   string
 }
 
+// Error implements the error interface.
+func (p *problem) Error() string { return p.text }
+
 // checkHeader finds what is wrong before any of the body is read.
 func checkHeader(r *http.Request) *problem {
 	if r.Method != http.MethodPost {
@@ -163,6 +224,9 @@ func checkHeader(r *http.Request) *problem {
 
 // problemOf is the answer to a body that cannot be read.
 func problemOf(err error) *problem {
+	if p, ok := errors.AsType[*problem](err); ok {
+		return p
+	}
 	text := "the body is no request: " + err.Error()
 	_, tooLong := errors.AsType[*http.MaxBytesError](err)
 	if tooLong || errors.Is(err, gcnode.ErrTooLarge) {
@@ -171,21 +235,32 @@ func problemOf(err error) *problem {
 	return &problem{http.StatusBadRequest, text}
 }
 
-// refuse answers what is no request of a peer.
-func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
+// refuse answers what is no request of a peer. The answer is signed if it is known
+// who has asked.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, who *caller, p *problem) {
 	h.log.LogAttrs(r.Context(), slog.LevelDebug, "peer request refused",
 		slog.String("remote", r.RemoteAddr), slog.Int("status", p.status), slog.String("reason", p.text))
-	if p.status == http.StatusMethodNotAllowed {
+	switch p.status {
+	case http.StatusMethodNotAllowed:
 		w.Header().Set("Allow", http.MethodPost)
+	case http.StatusUnauthorized:
+		w.Header().Set("WWW-Authenticate", challenge(h.opts.Self))
 	}
-	http.Error(w, p.text, p.status)
+	if who == nil || who.signed == nil {
+		http.Error(w, p.text, p.status)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	body := who.seal(w.Header(), p.status, w)
+	w.WriteHeader(p.status)
+	_, _ = io.WriteString(body, p.text) // or there is nobody to tell
 }
 
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller) (*gcnode.Request, error) {
 	body := wire.NewReader(&deadlineReader{
-		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
+		r: who.body(http.MaxBytesReader(w, r.Body, maxBodyBytes)), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
 	})
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {

@@ -121,3 +121,31 @@ func dial(t *testing.T, addr net.Addr) net.Conn {
 	require.NoError(t, conn.SetDeadline(time.Now().Add(patience)))
 	return conn
 }
+
+// secrets has one for each ID, the first of which signs.
+func secrets(t *testing.T, ids ...string) *httptransport.Secrets {
+	t.Helper()
+	s, err := httptransport.NewSecrets(secretList(ids...)...)
+	require.NoError(t, err)
+	return s
+}
+
+// secretList is the secrets of some IDs.
+func secretList(ids ...string) []httptransport.Secret {
+	var list []httptransport.Secret
+	for _, id := range ids {
+		list = append(list, httptransport.Secret{ID: id, Secret: secretOf(id)})
+	}
+	return list
+}
+
+// secretOf is the secret of an ID.
+func secretOf(id string) string { return "the secret with the id " + id + ", which is long enough" }
+
+// serveHTTP is the URL of a server that is no member.
+func serveHTTP(t *testing.T, h http.HandlerFunc) string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	t.Cleanup(server.Close)
+	return server.URL
+}

@@ -67,6 +67,18 @@ func newOutbox(w io.Writer, setDeadline func(time.Time) error, timeout time.Dura
 	}
 }
 
+// begin writes what goes before all messages, and lets those go to another
+// writer. The caller has the duty and loses it.
+func (o *outbox) begin(head []byte, then io.Writer) error {
+	defer o.release()
+	_, err := o.write(head, o.timeout)
+	if err != nil {
+		o.fail(err)
+	}
+	o.w = then
+	return err
+}
+
 // add appends messages with fill, and reports whether the caller has got the
 // duty to write them, by flush. Unless it is urgent, it does nothing when too
 // much is waiting; room is false then.

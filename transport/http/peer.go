@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -27,6 +26,7 @@ const (
 type peer struct {
 	client *Client
 	addr   string
+	id     string // of the member; empty where nothing is signed
 	posts  atomic.Uint64
 	used   atomic.Bool // since it was looked for peers that are not
 
@@ -52,7 +52,10 @@ type dialing struct {
 func (p *peer) get(ctx context.Context) (*stream, error) {
 	for {
 		if s := p.stream.Load(); s != nil {
-			return s, nil
+			if p.client.signsWith(s.signed) {
+				return s, nil
+			}
+			s.retire()
 		}
 		d, err := p.dial()
 		if d == nil {
@@ -153,20 +156,29 @@ func (p *peer) tryUpgrade(ctx context.Context, conn *connHolder, cancel context.
 	get.Header.Set("Connection", "Upgrade")
 	get.Header.Set("Upgrade", upgradeToken)
 	get.Header.Set("User-Agent", "gcnode")
+	signed, err := p.client.sign(get, p.id, nil)
+	if err != nil {
+		return nil, err
+	}
 	resp, err := p.client.upgrades.Do(get)
 	if err != nil {
 		return nil, withoutURL(err)
 	}
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	if resp.StatusCode == http.StatusSwitchingProtocols && hasToken(resp.Header, "Upgrade", upgradeToken) && ok {
-		return newStream(p, body, conn.get(), cancel), nil
+		sealed, err := signed.stream(resp, body)
+		if err != nil {
+			_ = body.Close()
+			return nil, err
+		}
+		return newStream(p, sealed, conn.get(), cancel, signed), nil
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode == http.StatusSwitchingProtocols {
 		return nil, errors.New("the connection was not upgraded to " + upgradeToken)
 	}
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
-	return nil, &refusedError{resp.StatusCode, fmt.Sprintf("%s: %q", resp.Status, strings.TrimSpace(string(text)))}
+	_ = signed.open(resp) // any refusal will do
+	return nil, &refusedError{resp.StatusCode, fmt.Sprintf("%s: %q", resp.Status, problemText(resp))}
 }
 
 // refusedError is an answer to an Upgrade that is no stream.
@@ -180,7 +192,7 @@ func (e *refusedError) Error() string { return "the answer to the Upgrade is " +
 
 // passing reports whether it may be another one soon.
 func (e *refusedError) passing() bool {
-	return e.status >= http.StatusInternalServerError && e.status != http.StatusNotImplemented
+	return e.status >= http.StatusInternalServerError && e.status != http.StatusNotImplemented || e.status == http.StatusUnauthorized
 }
 
 // forgettable reports whether nothing would be lost with the peer, which was

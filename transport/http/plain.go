@@ -44,11 +44,18 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 	// tries another connection when the peer has closed one that was kept;
 	// without a value it is not sent.
 	post.Header["Idempotency-Key"] = nil
+	signed, err := p.client.sign(post, p.id, body.Bytes())
+	if err != nil {
+		return err
+	}
 	resp, err := p.client.http.Do(post)
 	if err != nil {
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
+	if err := signed.open(resp); err != nil {
+		return unsigned(resp, err)
+	}
 	return receive(resp, wire.NewAnswers(req), w)
 }
 
@@ -84,11 +91,16 @@ func receive(resp *http.Response, answers *wire.Answers, w gcnode.ReplyWriter) e
 	}
 }
 
+// problemText is the beginning of what a server says that does not answer as a peer.
+func problemText(resp *http.Response) string {
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
+	return strings.TrimSpace(string(text))
+}
+
 // checkResponse tells the answer of a peer from that of some other server.
 func checkResponse(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
-		err := fmt.Errorf("the answer is %s: %q", resp.Status, strings.TrimSpace(string(text)))
+		err := fmt.Errorf("the answer is %s: %q", resp.Status, problemText(resp))
 		if resp.StatusCode == http.StatusRequestEntityTooLarge {
 			return &wire.EndError{Refused: true, Cause: &gcnode.Error{Kind: gcnode.KindTooLarge, Err: err}}
 		}

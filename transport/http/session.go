@@ -31,7 +31,10 @@ const (
 	maxSpare = 16
 )
 
-var errSessionClosed = errors.New("the stream is closed")
+var (
+	errSessionClosed = errors.New("the stream is closed")
+	errSecretGone    = errors.New("the secret that the stream was begun with is not valid any more")
+)
 
 // isUpgrade reports whether a request asks for a stream.
 func isUpgrade(r *http.Request) bool {
@@ -52,19 +55,19 @@ func hasToken(header http.Header, field, token string) bool {
 
 // upgrade turns the connection of a request into a stream and serves it until
 // it ends.
-func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request) {
+func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, who *caller) {
 	if h.isClosing() {
-		h.refuse(w, r, &problem{http.StatusServiceUnavailable, "this member is shutting down"})
+		h.refuse(w, r, who, &problem{http.StatusServiceUnavailable, "this member is shutting down"})
 		return
 	}
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
-		h.refuse(w, r, &problem{http.StatusNotImplemented, "there are no streams on this connection: " + err.Error()})
+		h.refuse(w, r, who, &problem{http.StatusNotImplemented, "there are no streams on this connection: " + err.Error()})
 		return
 	}
 	// What the request's context ends with, for example a limit for requests,
 	// is not the end of the stream.
-	s := newSession(context.WithoutCancel(r.Context()), h, conn)
+	s := newSession(context.WithoutCancel(r.Context()), h, conn, who)
 	if n := buffered.Reader.Buffered(); n > 0 {
 		early, _ := buffered.Peek(n)
 		s.from = io.MultiReader(bytes.NewReader(bytes.Clone(early)), conn)
@@ -85,6 +88,8 @@ type session struct {
 	h      *Handler
 	conn   net.Conn
 	from   io.Reader // conn, after what was read from it too early
+	who    *caller
+	sealed *opener // of what is read; nil: it is not signed
 	in     *wire.MessageReader
 	out    *outbox
 	ctx    context.Context // ends with the stream
@@ -105,11 +110,12 @@ type session struct {
 }
 
 // newSession makes the stream of a connection, with the values of ctx.
-func newSession(ctx context.Context, h *Handler, conn net.Conn) *session {
-	s := &session{h: h, conn: conn, from: conn, work: make(chan job), exchanges: map[uint64]*exchange{}}
+func newSession(ctx context.Context, h *Handler, conn net.Conn, who *caller) *session {
+	s := &session{h: h, conn: conn, from: conn, who: who, work: make(chan job), exchanges: map[uint64]*exchange{}}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.in = wire.NewMessageReader(s, wire.MaxCallBytes)
 	s.out = newOutbox(conn, conn.SetWriteDeadline, h.opts.WriteTimeout, func(error) { s.close() })
+	s.out.busy = true // until the stream is accepted
 	return s
 }
 
@@ -140,8 +146,7 @@ func (s *session) serve() error {
 	if err := s.conn.SetDeadline(time.Time{}); err != nil { // that of the server
 		return fmt.Errorf("take the deadline away: %w", err)
 	}
-	accepted := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeToken + "\r\n\r\n"
-	if err := s.out.send(s.ctx, []byte(accepted), "", 1); err != nil {
+	if err := s.accept(); err != nil {
 		return err
 	}
 	for {
@@ -163,12 +168,13 @@ func (s *session) serve() error {
 // Read reads from the connection. A message that has begun has to come within
 // the time for one.
 func (s *session) Read(b []byte) (int, error) {
-	if message := s.read + 1; s.in.Begun() && s.timed != message {
+	begun := s.in.Begun() || s.sealed != nil && s.sealed.begun()
+	if message := s.read + 1; begun && s.timed != message {
 		s.timed = message
 		if err := s.conn.SetReadDeadline(time.Now().Add(s.h.opts.BodyTimeout)); err != nil {
 			return 0, err
 		}
-	} else if !s.in.Begun() && s.timed != 0 {
+	} else if !begun && s.timed != 0 {
 		s.timed = 0
 		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 			return 0, err
@@ -193,6 +199,20 @@ func (s *session) take(b []byte) error {
 		s.credit(call.Exchange, call.Credit)
 	}
 	return nil // what is unknown is left alone
+}
+
+// accept sends the answer to the Upgrade, after which both sides sign if the
+// Upgrade was signed.
+func (s *session) accept() error {
+	head := "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: " + upgradeToken + "\r\n"
+	var then io.Writer = s.conn
+	if who := s.who.signed; who != nil {
+		nonce := who.accept(func(name, value string) { head += name + ": " + value + "\r\n" }, http.StatusSwitchingProtocols)
+		s.sealed = newOpener(s, who.key(purposeAsking, nonce), streamAhead)
+		s.in = wire.NewMessageReader(s.sealed, wire.MaxCallBytes)
+		then = newSealer(s.conn, who.key(purposeAnswering, nonce))
+	}
+	return s.out.begin([]byte(head+"\r\n"), then)
 }
 
 // find is an exchange under way, or nil: its end and what the peer still sends
@@ -221,10 +241,18 @@ func (s *session) begin(call wire.Call) error {
 		}
 		return s.refuse(call.Exchange, refusal)
 	}
+	if !s.h.valid(s.who) {
+		return errSecretGone
+	}
+	member, denied := s.h.admit(s.who, req)
+	if denied != nil {
+		return s.refuse(call.Exchange, denied)
+	}
 	if err := s.h.place(); err != nil {
 		return s.refuse(call.Exchange, err)
 	}
 	x := newExchange(s, call.Exchange, req)
+	x.client = !member
 	s.mu.Lock()
 	s.exchanges[x.id] = x
 	s.used = true

@@ -49,7 +49,9 @@ type stream struct {
 	in   *wire.MessageReader
 	out  *outbox
 	end  context.CancelFunc // of the context of the Upgrade
-	kick chan struct{}      // the duty to read goes to run
+	// signed is the signature of the Upgrade; nil: nothing is signed.
+	signed *signed
+	kick   chan struct{} // the duty to read goes to run
 
 	until time.Time // of whoever reads: the deadline that is set
 
@@ -68,8 +70,8 @@ type stream struct {
 }
 
 // newStream makes a stream of the body of an answer to an Upgrade.
-func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.CancelFunc) *stream {
-	s := &stream{p: p, body: body, end: end, calls: map[uint64]*call{}, kick: make(chan struct{}, 1)}
+func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.CancelFunc, signed *signed) *stream {
+	s := &stream{p: p, body: body, end: end, signed: signed, calls: map[uint64]*call{}, kick: make(chan struct{}, 1)}
 	s.in = wire.NewMessageReader(body, wire.MaxReturnBytes)
 	s.out = newOutbox(body, nil, streamWriteTimeout, func(err error) { s.broken(err) })
 	switch conn := conn.(type) {

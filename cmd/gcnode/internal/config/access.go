@@ -34,47 +34,64 @@ func (r *reader) tokens(in *section, cfg *Config) {
 // of the environment.
 func (r *reader) token(in *section, name string) access.Token {
 	token := access.Token{Name: name}
-	var path, variable, content string
+	at, content, ok := r.secretText(in, "a token")
+	if !ok {
+		return token
+	}
+	token.Secrets = secretLines(content)
+	if len(token.Secrets) == 0 {
+		at.wrong("there is no secret in it")
+	}
+	for _, secret := range token.Secrets {
+		checkSecret(at, secret, access.MinSecretBytes)
+	}
+	return token
+}
+
+// secretText reads the setting of a file or of a variable of the environment,
+// and what is in it.
+func (r *reader) secretText(in *section, what string) (at setting, content string, ok bool) {
+	var path, variable string
 	file, hasFile := in.text("file", "a file with the secret, such as shop.token", &path)
 	env, hasEnv := in.text("env", "a variable of the environment, such as SHOP_TOKEN", &variable)
 	in.close()
-	at := file
 	switch {
 	case hasFile && hasEnv:
 		env.wrong("there is a file with the secret already")
-		return token
 	case hasFile:
 		data, err := readFile(r.path(path))
 		if err != nil {
 			file.wrong("%s", err)
-			return token
+			return file, "", false
 		}
-		content = string(data)
+		return file, string(data), true
 	case hasEnv:
-		at, content = env, os.Getenv(variable)
-	default:
-		if in.find("file") == nil && in.find("env") == nil {
-			in.missing("file", "a token needs a file with its secret, or env with the name of a variable that has it")
-		}
-		return token
+		return env, os.Getenv(variable), true
+	case in.find("file") == nil && in.find("env") == nil:
+		in.missing("file", what+" needs a file with its secret, or env with the name of a variable that has it")
 	}
+	return file, "", false
+}
+
+// secretLines are those of a text, one a line.
+func secretLines(content string) []string {
+	var secrets []string
 	for line := range strings.Lines(content) {
 		if line = strings.TrimSpace(line); line != "" {
-			token.Secrets = append(token.Secrets, line)
+			secrets = append(secrets, line)
 		}
 	}
-	if len(token.Secrets) == 0 {
-		at.wrong("there is no secret in it")
+	return secrets
+}
+
+// checkSecret reports what is wrong with a secret, which is not shown.
+func checkSecret(at setting, secret string, minBytes int) {
+	switch bad := func(c rune) bool { return c <= ' ' || c > '~' }; {
+	case len(secret) < minBytes:
+		at.wrong("a secret must have %d characters or more, such as those of: openssl rand -hex 32", minBytes)
+	case strings.ContainsFunc(secret, bad):
+		at.wrong("a secret must be printable ASCII without spaces, one a line")
 	}
-	for _, secret := range token.Secrets { // which is not shown
-		switch bad := func(c rune) bool { return c <= ' ' || c > '~' }; {
-		case len(secret) < access.MinSecretBytes:
-			at.wrong("a secret must have %d characters or more, such as those of: openssl rand -hex 32", access.MinSecretBytes)
-		case strings.ContainsFunc(secret, bad):
-			at.wrong("a secret must be printable ASCII without spaces, one a line")
-		}
-	}
-	return token
 }
 
 // access reads what identities may do.

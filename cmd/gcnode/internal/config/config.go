@@ -8,6 +8,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
@@ -21,8 +22,13 @@ type Config struct {
 	Peers     []gcnode.Peer
 	Discovery Discovery
 	PeerTLS   PeerTLS
-	Groups    []Group // ordered as in the file
-	Log       Log
+	// PeerSecrets are those by which members know each other, ordered as in the
+	// file: the first one signs. Empty: nothing is signed.
+	PeerSecrets []httptransport.Secret
+	// PeerAccess is what members and their clients may do; nil: everything.
+	PeerAccess map[string]httptransport.Grant
+	Groups     []Group // ordered as in the file
+	Log        Log
 	// PeerTimeout is the silence after which a peer counts as dead.
 	PeerTimeout time.Duration
 	// HotTTL is the longest life of a copy of another node's value.

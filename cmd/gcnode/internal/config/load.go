@@ -157,6 +157,7 @@ type reader struct {
 	problems *problems
 	listen   *section
 	peers    []string // the path of each peer in the file
+	peerIDs  []string // of peer_secrets, also of those that cannot be used
 
 	discovered setting // where the file says where the members come from
 }
@@ -176,7 +177,9 @@ func (r *reader) read(file *section, cfg *Config) {
 	}
 	r.discovery(file, cfg)
 	r.peerTLS(file.section("peer_tls"), cfg)
+	r.peerSecrets(file.section("peer_secrets"), cfg)
 	r.groups(file, cfg)
+	r.peerAccess(file, cfg)
 
 	logging := file.section("log")
 	r.logLevel(logging, &cfg.Log.Level)

@@ -25,6 +25,10 @@ func writeSecrets(t *testing.T, dir string) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "members.crt"), ca, 0o600))
 	require.NoError(t, os.Rename(filepath.Join(dir, "ca.crt"), filepath.Join(dir, "clients.crt")))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "shop.token"), []byte("0123456789abcdef\n"), 0o600))
+	t.Setenv("PEER_SECRET", "a-secret-in-a-variable-of-the-environment")
+	for _, name := range []string{"peers.k2", "nodes.secret", "shop.secret"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), []byte("a-secret-of-the-file-with-the-name-"+name+"\n"), 0o600))
+	}
 }
 
 // What the documents show as a configuration is one, but for the files that it

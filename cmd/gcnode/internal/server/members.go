@@ -134,12 +134,13 @@ func (s *server) reload(ctx context.Context, next *config.Config) {
 	}
 	now.Peers, now.Discovery = next.Peers, next.Discovery
 	now.Tokens, now.Access = next.Tokens, next.Access
+	s.replaceSecrets(&now, next)
 	s.cfg = &now
 	s.admit(&now)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "configuration read again: the list of members is looked up anew")
 	if !reflect.DeepEqual(&now, next) {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"other settings than peers, discovery, api.tokens and access have changed; they need a restart")
+			"other settings than peers, discovery, peer_secrets, peer_access, api.tokens and access have changed; they need a restart")
 	}
 }
 

@@ -33,7 +33,9 @@ type server struct {
 	metrics   *admin.Metrics
 	fronts    fronts
 	guard     *access.Guard
-	member    *certs.Certificates // nil: members do not talk over TLS
+	member    *certs.Certificates    // nil: members do not talk over TLS
+	secrets   *httptransport.Secrets // nil: members sign nothing
+	access    *httptransport.Access  // nil: who reaches the peer listener may do everything
 	// What the listeners show, once it is there.
 	apiHandler, peerHandler, statsHandler *switcher
 
@@ -65,6 +67,9 @@ func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config,
 		plugins:      map[string]*wasm.Plugin{},
 	}
 	s.admit(cfg)
+	if err := s.shareSecrets(cfg); err != nil {
+		return err
+	}
 	if err := s.openFronts(ctx); err != nil {
 		return err
 	}
@@ -144,6 +149,33 @@ func (s *server) admit(cfg *config.Config) {
 	s.guard.Set(access.Policy{Tokens: cfg.Tokens, Certificates: cfg.TLS.CA != "", Rules: cfg.Access})
 }
 
+// shareSecrets makes what members and their clients are known by.
+func (s *server) shareSecrets(cfg *config.Config) error {
+	if len(cfg.PeerSecrets) > 0 {
+		secrets, err := httptransport.NewSecrets(cfg.PeerSecrets...)
+		if err != nil {
+			return fmt.Errorf("peer_secrets: %w", err)
+		}
+		s.secrets = secrets
+	}
+	if cfg.PeerAccess != nil {
+		s.access = httptransport.NewAccess(cfg.PeerAccess)
+	}
+	return nil
+}
+
+// replaceSecrets takes over those of a new configuration, and what their owners
+// may do. Whether there are any at all needs a restart to change.
+func (s *server) replaceSecrets(now, next *config.Config) {
+	if s.secrets != nil && len(next.PeerSecrets) > 0 && s.secrets.Set(next.PeerSecrets...) == nil {
+		now.PeerSecrets = next.PeerSecrets
+	}
+	if s.access != nil && next.PeerAccess != nil {
+		s.access.Set(next.PeerAccess)
+		now.PeerAccess = next.PeerAccess
+	}
+}
+
 // apiWriteTimeout is the longest load of any group, on the way to which some
 // peers may be silent, and time to hand the answer over.
 func (s *server) apiWriteTimeout() time.Duration {
@@ -189,7 +221,9 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		return err
 	}
 	if s.client != nil {
-		peerHandler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{Logger: s.log})
+		peerHandler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{
+			Self: s.cfg.ID, Secrets: s.secrets, Access: s.access, Logger: s.log,
+		})
 		if err != nil {
 			return fmt.Errorf("peer listener: %w", err)
 		}
@@ -253,12 +287,11 @@ func (s *server) makeNode() error {
 
 // clientOptions are those of the client for other nodes.
 func (s *server) clientOptions() httptransport.ClientOptions {
-	if s.member == nil {
-		return httptransport.ClientOptions{}
+	opts := httptransport.ClientOptions{Secrets: s.secrets}
+	if s.member != nil {
+		opts.TLS = func(host string) *tls.Config { return s.member.Client(cmp.Or(s.cfg.PeerTLS.Name, host)) }
 	}
-	return httptransport.ClientOptions{TLS: func(host string) *tls.Config {
-		return s.member.Client(cmp.Or(s.cfg.PeerTLS.Name, host))
-	}}
+	return opts
 }
 
 // announce logs where the node serves, and what whoever runs it should know.
@@ -266,9 +299,9 @@ func (s *server) announce(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
 		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.node.Peers())-1, 0)),
 		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
-	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() && s.member == nil {
+	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() && s.member == nil && s.secrets == nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"whoever reaches this address can read, set and remove values; set peer_tls, or bind it to a private network",
+			"whoever reaches this address can read, set and remove values; set peer_tls or peer_secrets, or bind it to a private network",
 			slog.String("setting", "listen.peers"), slog.String("addr", peers.address()))
 	}
 	if front := s.fronts.find(frontAPI); !front.loopback() && len(s.cfg.Tokens) == 0 && s.cfg.TLS.CA == "" {

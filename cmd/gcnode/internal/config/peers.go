@@ -1,0 +1,80 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+
+	httptransport "github.com/gcnode/gcnode/transport/http"
+)
+
+// peerSecrets reads the secrets by which members know each other.
+func (r *reader) peerSecrets(in *section, cfg *Config) {
+	owners := map[string]string{}
+	for _, e := range in.entries {
+		r.peerIDs = append(r.peerIDs, e.key)
+		at, content, ok := r.secretText(in.section(e.key), "a secret of members")
+		if !ok {
+			continue
+		}
+		lines := secretLines(content)
+		if len(lines) != 1 {
+			at.wrong("there must be one secret in it, not %d: each has an id of its own", len(lines))
+			continue
+		}
+		secret := httptransport.Secret{ID: e.key, Secret: lines[0]}
+		checkSecret(at, secret.Secret, httptransport.MinSecretBytes)
+		if err := (httptransport.Secret{ID: e.key, Secret: goodSecret}).Check(); err != nil {
+			in.wrongKey(e.key, err.Error())
+		}
+		if other, there := owners[secret.Secret]; there {
+			in.wrongKey(e.key, fmt.Sprintf("has the same secret as %q", other))
+		}
+		owners[secret.Secret] = e.key
+		cfg.PeerSecrets = append(cfg.PeerSecrets, secret)
+	}
+}
+
+// goodSecret stands for one in which nothing is wrong.
+const goodSecret = "0123456789abcdef0123456789abcdef"
+
+// peerAccess reads what members and their clients may do.
+func (r *reader) peerAccess(file *section, cfg *Config) {
+	in := file.section("peer_access")
+	for _, e := range in.entries {
+		one := in.section(e.key)
+		var grant httptransport.Grant
+		one.boolean("member", &grant.Member)
+		grant.Read, grant.Write, grant.Remove = groupNames(one, "read", cfg), groupNames(one, "write", cfg), groupNames(one, "remove", cfg)
+		one.close()
+		if cfg.PeerAccess == nil {
+			cfg.PeerAccess = map[string]httptransport.Grant{}
+		}
+		cfg.PeerAccess[e.key] = grant
+		r.checkPeer(in, e.key, cfg)
+	}
+	if len(in.entries) == 0 || in.broken {
+		return
+	}
+	for i, secret := range cfg.PeerSecrets {
+		switch grant, there := cfg.PeerAccess[secret.ID]; {
+		case !there:
+			in.missing(secret.ID, "a secret that may do nothing is of no use ({member: true} is for members)")
+		case i == 0 && !grant.Member:
+			in.wrongKey(secret.ID, "this node signs with the first of peer_secrets, so that needs member: true")
+		}
+	}
+}
+
+// checkPeer reports an identity that nobody can have, or that means nothing.
+func (r *reader) checkPeer(in *section, name string, cfg *Config) {
+	isSecret := slices.Contains(r.peerIDs, name)
+	grant := cfg.PeerAccess[name]
+	switch {
+	case isSecret && grant.Member && len(grant.Read)+len(grant.Write)+len(grant.Remove) > 0:
+		in.wrongKey(name, "a member may do everything: take out read, write and remove, or member")
+	case !isSecret && len(r.peerIDs) > 0:
+		in.wrongKey(name, "nobody can be this: peer_secrets has no such id")
+	case !isSecret && !cfg.PeerTLS.On():
+		in.wrongKey(name, "nobody can be this: there are no peer_secrets and no peer_tls")
+	}
+}

@@ -1,0 +1,187 @@
+package httptransport
+
+import (
+	"crypto/sha256"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+const (
+	// DefaultClockWindow is the default of [HandlerOptions.ClockWindow].
+	DefaultClockWindow = 30 * time.Second
+	// DefaultMaxNonces is the default of [HandlerOptions.MaxNonces]: some 40 MB
+	// at most.
+	DefaultMaxNonces = 1 << 20
+)
+
+// caller is who sent a request.
+type caller struct {
+	*signed // nil: it is not signed, and need not be
+
+	digest string   // of the body, beside signed
+	names  []string // under which the sender may be in the access list
+}
+
+// gate is what a handler needs to know senders by signatures.
+type gate struct {
+	self    string
+	secrets *Secrets
+	window  time.Duration
+	now     func() time.Time
+	started time.Time // to the millisecond, as signatures have it
+	seen    *nonces
+}
+
+// newGate is nil without secrets. The options have been checked.
+func newGate(opts HandlerOptions) *gate {
+	if opts.Secrets == nil {
+		return nil
+	}
+	g := &gate{self: opts.Self, secrets: opts.Secrets, window: opts.ClockWindow, now: opts.Now}
+	g.started = time.UnixMilli(g.now().UnixMilli())
+	g.seen = newNonces(g.window, opts.MaxNonces)
+	return g
+}
+
+// authenticate finds out who sent a request, before anything of its body is
+// read. With secrets, only what is signed gets in.
+func (h *Handler) authenticate(r *http.Request) (*caller, error) {
+	if h.gate == nil {
+		return &caller{names: certificateNames(r)}, nil
+	}
+	return h.gate.verify(r)
+}
+
+// unauthorized is why it is not known who sent a request.
+func unauthorized(format string, args ...any) *problem {
+	return &problem{http.StatusUnauthorized, fmt.Sprintf(format, args...)}
+}
+
+// verify checks the signature of a request. What it says of the time and of the
+// nonce it says to those only who have the secret.
+func (g *gate) verify(r *http.Request) (*caller, error) {
+	s, ok := parseSignature(r.Header.Get("Authorization"))
+	if !ok {
+		return nil, unauthorized("this member wants requests to be signed with a shared secret (Authorization: %s …)", signatureScheme)
+	}
+	with := g.secrets.find(s.key)
+	if with == nil {
+		return nil, unauthorized("there is no secret with the id %.64q here", s.key)
+	}
+	if !isMAC(s.mac, s.sum(with, r.Method, r.RequestURI)) {
+		return nil, unauthorized("the signature is wrong: the secret %q is another one here, or the request was changed", s.key)
+	}
+	if node, err := url.PathUnescape(s.node); err != nil || node != g.self {
+		return nil, unauthorized("this is the member %.64q, and the request is for %.64q", g.self, s.node)
+	}
+	who := &caller{signed: &signed{with, s.mac}, digest: s.digest, names: []string{with.id}}
+	// A request from before the start may have been there before that; but nobody
+	// can use a stream without its key, for which this member gives a nonce as well.
+	since := g.started
+	if isUpgrade(r) {
+		since = time.Time{}
+	}
+	return who, g.admitOnce(&s, since)
+}
+
+// admitOnce refuses a request that is too old, or was there before.
+func (g *gate) admitOnce(s *signature, since time.Time) error {
+	millis, err := strconv.ParseInt(s.time, 10, 64)
+	var id nonce
+	if err != nil || !decode(s.nonce, id[:]) {
+		return unauthorized("the time of the signature must be milliseconds since 1970, and its nonce %d bytes", nonceBytes)
+	}
+	at, now := time.UnixMilli(millis), time.UnixMilli(g.now().UnixMilli())
+	if ahead := at.Sub(now); ahead > g.window || ahead < -g.window {
+		return unauthorized("the time of the signature with %q differs from the clock here by %v; at most %v are allowed",
+			s.key, ahead, g.window)
+	}
+	if at.Before(since) {
+		return unauthorized("the request with %q was signed before this member started: it may be a replay, or the clock of its sender is %v behind",
+			s.key, since.Sub(at))
+	}
+	switch g.seen.add(id, at, now) {
+	case isRepeated:
+		return unauthorized("the request with %q was here before: its nonce is used up", s.key)
+	case isForgotten:
+		return unauthorized("the request with %q is from a time of which the nonces are forgotten: the clock here was set back", s.key)
+	case isOneTooMany:
+		return &gcnode.Error{
+			Kind: gcnode.KindOverloaded, RetryAfter: g.window,
+			Err: fmt.Errorf("%d signed requests are remembered, which is the most (MaxNonces)", g.seen.limit),
+		}
+	default:
+		return nil
+	}
+}
+
+// turnAway answers a request that does not get in.
+func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, who *caller, err error) {
+	refusal, typed := errors.AsType[*gcnode.Error](err)
+	switch {
+	case !typed:
+		h.refuse(w, r, nil, problemOf(err))
+	case isUpgrade(r):
+		h.refuse(w, r, who, &problem{http.StatusServiceUnavailable, refusal.Reason()})
+	default:
+		newAnswer(w, h.opts.WriteTimeout, who).refuse(refusal)
+	}
+}
+
+// valid reports whether the secret of a stream is still one of the secrets.
+func (h *Handler) valid(who *caller) bool {
+	return who.signed == nil || h.gate.secrets.find(who.secret.id) == who.secret
+}
+
+// certificateNames are those of the certificate that the sender has shown, if it
+// was checked when the connection was made.
+func certificateNames(r *http.Request) []string {
+	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+		return nil
+	}
+	return namesOf(r.TLS.VerifiedChains[0][0])
+}
+
+// namesOf are the names of a certificate, the common one first.
+func namesOf(cert *x509.Certificate) []string {
+	names := cert.DNSNames
+	if cert.Subject.CommonName != "" {
+		names = append([]string{cert.Subject.CommonName}, names...)
+	}
+	return names
+}
+
+// body is that of the request, whose end is an error unless it is the one that
+// was signed.
+func (c *caller) body(r io.Reader) io.Reader {
+	if c.signed == nil {
+		return r
+	}
+	return &digestReader{r: r, sum: sha256.New(), want: c.digest}
+}
+
+// digestReader reads a body of which the digest is known.
+type digestReader struct {
+	r    io.Reader
+	sum  hash.Hash
+	want string
+}
+
+// Read implements [io.Reader].
+func (d *digestReader) Read(b []byte) (int, error) {
+	n, err := d.r.Read(b)
+	d.sum.Write(b[:n])
+	if errors.Is(err, io.EOF) && !isMAC(d.want, d.sum.Sum(nil)) {
+		return n, unauthorized("the body is not the one that was signed")
+	}
+	return n, err
+}
