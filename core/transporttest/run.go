@@ -10,7 +10,7 @@ import (
 )
 
 // patience is how long a case waits for what should happen at once.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // Endpoint is a served handler and the way to it.
 type Endpoint struct {

@@ -191,6 +191,13 @@ func usersHTTP2(config func(*httptest.Server) *tls.Config) func(*testing.T, *htt
 		transport.Protocols = new(http.Protocols)
 		transport.Protocols.SetHTTP2(config != nil)
 		transport.Protocols.SetUnencryptedHTTP2(config == nil)
+		// With a connection there, requests share it and dial no others.
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+		require.NoError(t, err)
+		resp, err := transport.RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, 2, resp.ProtoMajor)
 		return httptransport.ClientOptions{HTTPClient: &http.Client{Transport: transport}}
 	}
 }

@@ -1,6 +1,7 @@
 package httptransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,6 +20,11 @@ import (
 const (
 	// DefaultMaxConcurrent is the default of [HandlerOptions.MaxConcurrent].
 	DefaultMaxConcurrent = 10_000
+	// DefaultMaxRequestBytes is the default of [HandlerOptions.MaxRequestBytes].
+	DefaultMaxRequestBytes = 512 << 20
+	// MinRequestBytes is the least that it can be: one request with the largest
+	// value, and what that grows out of.
+	MinRequestBytes = 2 * maxBodyBytes
 	// DefaultBodyTimeout is the default of [HandlerOptions.BodyTimeout].
 	DefaultBodyTimeout = 10 * time.Second
 	// DefaultWriteTimeout is the default of [HandlerOptions.WriteTimeout].
@@ -32,6 +38,15 @@ type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
 	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
 	MaxConcurrent int
+	// MaxPerStream is how many of them one stream may have, so that a peer with
+	// many leaves places to others. 0 is half of MaxConcurrent.
+	MaxPerStream int
+	// MaxRequestBytes bounds the memory that requests of more than 16 KiB take
+	// together, from when they begin to arrive until they are answered; what
+	// would be more is answered with [gcnode.KindOverloaded], or, when it is the
+	// beginning of a message on a stream, ends that. It is at least
+	// MinRequestBytes. 0 is DefaultMaxRequestBytes.
+	MaxRequestBytes int64
 	// BodyTimeout bounds the time that a peer takes to send a request; of a
 	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
@@ -52,6 +67,7 @@ type Handler struct {
 	opts   HandlerOptions
 	log    *slog.Logger
 	places chan struct{} // one element for each request that is being served
+	large  *budget
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -63,30 +79,34 @@ type Handler struct {
 // replaces the read and write deadlines of the server by its own. It needs a
 // response writer that can flush, and for streams one that can be hijacked,
 // perhaps through Unwrap. A panic of h is logged and answered as an internal
-// error. It fails if h is nil or an option is negative.
+// error. It fails if h is nil, or an option is negative or too small.
+//
+// What comes before a request is the server's matter: it should have a
+// ReadHeaderTimeout, and a MaxHeaderBytes of 16 KiB is plenty. It sets no limit
+// to the number of connections, each of which takes about 32 KiB.
 func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if h == nil {
 		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
 	}
-	if opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
-		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
-			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	if opts.MaxConcurrent < 0 || opts.MaxPerStream < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
+		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, MaxPerStream %d, BodyTimeout %v and WriteTimeout %v must not be negative",
+			opts.MaxConcurrent, opts.MaxPerStream, opts.BodyTimeout, opts.WriteTimeout)
 	}
-	if opts.MaxConcurrent == 0 {
-		opts.MaxConcurrent = DefaultMaxConcurrent
+	if opts.MaxRequestBytes != 0 && opts.MaxRequestBytes < MinRequestBytes {
+		return nil, fmt.Errorf("new HTTP handler: MaxRequestBytes %d is less than a request with the largest value needs: set it to %d or more, or to 0",
+			opts.MaxRequestBytes, MinRequestBytes)
 	}
-	if opts.BodyTimeout == 0 {
-		opts.BodyTimeout = DefaultBodyTimeout
-	}
-	if opts.WriteTimeout == 0 {
-		opts.WriteTimeout = DefaultWriteTimeout
-	}
+	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
+	opts.MaxPerStream = cmp.Or(opts.MaxPerStream, (opts.MaxConcurrent+1)/2)
+	opts.MaxRequestBytes = cmp.Or(opts.MaxRequestBytes, DefaultMaxRequestBytes)
+	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
+	opts.WriteTimeout = cmp.Or(opts.WriteTimeout, DefaultWriteTimeout)
 	log := opts.Logger
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
-		member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent),
+		member: h, opts: opts, log: log, places: make(chan struct{}, opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
 		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
 	}, nil
 }
@@ -113,12 +133,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-h.places }()
-	req, err := h.read(w, r)
+	memory := share{of: h.large}
+	defer memory.release()
+	req, err := h.read(w, r, &memory)
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
 	case err == nil:
 		answer.end(h.serve(r.Context(), req, answer))
-	case typed && refusal.Kind == gcnode.KindUnsupported:
+	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
 		answer.refuse(refusal)
 	default:
 		h.refuse(w, r, problemOf(err))
@@ -183,10 +205,15 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, p *problem) {
 
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request, error) {
-	body := wire.NewReader(&deadlineReader{
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, memory *share) (*gcnode.Request, error) {
+	in := &deadlineReader{
 		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
-	})
+		memory: memory, most: maxBodyBytes,
+	}
+	if r.ContentLength >= 0 {
+		in.most = r.ContentLength
+	}
+	body := wire.NewReader(in)
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
 		return nil, err
@@ -194,7 +221,13 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request) (*gcnode.Request,
 	if err := body.ReadEOF(); err != nil {
 		return nil, err
 	}
-	return req, err
+	if err != nil {
+		return nil, err
+	}
+	if full := memory.set(sizeOf(req, in.came)); full != nil {
+		return nil, full
+	}
+	return req, nil
 }
 
 // serve lets the member answer, and turns a panic into an error.
