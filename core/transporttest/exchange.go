@@ -41,6 +41,10 @@ type frame struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if err := checkRequest(req); err != nil {
+		err.Op, err.Group, err.Peer = req.Op, req.Group, to.ID
+		return err
+	}
 	run, cancel := context.WithCancelCause(ctx)
 	x := &exchange{
 		net: t.net, from: t.from, to: to.ID, req: CopyRequest(req),
@@ -182,6 +186,9 @@ type replyWriter struct {
 func (w *replyWriter) WriteReply(r gcnode.Reply) error {
 	if w.ctx.Err() != nil {
 		return fmt.Errorf("the peer %q is gone: %w", w.x.from, w.ctx.Err())
+	}
+	if err := checkReply(&r); err != nil {
+		r = gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: err}
 	}
 	r = CopyReply(r)
 	f := w.x.net.send(Message{From: w.x.to, To: w.x.from, Request: w.x.req, Reply: &r})

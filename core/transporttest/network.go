@@ -12,8 +12,9 @@ import (
 const Any = ""
 
 // Network connects members in memory. Requests and replies are copied on the
-// way, and errors lose their chain, as on a real network. Its methods may be
-// called from any number of goroutines, at any time.
+// way, errors lose their chain, and what is over a limit of package gcnode is
+// refused, as on a real network. Its methods may be called from any number of
+// goroutines, at any time.
 type Network struct {
 	mu        sync.Mutex
 	handlers  map[string]gcnode.Handler

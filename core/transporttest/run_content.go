@@ -219,6 +219,28 @@ func (k kit) testSeveralReplies(t *testing.T) {
 	}
 }
 
+// testRepliesStay keeps what has arrived while much else does.
+func (k kit) testRepliesStay(t *testing.T) {
+	e := k.serve(t, handlerFunc(echo))
+	const rounds = 100
+	key := func(round, i int) string { return strings.Repeat(strconv.Itoa(round*10+i), 1+i*50) }
+	var kept [][]gcnode.Reply
+	for round := range rounds {
+		var keys []string
+		for i := range 10 {
+			keys = append(keys, key(round, i))
+		}
+		kept = append(kept, e.mustCall(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: keys}))
+	}
+	for round, replies := range kept {
+		for i, r := range replies {
+			if r.Value.String() != key(round, i) {
+				t.Fatalf("reply %d of round %d has changed to %.40q", i, round, r.Value.String())
+			}
+		}
+	}
+}
+
 // checkError compares an error that has arrived with the one that was sent.
 func checkError(t *testing.T, got, sent *gcnode.Error) {
 	t.Helper()
@@ -276,13 +298,15 @@ func (k kit) testUnknownOp(t *testing.T) {
 		}
 		return nil
 	}))
-	got := e.mustCall(t, &gcnode.Request{Op: 200, Keys: []string{"x", "y"}})
-	if len(got) != 2 {
-		t.Fatalf("%d replies arrived, want one for each key", len(got))
-	}
-	for _, r := range got {
-		if r.Err == nil || r.Err.Kind != gcnode.KindUnsupported {
-			t.Errorf("key %d is answered with %v, want unsupported", r.Key, r.Err)
+	for _, size := range []int{0, 1 << 20} {
+		got := e.mustCall(t, &gcnode.Request{Op: 200, Keys: []string{"x", "y"}, Value: gcnode.StringValue(strings.Repeat("v", size))})
+		if len(got) != 2 {
+			t.Fatalf("%d replies arrived, want one for each key", len(got))
+		}
+		for _, r := range got {
+			if r.Err == nil || r.Err.Kind != gcnode.KindUnsupported {
+				t.Errorf("key %d is answered with %v, want unsupported", r.Key, r.Err)
+			}
 		}
 	}
 }

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -47,6 +46,31 @@ func (k kit) testRepliesWhenReady(t *testing.T) {
 	}
 	if !slices.Equal(order, []int{2, 0, 1}) {
 		t.Errorf("the replies arrived in the order %v, want [2 0 1]", order)
+	}
+}
+
+// testOrder answers a large batch from its end to its beginning.
+func (k kit) testOrder(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		for i, key := range slices.Backward(req.Keys) {
+			if err := w.WriteReply(gcnode.Reply{Key: i, Value: gcnode.StringValue(key)}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
+	keys := make([]string, 2000)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+	}
+	got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: keys})
+	if len(got) != len(keys) {
+		t.Fatalf("%d replies to %d keys", len(got), len(keys))
+	}
+	for i, r := range got {
+		if want := len(keys) - 1 - i; r.Key != want || r.Value.String() != keys[want] {
+			t.Fatalf("reply %d is to key %d with %q, want key %d", i, r.Key, r.Value.String(), want)
+		}
 	}
 }
 
@@ -114,6 +138,76 @@ func (k kit) testCancel(t *testing.T) {
 	ended.mustWait(t, "the handler's context ends when the caller's does")
 }
 
+// testCancelBeforeReply has a handler that has sent nothing, and a caller that
+// uses the request for something else when RoundTrip has returned.
+func (k kit) testCancelBeforeReply(t *testing.T) {
+	started, reused, ended := newSignal(), newSignal(), newSignal()
+	var key string
+	e := k.serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, _ gcnode.ReplyWriter) error {
+		defer ended.set()
+		started.set()
+		<-ctx.Done()
+		reused.wait()
+		key = req.Keys[0]
+		return ctx.Err()
+	}))
+	ctx, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	go func() {
+		started.wait()
+		cancel()
+	}()
+	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
+	got, err := e.call(ctx, req)
+	if !errors.Is(err, context.Canceled) || len(got) != 0 {
+		t.Errorf("got %+v and %v, want only the context's error", got, err)
+	}
+	req.Keys[0] = "another"
+	reused.set()
+	ended.mustWait(t, "the handler's context ends when the caller's does")
+	if key != "k" {
+		t.Errorf("the handler's request has changed: the key is %q", key)
+	}
+}
+
+// testCancelOne cancels one of two calls.
+func (k kit) testCancelOne(t *testing.T) {
+	started, ended, release := map[string]*signal{}, map[string]*signal{}, newSignal()
+	for _, group := range []string{"stays", "leaves"} {
+		started[group], ended[group] = newSignal(), newSignal()
+	}
+	e := k.serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		defer ended[req.Group].set()
+		started[req.Group].set()
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-release.c:
+			return echo(ctx, req, w)
+		}
+	}))
+	stays := make(chan error, 1)
+	go func() {
+		_, err := e.call(patient(t), &gcnode.Request{Op: gcnode.OpFetch, Group: "stays", Keys: []string{"k"}})
+		stays <- err
+	}()
+	started["stays"].mustWait(t, "the call begins")
+	ctx, cancel := context.WithCancel(patient(t))
+	defer cancel()
+	go func() {
+		started["leaves"].wait()
+		cancel()
+	}()
+	if _, err := e.call(ctx, &gcnode.Request{Op: gcnode.OpFetch, Group: "leaves", Keys: []string{"k"}}); !errors.Is(err, context.Canceled) {
+		t.Errorf("error is %v, want that of the context", err)
+	}
+	ended["leaves"].mustWait(t, "the handler's context ends when the caller's does")
+	release.set()
+	if err := <-stays; err != nil {
+		t.Errorf("the call that was not cancelled: %v", err)
+	}
+}
+
 func (k kit) testDeadline(t *testing.T) {
 	started, ended := newSignal(), newSignal()
 	e := k.serve(t, untilGone(started, ended))
@@ -138,39 +232,15 @@ func (k kit) testEndedBefore(t *testing.T) {
 	}
 }
 
-func (k kit) testManyAtOnce(t *testing.T) {
-	const calls = 1000
-	e := k.serve(t, handlerFunc(echo))
-	ctx := patient(t)
-	failures := make(chan error, calls)
-	var wg sync.WaitGroup
-	for i := range calls {
-		wg.Go(func() {
-			keys := []string{strconv.Itoa(i), strings.Repeat("x", i)}
-			got, err := e.call(ctx, &gcnode.Request{Op: gcnode.OpFetch, Keys: keys})
-			switch {
-			case err != nil:
-				failures <- err
-			case len(got) != 2 || got[0].Value.String() != keys[0] || got[1].Value.String() != keys[1]:
-				failures <- fmt.Errorf("call %d got the replies %+v", i, got)
-			}
-		})
-	}
-	wg.Wait()
-	close(failures)
-	for err := range failures {
-		t.Fatalf("one of %d calls, of which %d failed: %v", calls, len(failures)+1, err)
-	}
-}
-
 // testHandlerFails expects that an error of the handler arrives with its kind,
 // and that what came before it is valid.
 func (k kit) testHandlerFails(t *testing.T) {
-	tests := []struct {
+	type failing struct {
 		name string
 		err  error
 		want gcnode.Error
-	}{
+	}
+	tests := []failing{
 		{
 			"typed",
 			&gcnode.Error{Kind: gcnode.KindDraining, RetryAfter: time.Second, Err: errors.New("bye")},
@@ -178,6 +248,11 @@ func (k kit) testHandlerFails(t *testing.T) {
 		},
 		{"sentinel", fmt.Errorf("no room: %w", gcnode.ErrOverloaded), gcnode.Error{Kind: gcnode.KindOverloaded}},
 		{"other", errors.New("disk on fire"), gcnode.Error{Kind: gcnode.KindTransient}},
+	}
+	for kind := gcnode.KindInternal; kind <= gcnode.KindDraining; kind++ {
+		tests = append(tests, failing{
+			kind.String(), &gcnode.Error{Kind: kind, Err: errors.New("because")}, gcnode.Error{Kind: kind},
+		})
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -230,9 +305,7 @@ func (k kit) testAbsent(t *testing.T) {
 	e := k.serve(t, handlerFunc(echo))
 	err := e.Transport.RoundTrip(patient(t), e.Absent, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}},
 		replyFunc(func(gcnode.Reply) error { return nil }))
-	if !errors.Is(err, gcnode.ErrUnreachable) || !strings.Contains(err.Error(), strconv.Quote(e.Absent.ID)) {
-		t.Errorf("error is %v, want one that says that %q is unreachable", err, e.Absent.ID)
-	}
+	checkUnreachable(t, err, e.Absent)
 }
 
 // testReceiverStops expects that an error of WriteReply ends the exchange on

@@ -2,6 +2,7 @@ package transporttest
 
 import (
 	"context"
+	"errors"
 	"math"
 	"reflect"
 	"slices"
@@ -92,5 +93,116 @@ func (k kit) testLimits(t *testing.T) {
 				t.Errorf("the largest reply arrived changed")
 			}
 		}
+	}
+}
+
+// requestsOverLimits are each over one limit, by a little.
+func requestsOverLimits() map[string]*gcnode.Request {
+	name := strings.Repeat("n", gcnode.MaxIDBytes+1)
+	key := strings.Repeat("k", gcnode.MaxKeyBytes+1)
+	manyKeys := make([]string, gcnode.MaxBatchKeys+1)
+	heavyKeys := append(slices.Repeat([]string{key[1:]}, gcnode.MaxBatchBytes/gcnode.MaxKeyBytes), "k")
+	half := gcnode.Removal{Keys: manyKeys[:gcnode.MaxBatchKeys/2+1]}
+	requests := map[string]*gcnode.Request{
+		"sender":              {From: gcnode.Sender{ID: name}},
+		"receiver":            {To: name},
+		"group":               {Group: name},
+		"key":                 {Keys: []string{key}},
+		"keys":                {Keys: manyKeys},
+		"bytes of keys":       {Keys: heavyKeys},
+		"digests":             {Keys: manyKeys[1:], Digests: make([]gcnode.Digest, gcnode.MaxBatchKeys+1)},
+		"removals":            {Removals: make([]gcnode.Removal, gcnode.MaxBatchKeys+1)},
+		"removal's sender":    {Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: name}}}},
+		"removal's group":     {Removals: []gcnode.Removal{{Group: name}}},
+		"removal's key":       {Removals: []gcnode.Removal{{Keys: []string{key}}}},
+		"keys of removals":    {Removals: []gcnode.Removal{half, half}},
+		"finished":            {Finished: make([]gcnode.RemovalID, gcnode.MaxBatchKeys+1)},
+		"finished's sender":   {Finished: []gcnode.RemovalID{{Sender: name}}},
+		"known":               {Known: make([]gcnode.Known, gcnode.MaxPeers+1)},
+		"known sender":        {Known: []gcnode.Known{{Sender: gcnode.Sender{ID: name}}}},
+		"parent of the trace": {Trace: gcnode.Trace{Parent: strings.Repeat("p", gcnode.MaxTraceParentBytes+1)}},
+		"state of the trace":  {Trace: gcnode.Trace{State: strings.Repeat("s", gcnode.MaxTraceStateBytes+1)}},
+		"value":               {Keys: []string{"k"}, Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))},
+	}
+	for _, req := range requests {
+		req.Op = gcnode.OpFetch
+	}
+	return requests
+}
+
+func (k kit) testRequestsOverLimits(t *testing.T) {
+	e := k.serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		if req.Group != "fits" {
+			t.Errorf("the handler got a request of the group %.40q", req.Group)
+		}
+		return echo(ctx, req, w)
+	}))
+	for name, req := range requestsOverLimits() {
+		got, err := e.call(patient(t), req)
+		if !errors.Is(err, gcnode.ErrTooLarge) || len(got) != 0 {
+			t.Errorf("%s: %d replies and the error %v, want only that the request is too large", name, len(got), err)
+		}
+	}
+	if got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpFetch, Group: "fits", Keys: []string{"k"}}); len(got) != 1 {
+		t.Errorf("the next call got the replies %+v", got)
+	}
+}
+
+// repliesOverLimits are each over one limit, by a little.
+func repliesOverLimits() []gcnode.Reply {
+	name := strings.Repeat("n", gcnode.MaxIDBytes+1)
+	key := strings.Repeat("k", gcnode.MaxKeyBytes+1)
+	manyKeys := make([]string, gcnode.MaxBatchKeys+1)
+	half := gcnode.Removal{Keys: manyKeys[:gcnode.MaxBatchKeys/2+1]}
+	acks := []gcnode.Ack{
+		{Members: make([]gcnode.Peer, 2*gcnode.MaxPeers+1)},
+		{Members: []gcnode.Peer{{ID: name}}},
+		{Left: make([]gcnode.Sender, 2*gcnode.MaxPeers+1)},
+		{Left: []gcnode.Sender{{ID: name}}},
+		{Lives: make([]gcnode.Sender, 2*gcnode.MaxPeers+1)},
+		{Lives: []gcnode.Sender{{ID: name}}},
+		{Known: make([]gcnode.Known, gcnode.MaxPeers+1)},
+		{Known: []gcnode.Known{{Sender: gcnode.Sender{ID: name}}}},
+		{Removals: make([]gcnode.Removal, gcnode.MaxBatchKeys+1)},
+		{Removals: []gcnode.Removal{half, half}},
+		{Removals: []gcnode.Removal{{Group: name}}},
+	}
+	replies := []gcnode.Reply{
+		{Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes+1))},
+		{Keys: manyKeys},
+		{Keys: []string{key}},
+		{Keys: append(slices.Repeat([]string{key[1:]}, gcnode.MaxBatchBytes/gcnode.MaxKeyBytes), "k")},
+	}
+	for i := range acks {
+		replies = append(replies, gcnode.Reply{Ack: &acks[i]})
+	}
+	for i := range replies {
+		replies[i].Key = i
+	}
+	return replies
+}
+
+// testRepliesOverLimits expects that the handler is not told, and may go on.
+func (k kit) testRepliesOverLimits(t *testing.T) {
+	replies := repliesOverLimits()
+	e := k.serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		for _, r := range replies {
+			if err := w.WriteReply(r); err != nil {
+				return err
+			}
+		}
+		return w.WriteReply(gcnode.Reply{Key: len(replies), Value: gcnode.StringValue("fits")})
+	}))
+	got := e.mustCall(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: make([]string, len(replies)+1)})
+	if len(got) != len(replies)+1 {
+		t.Fatalf("%d replies arrived, want %d", len(got), len(replies)+1)
+	}
+	for i, r := range got[:len(replies)] {
+		if r.Key != i || r.Err == nil || r.Err.Kind != gcnode.KindTooLarge || r.Ack != nil || r.Keys != nil || r.Value.Len() > 0 {
+			t.Errorf("reply %d arrived as one to key %d with the error %v, want too large", i, r.Key, r.Err)
+		}
+	}
+	if last := got[len(replies)]; last.Err != nil || last.Value.String() != "fits" {
+		t.Errorf("the reply after them arrived as %+v", last)
 	}
 }

@@ -16,21 +16,31 @@ const stretchBytes = wire.MaxFrameBytes
 
 // deadlineReader reads a body that may be large, whose first stretch has a
 // deadline, and gives each further stretch one of its own.
+//
+// What has come takes memory out of a budget: up to wire.GrowthFactor times as
+// much, since that is how a value grows.
 type deadlineReader struct {
 	r       io.Reader
 	control *http.ResponseController
 	timeout time.Duration
-	came    int // of this stretch
+	memory  *share
+	most    int64 // how long the body can be
+	came    int
+	stretch int // how much of it came in this stretch
 }
 
 // Read implements [io.Reader].
 func (d *deadlineReader) Read(b []byte) (int, error) {
 	n, err := d.r.Read(b)
 	d.came += n
-	if err != nil || d.came < stretchBytes { // after the end there must be no deadline
+	d.stretch += n
+	if full := d.memory.set(min(wire.GrowthFactor*int64(d.came), d.most)); full != nil {
+		return n, full
+	}
+	if err != nil || d.stretch < stretchBytes { // after the end there must be no deadline
 		return n, err
 	}
-	d.came = 0
+	d.stretch = 0
 	return n, setReadDeadline(d.control, d.timeout)
 }
 

@@ -2,8 +2,13 @@ package httptransport_test
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -35,141 +40,242 @@ func newClient(t *testing.T, opts httptransport.ClientOptions) *httptransport.Cl
 	return client
 }
 
-// absentAddr is the URL of a port on which nobody listens.
-func absentAddr(t *testing.T) string {
-	t.Helper()
-	l := listen(t, "127.0.0.1:0")
-	require.NoError(t, l.Close())
-	return "http://" + l.Addr().String() + "/"
+// carrier is a way for requests to a handler.
+type carrier struct {
+	name   string
+	stream bool // there is one in the end
+	path   string
+	server func(t *testing.T, h http.Handler) *httptest.Server
+	client func(t *testing.T, s *httptest.Server) httptransport.ClientOptions
+	tls    func(s *httptest.Server) *tls.Config // of a client; nil: there is none
+	signed bool
 }
 
-// endpoint is a server that is reached at the path.
-func endpoint(t *testing.T, server *httptest.Server, path string, opts httptransport.ClientOptions) transporttest.Endpoint {
+// carriers are all ways that differ, each with a client of our own and with
+// the user's where it can be had with both.
+func carriers(t *testing.T) []carrier {
 	t.Helper()
-	t.Cleanup(server.Close)
+	list := members(t, "a", "b")
+	mutual := func(t *testing.T, h http.Handler) *httptest.Server {
+		t.Helper()
+		return start(t, h, func(s *httptest.Server) { s.TLS = list["a"].Members("b") })
+	}
+	mutualTLS := func(*httptest.Server) *tls.Config { return list["b"].Client("127.0.0.1") }
+	mutualHTTP2 := func(t *testing.T, h http.Handler) *httptest.Server {
+		t.Helper()
+		return start(t, h, func(s *httptest.Server) {
+			s.TLS, s.EnableHTTP2 = list["a"].Members("b"), true
+			s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
+		})
+	}
+	return []carrier{
+		{name: "stream", stream: true, server: overTCP, client: own},
+		{name: "stream of the user's client", stream: true, server: overTCP, client: users(nil)},
+		{name: "plain", server: overTCP, client: plain(own)},
+		{name: "plain with the user's client", server: overTCP, client: plain(users(nil))},
+		{name: "under a path", stream: true, path: "/cluster/peers/", server: underPath, client: own},
+		{name: "TLS", stream: true, server: overTLS, client: ownTLS(trusting), tls: trusting},
+		{name: "TLS of the user's client", stream: true, server: overTLS, client: users(trusting), tls: trusting},
+		{name: "plain TLS of the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting},
+		{name: "mutual TLS", stream: true, server: mutual, client: ownTLS(mutualTLS), tls: mutualTLS},
+		{name: "mutual TLS of the user's client", stream: true, server: mutual, client: users(mutualTLS), tls: mutualTLS},
+		{name: "plain mutual TLS", server: mutual, client: plain(ownTLS(mutualTLS)), tls: mutualTLS},
+		{name: "HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting},
+		{name: "HTTP2 with mutual TLS", server: mutualHTTP2, client: usersHTTP2(mutualTLS), tls: mutualTLS},
+		{name: "HTTP2 without TLS", server: overH2C, client: usersHTTP2(nil)},
+		{name: "unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} })},
+		{name: "client with a timeout", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Timeout = patience })},
+		{name: "no hijacking", server: withoutHijacking, client: own},
+		{name: "signed stream", stream: true, server: overTCP, client: own, signed: true},
+		{name: "signed stream of an unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} }), signed: true},
+		{name: "signed plain", server: overTCP, client: plain(own), signed: true},
+		{name: "signed HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting, signed: true},
+	}
+}
+
+// start is a server that ends with the test. change is told of it before.
+func start(t *testing.T, h http.Handler, change func(*httptest.Server)) *httptest.Server {
+	t.Helper()
+	s := httptest.NewUnstartedServer(h)
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	change(s)
+	if s.TLS != nil {
+		s.StartTLS()
+	} else {
+		s.Start()
+	}
+	t.Cleanup(s.Close)
+	return s
+}
+
+func overTCP(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, func(*httptest.Server) {})
+}
+
+func underPath(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	mux := http.NewServeMux()
+	mux.Handle("/cluster/peers/", h)
+	return overTCP(t, mux)
+}
+
+func withoutHijacking(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return overTCP(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { h.ServeHTTP(flushOnly{w}, r) }))
+}
+
+func overTLS(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, func(s *httptest.Server) { s.TLS = &tls.Config{MinVersion: tls.VersionTLS12} })
+}
+
+func overHTTP2(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, func(s *httptest.Server) {
+		s.TLS, s.EnableHTTP2 = &tls.Config{MinVersion: tls.VersionTLS12}, true
+		s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
+	})
+}
+
+func overH2C(t *testing.T, h http.Handler) *httptest.Server {
+	t.Helper()
+	return start(t, h, func(s *httptest.Server) {
+		s.Config.Protocols = new(http.Protocols)
+		s.Config.Protocols.SetHTTP1(true)
+		s.Config.Protocols.SetUnencryptedHTTP2(true)
+		s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
+	})
+}
+
+// trusting believes the certificate of a server that has made its own.
+func trusting(s *httptest.Server) *tls.Config {
+	roots := x509.NewCertPool()
+	roots.AddCert(s.Certificate())
+	return &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ServerName: "127.0.0.1"}
+}
+
+// own is the client that is made for the purpose.
+func own(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return httptransport.ClientOptions{DialTimeout: patience}
+}
+
+// ownTLS is the same with TLS.
+func ownTLS(config func(*httptest.Server) *tls.Config) func(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return func(_ *testing.T, s *httptest.Server) httptransport.ClientOptions {
+		return httptransport.ClientOptions{DialTimeout: patience, TLS: func(string) *tls.Config { return config(s) }}
+	}
+}
+
+// usersTransport is one that a user might have. It has few connections, since
+// handshakes take long.
+func usersTransport(t *testing.T, s *httptest.Server, config func(*httptest.Server) *tls.Config) *http.Transport {
+	t.Helper()
+	transport := &http.Transport{MaxConnsPerHost: 100, MaxIdleConnsPerHost: 100}
+	if config != nil {
+		transport.TLSClientConfig = config(s)
+	}
+	t.Cleanup(transport.CloseIdleConnections)
+	return transport
+}
+
+// users is a client that speaks HTTP/1.1.
+func users(config func(*httptest.Server) *tls.Config) func(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return func(t *testing.T, s *httptest.Server) httptransport.ClientOptions {
+		t.Helper()
+		return httptransport.ClientOptions{HTTPClient: &http.Client{Transport: usersTransport(t, s, config)}}
+	}
+}
+
+// usersHTTP2 is a client that speaks nothing but HTTP/2.
+func usersHTTP2(config func(*httptest.Server) *tls.Config) func(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return func(t *testing.T, s *httptest.Server) httptransport.ClientOptions {
+		t.Helper()
+		transport := usersTransport(t, s, config)
+		transport.MaxConnsPerHost = 0
+		transport.Protocols = new(http.Protocols)
+		transport.Protocols.SetHTTP2(config != nil)
+		transport.Protocols.SetUnencryptedHTTP2(config == nil)
+		// With a connection there, requests share it and dial no others.
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.URL, http.NoBody)
+		require.NoError(t, err)
+		resp, err := transport.RoundTrip(req)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, 2, resp.ProtoMajor)
+		return httptransport.ClientOptions{HTTPClient: &http.Client{Transport: transport}}
+	}
+}
+
+// changed is a client of a user who has his own ideas.
+func changed(change func(*http.Client)) func(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return func(t *testing.T, s *httptest.Server) httptransport.ClientOptions {
+		t.Helper()
+		opts := users(nil)(t, s)
+		change(opts.HTTPClient)
+		return opts
+	}
+}
+
+// plain is a client that asks for no stream.
+func plain(
+	client func(*testing.T, *httptest.Server) httptransport.ClientOptions,
+) func(*testing.T, *httptest.Server) httptransport.ClientOptions {
+	return func(t *testing.T, s *httptest.Server) httptransport.ClientOptions {
+		t.Helper()
+		opts := client(t, s)
+		opts.Plain = true
+		return opts
+	}
+}
+
+// endpoint serves h over the carrier.
+func (c carrier) endpoint(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+	t.Helper()
+	var opts httptransport.HandlerOptions
+	if c.signed {
+		opts.Self, opts.Secrets = "server", secrets(t, "k")
+	}
+	handler := newHandler(t, h, opts)
+	server := c.server(t, handler)
+	asking := c.client(t, server)
+	asking.Secrets = opts.Secrets
+	scheme, _, _ := strings.Cut(server.URL, ":")
+	addr := func(l net.Listener) string { return scheme + "://" + l.Addr().String() + c.path }
+	absent := listen(t, "127.0.0.1:0")
+	require.NoError(t, absent.Close())
+	silent := listen(t, "127.0.0.1:0") // nobody accepts
+	t.Cleanup(func() { require.NoError(t, silent.Close()) })
 	return transporttest.Endpoint{
-		Transport: newClient(t, opts),
-		Peer:      gcnode.Peer{ID: "server", Addr: server.URL + path},
-		Absent:    gcnode.Peer{ID: "nobody", Addr: absentAddr(t)},
+		Transport: newClient(t, asking),
+		Peer:      gcnode.Peer{ID: "server", Addr: server.URL + c.path},
+		Absent:    gcnode.Peer{ID: "nobody", Addr: addr(absent)},
+		Silent:    gcnode.Peer{ID: "silent", Addr: addr(silent)},
+		Cut: func() {
+			go server.CloseClientConnections() // which waits for handlers
+			handler.Close()
+		},
+		Garbage:   c.garbage(server),
+		Impostors: c.impostors(t),
 	}
 }
 
 func TestConformance(t *testing.T) {
-	patient := httptransport.ClientOptions{DialTimeout: patience}
-	tests := []struct {
-		name   string
-		stream bool // there is one in the end
-		serve  transporttest.Factory
-	}{
-		{"stream", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, server, "/", patient)
-		}},
-		{"plain", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Plain: true})
-		}},
-		{"signed stream", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			shared := secrets(t, "k")
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
-			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Secrets: shared})
-		}},
-		{"signed plain", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			shared := secrets(t, "k")
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
-			return endpoint(t, server, "/", httptransport.ClientOptions{DialTimeout: patience, Secrets: shared, Plain: true})
-		}},
-		{"signed over an unknown connection", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			shared := secrets(t, "k")
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{Self: "server", Secrets: shared}))
-			client := server.Client()
-			client.Transport = untraced{client.Transport}
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: client, Secrets: shared})
-		}},
-		{"under a path", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			mux := http.NewServeMux()
-			mux.Handle("/cluster/peers/", newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, httptest.NewServer(mux), "/cluster/peers/", patient)
-		}},
-		{"TLS", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewTLSServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: fewConnections(t, server)})
-		}},
-		{"plain TLS", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewTLSServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: fewConnections(t, server), Plain: true})
-		}},
-		{"unknown connection", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			client := server.Client()
-			client.Transport = untraced{client.Transport}
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: client})
-		}},
-		{"client with a timeout", true, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			client := server.Client()
-			client.Timeout = patience
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: client})
-		}},
-		{"no hijacking", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			member := newHandler(t, h, httptransport.HandlerOptions{})
-			return endpoint(t, httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				member.ServeHTTP(flushOnly{w}, r)
-			})), "", patient)
-		}},
-		{"HTTP2", false, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-			t.Helper()
-			server := httptest.NewUnstartedServer(newHandler(t, h, httptransport.HandlerOptions{}))
-			server.EnableHTTP2 = true
-			server.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
-			server.StartTLS()
-			// With a connection there, requests share it and dial no others.
-			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, http.NoBody)
-			require.NoError(t, err)
-			resp, err := server.Client().Do(req)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			require.Equal(t, 2, resp.ProtoMajor)
-			return endpoint(t, server, "", httptransport.ClientOptions{HTTPClient: server.Client()})
-		}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			transporttest.Run(t, test.serve)
+	for _, c := range carriers(t) {
+		t.Run(c.name, func(t *testing.T) {
+			transporttest.Run(t, c.endpoint)
 			t.Run("Way", func(t *testing.T) {
-				e := test.serve(t, handlerFunc(echo))
+				e := c.endpoint(t, handlerFunc(echo))
 				client, ok := e.Transport.(*httptransport.Client)
 				require.True(t, ok)
 				_, err := fetch(t.Context(), client, e.Peer.Addr, "k")
 				require.NoError(t, err)
 				stats := client.Stats().Peers
 				require.Len(t, stats, 1)
-				require.Equal(t, test.stream, stats[0].Stream, "problem: %s", stats[0].Problem)
+				require.Equal(t, c.stream, stats[0].Stream, "problem: %s", stats[0].Problem)
 			})
 		})
 	}
-}
-
-// fewConnections is a client for many requests at once without as many
-// handshakes, which take long.
-func fewConnections(t *testing.T, server *httptest.Server) *http.Client {
-	t.Helper()
-	client := server.Client()
-	transport, ok := client.Transport.(*http.Transport)
-	require.True(t, ok)
-	transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost = 100, 100
-	return client
 }
 
 // untraced is a client's transport that does not say which connections it uses.

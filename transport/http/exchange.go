@@ -24,6 +24,8 @@ type exchange struct {
 	window int
 	more   chan struct{}
 
+	memory share // of the request
+
 	mu      sync.Mutex
 	answers *wire.Answers
 	buf     *[]byte // for what is sent; nil when it has ended
@@ -34,8 +36,8 @@ type exchange struct {
 // errExited is what came of a handler that has left its goroutine.
 var errExited = &gcnode.Error{Kind: gcnode.KindInternal, Err: errors.New("the handler has exited")}
 
-func newExchange(s *session, id uint64, req *gcnode.Request) *exchange {
-	x := &exchange{s: s, id: id, window: wire.Window, answers: wire.NewAnswers(req)}
+func newExchange(s *session, id uint64, req *gcnode.Request, memory share) *exchange {
+	x := &exchange{s: s, id: id, window: wire.Window, answers: wire.NewAnswers(req), memory: memory}
 	x.ctx, x.cancel = context.WithCancel(s.ctx)
 	x.buf, _ = buffers.Get().(*[]byte)
 	return x
@@ -164,6 +166,7 @@ func (x *exchange) end(err error) {
 	defer x.mu.Unlock()
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
+	x.memory.release()
 	<-x.s.h.places
 	if !abandoned {
 		*x.buf = wire.AppendEnd(append((*x.buf)[:0], x.held...), x.id, failureOf(err))

@@ -1,6 +1,7 @@
 package httptransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,6 +21,11 @@ import (
 const (
 	// DefaultMaxConcurrent is the default of [HandlerOptions.MaxConcurrent].
 	DefaultMaxConcurrent = 10_000
+	// DefaultMaxRequestBytes is the default of [HandlerOptions.MaxRequestBytes].
+	DefaultMaxRequestBytes = 512 << 20
+	// MinRequestBytes is the least that it can be: one request with the largest
+	// value, and what that grows out of.
+	MinRequestBytes = 2 * maxBodyBytes
 	// DefaultBodyTimeout is the default of [HandlerOptions.BodyTimeout].
 	DefaultBodyTimeout = 10 * time.Second
 	// DefaultWriteTimeout is the default of [HandlerOptions.WriteTimeout].
@@ -33,6 +39,15 @@ type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
 	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
 	MaxConcurrent int
+	// MaxPerStream is how many of them one stream may have, so that a peer with
+	// many leaves places to others. 0 is half of MaxConcurrent.
+	MaxPerStream int
+	// MaxRequestBytes bounds the memory that requests of more than 16 KiB take
+	// together, from when they begin to arrive until they are answered; what
+	// would be more is answered with [gcnode.KindOverloaded], or, when it is the
+	// beginning of a message on a stream, ends that. It is at least
+	// MinRequestBytes. 0 is DefaultMaxRequestBytes.
+	MaxRequestBytes int64
 	// BodyTimeout bounds the time that a peer takes to send a request; of a
 	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
@@ -73,6 +88,7 @@ type Handler struct {
 	log    *slog.Logger
 	gate   *gate         // nil: nobody has to sign
 	places chan struct{} // one element for each request that is being served
+	large  *budget
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -84,15 +100,19 @@ type Handler struct {
 // replaces the read and write deadlines of the server by its own. It needs a
 // response writer that can flush, and for streams one that can be hijacked,
 // perhaps through Unwrap. A panic of h is logged and answered as an internal
-// error. It fails if h is nil, an option is negative, or there are Secrets
-// without Self.
+// error. It fails if h is nil, an option is negative or too small, or there are
+// Secrets without Self.
+//
+// What comes before a request is the server's matter: it should have a
+// ReadHeaderTimeout, and a MaxHeaderBytes of 16 KiB is plenty. It sets no limit
+// to the number of connections, each of which takes about 32 KiB.
 func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if h == nil {
 		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
 	}
-	if opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
-		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
-			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	if opts.MaxConcurrent < 0 || opts.MaxPerStream < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 {
+		return nil, fmt.Errorf("new HTTP handler: MaxConcurrent %d, MaxPerStream %d, BodyTimeout %v and WriteTimeout %v must not be negative",
+			opts.MaxConcurrent, opts.MaxPerStream, opts.BodyTimeout, opts.WriteTimeout)
 	}
 	if opts.ClockWindow < 0 || opts.MaxNonces < 0 {
 		return nil, fmt.Errorf("new HTTP handler: ClockWindow %v and MaxNonces %d must not be negative", opts.ClockWindow, opts.MaxNonces)
@@ -100,21 +120,17 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if opts.Secrets != nil && opts.Self == "" {
 		return nil, errors.New("new HTTP handler: with Secrets it needs Self, the ID of the member, for which requests are signed")
 	}
-	if opts.MaxConcurrent == 0 {
-		opts.MaxConcurrent = DefaultMaxConcurrent
+	if opts.MaxRequestBytes != 0 && opts.MaxRequestBytes < MinRequestBytes {
+		return nil, fmt.Errorf("new HTTP handler: MaxRequestBytes %d is less than a request with the largest value needs: set it to %d or more, or to 0",
+			opts.MaxRequestBytes, MinRequestBytes)
 	}
-	if opts.BodyTimeout == 0 {
-		opts.BodyTimeout = DefaultBodyTimeout
-	}
-	if opts.WriteTimeout == 0 {
-		opts.WriteTimeout = DefaultWriteTimeout
-	}
-	if opts.ClockWindow == 0 {
-		opts.ClockWindow = DefaultClockWindow
-	}
-	if opts.MaxNonces == 0 {
-		opts.MaxNonces = DefaultMaxNonces
-	}
+	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
+	opts.MaxPerStream = cmp.Or(opts.MaxPerStream, (opts.MaxConcurrent+1)/2)
+	opts.MaxRequestBytes = cmp.Or(opts.MaxRequestBytes, DefaultMaxRequestBytes)
+	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
+	opts.WriteTimeout = cmp.Or(opts.WriteTimeout, DefaultWriteTimeout)
+	opts.ClockWindow = cmp.Or(opts.ClockWindow, DefaultClockWindow)
+	opts.MaxNonces = cmp.Or(opts.MaxNonces, DefaultMaxNonces)
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
@@ -123,7 +139,7 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	return &Handler{
-		member: h, opts: opts, log: log, gate: newGate(opts), places: make(chan struct{}, opts.MaxConcurrent),
+		member: h, opts: opts, log: log, gate: newGate(opts), places: make(chan struct{}, opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
 		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
 	}, nil
 }
@@ -158,12 +174,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer func() { <-h.places }()
-	req, err := h.read(w, r, who)
+	memory := share{of: h.large}
+	defer memory.release()
+	req, err := h.read(w, r, who, &memory)
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
 	case err == nil:
 		h.answer(r.Context(), who, req, answer)
-	case typed && refusal.Kind == gcnode.KindUnsupported:
+	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
 		answer.refuse(refusal)
 	default:
 		h.refuse(w, r, who, problemOf(err))
@@ -258,10 +276,15 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, who *caller, p 
 
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
-func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller) (*gcnode.Request, error) {
-	body := wire.NewReader(&deadlineReader{
+func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller, memory *share) (*gcnode.Request, error) {
+	in := &deadlineReader{
 		r: who.body(http.MaxBytesReader(w, r.Body, maxBodyBytes)), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
-	})
+		memory: memory, most: maxBodyBytes,
+	}
+	if r.ContentLength >= 0 {
+		in.most = r.ContentLength
+	}
+	body := wire.NewReader(in)
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
 		return nil, err
@@ -269,7 +292,13 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller) (*gc
 	if err := body.ReadEOF(); err != nil {
 		return nil, err
 	}
-	return req, err
+	if err != nil {
+		return nil, err
+	}
+	if full := memory.set(sizeOf(req, in.came)); full != nil {
+		return nil, full
+	}
+	return req, nil
 }
 
 // serve lets the member answer, and turns a panic into an error.

@@ -20,7 +20,7 @@ import (
 const (
 	contentType = "application/vnd.gcnode.peer.v1"
 	// patience is how long a test waits for what should happen at once.
-	patience = 30 * time.Second
+	patience = 2 * time.Minute
 )
 
 // handlerFunc is a function that is a gcnode.Handler.

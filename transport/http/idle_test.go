@@ -135,3 +135,53 @@ func TestClientLeavesSilentStream(t *testing.T) {
 		peer.stop()
 	})
 }
+
+// TestClientForgetsPeers has members that come and go: what was not asked for
+// long is forgotten when a new one comes, unless there is still a stream.
+func TestClientForgetsPeers(t *testing.T) {
+	const gone, asked, busy = "http://gone/", "http://asked/", "http://busy/"
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		peer := newPiped(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if req.Keys[0] == "busy" {
+				<-release
+			}
+			return echo(ctx, req, w)
+		}), unchanged)
+		ask := func(addr, key string) {
+			_, err := fetch(t.Context(), peer.client, addr, key)
+			require.NoError(t, err)
+		}
+		known := func() []string {
+			var addrs []string
+			for _, p := range peer.client.Stats().Peers {
+				addrs = append(addrs, p.Addr)
+			}
+			return addrs
+		}
+		ask(gone, "k")
+		ask(asked, "k")
+		answered := make(chan error, 1)
+		go func() {
+			_, err := fetch(t.Context(), peer.client, busy, "busy")
+			answered <- err
+		}()
+		time.Sleep(4 * time.Minute) // idle streams are closed
+		ask("http://new/1", "k")
+		require.Equal(t, []string{asked, busy, gone, "http://new/1"}, known(), "it is the first time that they are looked for")
+		time.Sleep(time.Minute)
+		ask(asked, "k")
+		time.Sleep(4 * time.Minute)
+		require.Len(t, known(), 4, "nobody new has come")
+		ask("http://new/2", "k")
+		require.Equal(t, []string{asked, busy, "http://new/1", "http://new/2"}, known())
+		time.Sleep(time.Second)
+		ask("http://new/3", "k")
+		require.Len(t, known(), 5, "they were looked for a moment ago")
+		ask(gone, "k")
+		require.Len(t, known(), 6, "what was forgotten can be asked again")
+		close(release)
+		require.NoError(t, <-answered)
+		peer.stop()
+	})
+}

@@ -12,10 +12,11 @@ import (
 // The duty to read a stream, of which there is one: lead has it in the
 // goroutine of a caller, and run in the background.
 
-// lead reads the connection until there is something for the call. The caller
-// has the duty and loses it.
+// lead reads the connection until there is something for the call, or for a
+// brief time, which what comes for others does not make longer. The caller has
+// the duty and loses it.
 func (s *stream) lead(c *call, now time.Time) {
-	for {
+	for end := now.Add(briefly); ; {
 		err := s.arm(now)
 		if err == nil {
 			err = s.step()
@@ -26,8 +27,12 @@ func (s *stream) lead(c *call, now time.Time) {
 		}
 		s.mu.Lock()
 		others := s.drain || len(s.calls) > 1 || len(s.calls) == 1 && c.done
-		switch over := len(c.replies) > 0 || c.done; {
-		case err != nil || over && others:
+		over := len(c.replies) > 0 || c.done
+		if !over {
+			now = time.Now()
+		}
+		switch {
+		case err != nil || over && others || !over && now.After(end):
 			s.mu.Unlock()
 			s.kick <- struct{}{}
 			return
@@ -37,7 +42,6 @@ func (s *stream) lead(c *call, now time.Time) {
 			return
 		}
 		s.mu.Unlock()
-		now = time.Now()
 	}
 }
 

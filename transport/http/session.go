@@ -97,9 +97,10 @@ type session struct {
 	work   chan job     // for goroutines that have nothing to do
 	spare  atomic.Int32 // how many these are
 
-	// Of the goroutine that reads: how many messages have come, and which of
-	// them has the deadline that is set.
+	// Of the goroutine that reads: how many messages have come, which of them
+	// has the deadline that is set, and the memory for them.
 	read, timed uint64
+	memory      share
 
 	mu        sync.Mutex
 	exchanges map[uint64]*exchange
@@ -111,7 +112,9 @@ type session struct {
 
 // newSession makes the stream of a connection, with the values of ctx.
 func newSession(ctx context.Context, h *Handler, conn net.Conn, who *caller) *session {
-	s := &session{h: h, conn: conn, from: conn, who: who, work: make(chan job), exchanges: map[uint64]*exchange{}}
+	s := &session{
+		h: h, conn: conn, from: conn, who: who, work: make(chan job), exchanges: map[uint64]*exchange{}, memory: share{of: h.large},
+	}
 	s.ctx, s.cancel = context.WithCancel(ctx)
 	s.in = wire.NewMessageReader(s, wire.MaxCallBytes)
 	s.out = newOutbox(conn, conn.SetWriteDeadline, h.opts.WriteTimeout, func(error) { s.close() })
@@ -141,6 +144,7 @@ func (s *session) serve() error {
 		idle.Stop()
 		s.close()
 		s.out.fail(errSessionClosed)
+		s.memory.release()
 		<-writing
 	}()
 	if err := s.conn.SetDeadline(time.Time{}); err != nil { // that of the server
@@ -179,6 +183,9 @@ func (s *session) Read(b []byte) (int, error) {
 		if err := s.conn.SetReadDeadline(time.Time{}); err != nil {
 			return 0, err
 		}
+	}
+	if full := s.memory.set(int64(s.in.Size())); full != nil {
+		return 0, full
 	}
 	return s.from.Read(b)
 }
@@ -248,10 +255,11 @@ func (s *session) begin(call wire.Call) error {
 	if denied != nil {
 		return s.refuse(call.Exchange, denied)
 	}
-	if err := s.h.place(); err != nil {
-		return s.refuse(call.Exchange, err)
+	memory, refusal := s.place(req, len(call.Request))
+	if refusal != nil {
+		return s.refuse(call.Exchange, refusal)
 	}
-	x := newExchange(s, call.Exchange, req)
+	x := newExchange(s, call.Exchange, req, memory)
 	x.client = !member
 	s.mu.Lock()
 	s.exchanges[x.id] = x
@@ -263,6 +271,26 @@ func (s *session) begin(call wire.Call) error {
 		go s.serveJobs(job{x, req})
 	}
 	return nil
+}
+
+// place takes a place for a request, and memory if it is large, or says that
+// there is none. The exchange gives both back.
+func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error) {
+	memory := share{of: s.h.large}
+	if s.running() >= s.h.opts.MaxPerStream {
+		return memory, &gcnode.Error{
+			Kind: gcnode.KindOverloaded,
+			Err:  fmt.Errorf("%d requests of this stream are being served", s.h.opts.MaxPerStream),
+		}
+	}
+	if err := memory.set(sizeOf(req, encoded)); err != nil {
+		return memory, err
+	}
+	err := s.h.place()
+	if err != nil {
+		memory.release()
+	}
+	return memory, err
 }
 
 // job is an exchange that is to be served.

@@ -121,6 +121,9 @@ func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Ans
 		if err != nil {
 			return refused(err, answers, w)
 		}
+		if !ended && ctx.Err() != nil { // more may have come, again and again
+			return endOf(ctx)
+		}
 	}
 	return nil
 }

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
-	"github.com/gcnode/gcnode/core/transporttest"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 	"github.com/gcnode/gcnode/transport/http/certs/certstest"
@@ -40,14 +39,6 @@ func serveMembers(t *testing.T, h gcnode.Handler, with *certs.Certificates, name
 	server.StartTLS()
 	t.Cleanup(server.Close)
 	return server
-}
-
-func TestMembersWithCertificatesAreServed(t *testing.T) {
-	list := members(t, "a", "b")
-	transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
-		t.Helper()
-		return endpoint(t, serveMembers(t, h, list["a"], "b"), "/", httptransport.ClientOptions{TLS: list["b"].Client, DialTimeout: patience})
-	})
 }
 
 func TestOthersAreNotServed(t *testing.T) {

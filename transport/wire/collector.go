@@ -52,7 +52,7 @@ func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
 	}
 }
 
-// growing is a value that comes in pieces. It takes at most eagerFactor times
+// growing is a value that comes in pieces. It takes at most GrowthFactor times
 // the memory of what has come.
 type growing struct {
 	discard     bool // nothing of it is wanted
@@ -88,7 +88,7 @@ func (g *growing) add(piece []byte) error {
 		// The last step is to the exact size, which Grow has for an empty
 		// builder only.
 		larger := new(strings.Builder)
-		larger.Grow(min(g.total, eagerFactor*g.size))
+		larger.Grow(min(g.total, GrowthFactor*g.size))
 		larger.WriteString(g.text.String())
 		g.text = larger
 	}

@@ -32,6 +32,9 @@ const (
 	// Window is how much of an answer is on its way on a stream before the
 	// asking member gives credit.
 	Window = 1 << 20
+	// GrowthFactor is how much memory is taken at most for a value of which a
+	// part has arrived, in multiples of that part.
+	GrowthFactor = 8
 	// MaxRequestBytes bounds a request with all pieces of its value.
 	MaxRequestBytes = MaxFrameBytes + gcnode.MaxValueBytes + (gcnode.MaxValueBytes/PieceBytes+2)*maxHeader
 )

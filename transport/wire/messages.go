@@ -69,6 +69,9 @@ func (m *MessageReader) Ready() bool {
 // returned.
 func (m *MessageReader) Begun() bool { return m.begin < m.end }
 
+// Size is how much memory is held for messages.
+func (m *MessageReader) Size() int { return len(m.buf) }
+
 // header is where the next message starts after its length, and its size. The
 // start is 0 while that is not known.
 func (m *MessageReader) header() (start, size int, _ error) {

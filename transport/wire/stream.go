@@ -29,9 +29,6 @@ const (
 	// eagerBytes is how much memory is taken for a frame of which nothing has
 	// arrived yet.
 	eagerBytes = 16 << 10
-	// eagerFactor is how much memory is taken for a value of which a part has
-	// arrived, in multiples of that part.
-	eagerFactor = 8
 )
 
 // Writer writes frames. After an error of the underlying writer nothing more
