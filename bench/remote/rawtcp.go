@@ -49,16 +49,15 @@ func rawTCP() Contestant {
 const (
 	// frameHeader has the length of what follows it, and the caller's number.
 	frameHeader = 8
-	// frameBuffer is read at once at the most, and written at the least as
-	// long as there is more to come.
+	// frameBuffer is how much is read or written at once, but for larger
+	// values.
 	frameBuffer = 64 << 10
 	mostFrame   = 16 << 20
 )
 
-func appendFrame[T string | []byte](dst []byte, number uint32, payload T) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(payload)))
-	dst = binary.LittleEndian.AppendUint32(dst, number)
-	return append(dst, payload...)
+func appendHeader(dst []byte, number uint32, length int) []byte {
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(length))
+	return binary.LittleEndian.AppendUint32(dst, number)
 }
 
 // readFrame reads a frame, into buf if that is large enough.
@@ -87,8 +86,7 @@ func readFrame(r *bufio.Reader, buf []byte) (number uint32, payload []byte, err 
 // that is not there is answered by the end of the connection.
 func answerFrames(conn net.Conn, values map[string][]byte) error {
 	defer func() { _ = conn.Close() }()
-	r := bufio.NewReaderSize(conn, frameBuffer)
-	var out []byte
+	r, w := bufio.NewReaderSize(conn, frameBuffer), bufio.NewWriterSize(conn, frameBuffer)
 	key := make([]byte, keyBytes)
 	for {
 		number, payload, err := readFrame(r, key)
@@ -99,12 +97,15 @@ func answerFrames(conn net.Conn, values map[string][]byte) error {
 		if !ok {
 			return fmt.Errorf("there is no key %q", payload)
 		}
-		out = appendFrame(out, number, value)
-		if r.Buffered() == 0 || len(out) >= frameBuffer {
-			if _, err := conn.Write(out); err != nil {
-				return err
-			}
-			out = out[:0]
+		_, _ = w.Write(appendHeader(w.AvailableBuffer(), number, len(value))) // an error stays
+		if _, err := w.Write(value); err != nil {
+			return err
+		}
+		if r.Buffered() > 0 {
+			continue
+		}
+		if err := w.Flush(); err != nil {
+			return err
 		}
 	}
 }
@@ -144,7 +145,7 @@ func (c *frameClient) get(ctx context.Context, want Want) error {
 		w = &waiter{number: uint32(len(c.waiting)), value: make(chan []byte, 1)}
 		c.waiting = append(c.waiting, w)
 	}
-	c.pending = appendFrame(c.pending, w.number, want.Key)
+	c.pending = append(appendHeader(c.pending, w.number, len(want.Key)), want.Key...)
 	c.mu.Unlock()
 	select {
 	case c.wake <- struct{}{}:
