@@ -21,8 +21,9 @@ func gcnodePlain() Contestant {
 	return gcnodeHTTP("gcnode-plain", httptransport.ClientOptions{Plain: true}, httptransport.HandlerOptions{})
 }
 
-// gcnodeHTTP is a node that has everything in its store, and one that owns
-// nothing and asks it through [gcnode.Group.Get].
+// gcnodeHTTP is a node that has everything in its store, and one that asks it
+// through [gcnode.Group.Get]. That one is on no list of members, so that it
+// owns nothing and keeps no copies.
 func gcnodeHTTP(name string, client httptransport.ClientOptions, handler httptransport.HandlerOptions) Contestant {
 	return Contestant{
 		Name:  name,
@@ -53,7 +54,7 @@ func serveOwner(content Content, clientOptions httptransport.ClientOptions, hand
 	if err != nil {
 		return nil, err
 	}
-	node, group, err := newMember(gcnodeOwner, client, getter, capacity(content))
+	node, group, err := newNode(gcnodeOwner, client, getter, capacity(content))
 	if err != nil {
 		return nil, err
 	}
@@ -91,7 +92,7 @@ func dialOwner(ctx context.Context, addr string, options httptransport.ClientOpt
 	getter := func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
 		return gcnode.Item[gcnode.Value]{}, errors.New("the peer did not answer")
 	}
-	node, group, err := newMember("asker", client, getter, 1<<20)
+	node, group, err := newNode("asker", client, getter, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -118,10 +119,8 @@ func dialOwner(ctx context.Context, addr string, options httptransport.ClientOpt
 	}, nil
 }
 
-// newMember makes a node that keeps no copies of what others own: the shortest
-// HotTTL there is means that.
-func newMember(id string, client *httptransport.Client, getter gcnode.GetterFunc[gcnode.Value], maxBytes int64) (*gcnode.Node, *gcnode.Group, error) {
-	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: client, HotTTL: time.Nanosecond})
+func newNode(id string, client *httptransport.Client, getter gcnode.GetterFunc[gcnode.Value], maxBytes int64) (*gcnode.Node, *gcnode.Group, error) {
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: client})
 	if err != nil {
 		return nil, nil, err
 	}
