@@ -143,6 +143,10 @@ bench: ## measure beside other caches and write docs/benchmarks.md (on an idle m
 bench-cluster: ## measure whole clusters alone, and write docs/benchmarks.md (on an idle machine)
 	@tools/bench.sh cluster
 
+.PHONY: bench-fetch
+bench-fetch: ## measure fetches from another process alone, and write docs/benchmarks.md (on an idle machine)
+	@tools/bench.sh fetch
+
 .PHONY: tidy
 tidy: ## tidy every go.mod
 	@set -e; for module in $(MODULES) $(ALONE) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done

@@ -8,17 +8,20 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/bench/remote"
 )
 
 // childVariable has the job of a process that was started for one measurement.
 const childVariable = "GCNODE_BENCH_JOB"
 
-// job is one measurement of the heap, which needs a process of its own: what
-// other contestants leave behind would be in the way.
+// job is one measurement, which needs a process of its own: what other
+// contestants leave behind would be in the way.
 type job struct {
 	Impl    string
 	Entries int   // for a measurement of entries
 	Limit   int64 // for a measurement of the heap against a limit
+	Fetch   fetch // for a measurement of fetches
 }
 
 // measures are what a job has measured, by unit.
@@ -26,6 +29,7 @@ type measures map[string]float64
 
 // TestMain runs the tests, or else the job that the process was started for.
 func TestMain(m *testing.M) {
+	remote.Main()
 	text, ok := os.LookupEnv(childVariable)
 	if !ok {
 		os.Exit(m.Run())
@@ -42,7 +46,10 @@ func runJob(text string) error {
 		return err
 	}
 	measure := measureEntries
-	if j.Limit > 0 {
+	switch {
+	case j.Fetch.Period > 0:
+		measure = measureFetch
+	case j.Limit > 0:
 		measure = measureLimit
 	}
 	result, err := measure(j)

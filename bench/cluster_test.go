@@ -3,6 +3,7 @@ package bench_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"strings"
@@ -16,7 +17,32 @@ import (
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
-const clusterImpl = "gcnode-http"
+const (
+	clusterImpl = "gcnode-http"
+	// capacity is enough for all keys of a member, in bytes.
+	capacity = 64 << 20
+)
+
+// getFunc looks a key up and returns the length of its value.
+type getFunc func(ctx context.Context, key string) (int, error)
+
+func look(b *testing.B, get getFunc, key string) {
+	n, err := get(b.Context(), key)
+	if err != nil || n != valueBytes {
+		b.Errorf("got %d bytes, %v", n, err)
+	}
+}
+
+// serve serves h on a port of its own until the benchmark ends.
+func serve(tb testing.TB, h http.Handler) (url string) {
+	tb.Helper()
+	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	require.NoError(tb, err)
+	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
+	go func() { _ = server.Serve(listener) }()
+	tb.Cleanup(func() { _ = server.Close() })
+	return "http://" + listener.Addr().String()
+}
 
 // nodeCluster is the nodes of a cluster in this process, which talk over the
 // loopback.

@@ -3,8 +3,9 @@
 // runs it, keeps the raw output in results, and writes docs/benchmarks.md from
 // it.
 //
-// The caches are in contestant, traces to replay in trace, simulated eviction
-// policies in policy, and what is made of the results in cmd/tables.
+// The caches are in contestant, ways to get a value out of another process in
+// remote, traces to replay in trace, simulated eviction policies in policy, and
+// what is made of the results in cmd/tables.
 package bench
 
 //go:generate go run ./cmd/tables -results results ../docs/benchmarks.md

@@ -2,170 +2,220 @@ package bench_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
-	"sync"
+	"maps"
+	"slices"
 	"testing"
 	"time"
 
-	"github.com/golang/groupcache"
-	"github.com/golang/groupcache/groupcachepb"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sync/errgroup"
 
-	gcnode "github.com/gcnode/gcnode/core"
-	httptransport "github.com/gcnode/gcnode/transport/http"
+	"github.com/gcnode/gcnode/bench/remote"
 )
 
 const (
-	mostCallers = 128
-	// capacity is enough for all keys of the fetch benchmark, in bytes.
-	capacity = 64 << 20
+	// fetchTime is how long fetches are measured.
+	fetchTime = 700 * time.Millisecond
+	// fetchLimit is when a measurement has failed.
+	fetchLimit = time.Minute
+	// largeBytes is the size of values that hold up others.
+	largeBytes = 1 << 20
 )
 
-// getFunc looks a key up and returns the length of its value.
-type getFunc func(ctx context.Context, key string) (int, error)
-
-func look(b *testing.B, get getFunc, key string) {
-	n, err := get(b.Context(), key)
-	if err != nil || n != valueBytes {
-		b.Errorf("got %d bytes, %v", n, err)
-	}
+// fetch is a measurement of fetches from another process.
+type fetch struct {
+	Load load
+	// Beside is the load that comes on top when Load has been measured alone.
+	Beside load
+	Period time.Duration
 }
 
-// BenchmarkFetch gets keys that another member has in its store, over
-// loopback, client and server in one process, and keeps no copy of them.
+// BenchmarkFetch gets values of 128 bytes from another process, over loopback.
 func BenchmarkFetch(b *testing.B) {
-	for _, impl := range []struct {
-		name string
-		make func(testing.TB) getFunc
+	for _, callers := range []int{1, 4, 16, 32, 64, 128, 256} {
+		fetchFromAll(b, fmt.Sprintf("callers=%d", callers), fetch{Load: load{callers, valueBytes}})
+	}
+}
+
+// BenchmarkFetchLarge does so with larger values.
+func BenchmarkFetchLarge(b *testing.B) {
+	fetchFromAll(b, "size=4KiB/callers=128", fetch{Load: load{128, 4 << 10}})
+	fetchFromAll(b, "size=1MiB/callers=16", fetch{Load: load{16, largeBytes}})
+}
+
+// BenchmarkFetchBeside gets values of 128 bytes while others get large ones.
+func BenchmarkFetchBeside(b *testing.B) {
+	for _, large := range []int{4, 16} {
+		fetchFromAll(b, fmt.Sprintf("callers=16/large=%d", large), fetch{Load: load{16, valueBytes}, Beside: load{large, largeBytes}})
+	}
+}
+
+// fetchFromAll measures all contestants, one after the other. Those that are
+// not to be had are named in a line of their own.
+func fetchFromAll(b *testing.B, labels string, f fetch) {
+	b.Helper()
+	f.Period = time.Duration(amount(int(fetchTime)))
+	for _, c := range remote.All() {
+		if err := c.Missing(); err != nil {
+			fmt.Printf("without-%s: %v\n", c.Name, err) // a line of configuration in the format of benchmarks
+			continue
+		}
+		b.Run(labels+"/impl="+c.Name, func(b *testing.B) {
+			var m measures
+			for b.Loop() {
+				m = inChild(b, job{Impl: c.Name, Fetch: f})
+			}
+			m.report(b)
+		})
+	}
+}
+
+// measureFetch is the client; the server is another process.
+func measureFetch(j job) (m measures, err error) {
+	ctx, cancel := context.WithTimeout(context.Background(), fetchLimit)
+	defer cancel()
+	c, err := remote.Named(j.Impl)
+	if err != nil {
+		return nil, err
+	}
+	server, err := c.Start(ctx, j.Fetch.content())
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	client, err := c.Dial(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, client.Close()) }()
+	if err := j.Fetch.check(ctx, client); err != nil {
+		return nil, err
+	}
+	callers := newCrowd(j.Fetch.Load)
+	// A quarter of the time goes by before anything is measured.
+	if _, err := callers.run(ctx, client.Get, j.Fetch.Period/4); err != nil {
+		return nil, err
+	}
+	if j.Fetch.Beside.Callers > 0 {
+		return j.Fetch.beside(ctx, callers, client)
+	}
+	return j.Fetch.alone(ctx, callers, client, server)
+}
+
+// content is what the server needs.
+func (f fetch) content() remote.Content {
+	content := remote.Content{f.Load.keys()}
+	if f.Beside.Callers > 0 {
+		content = append(content, f.Beside.keys())
+	}
+	return content
+}
+
+// check compares every value, to the last byte.
+func (f fetch) check(ctx context.Context, client *remote.Client) error {
+	for _, keys := range f.content() {
+		for _, want := range keys.Wants(0, keys.Count) {
+			want.Whole = true
+			if err := client.Get(ctx, want); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// alone measures the load.
+func (f fetch) alone(ctx context.Context, callers *crowd, client *remote.Client, server *remote.Process) (measures, error) {
+	before, err := server.Usage()
+	if err != nil {
+		return nil, err
+	}
+	mine := remote.SelfUsage()
+	o, err := callers.run(ctx, client.Get, f.Period)
+	if err != nil {
+		return nil, err
+	}
+	mineAfter := remote.SelfUsage()
+	after, err := server.Usage()
+	if err != nil {
+		return nil, err
+	}
+	connections, err := server.Connections()
+	if err != nil {
+		return nil, err
+	}
+	n := float64(len(o.took))
+	m := measures{
+		"requests":         n,
+		"requests/s":       o.perSecond(),
+		"MB/s":             o.megabytesPerSecond(f.Load),
+		"p50-us":           us(o.took.quantile(0.5)),
+		"p99-us":           us(o.took.quantile(0.99)),
+		"client-allocs/op": float64(mineAfter.Allocs-mine.Allocs) / n,
+	}
+	if after.Counted {
+		m["server-allocs/op"] = float64(after.Allocs-before.Allocs) / n
+	}
+	if mineAfter.CPU > 0 { // it is known here
+		m["cpu-us/op"] = us(mineAfter.CPU-mine.CPU+after.CPU-before.CPU) / n
+	}
+	if connections > 0 { // they are known here
+		m["connections"] = float64(connections)
+	}
+	return m, nil
+}
+
+// beside measures the load alone, and then with the other one.
+func (f fetch) beside(ctx context.Context, callers *crowd, client *remote.Client) (measures, error) {
+	alone, err := callers.run(ctx, client.Get, f.Period)
+	if err != nil {
+		return nil, err
+	}
+	others := newCrowd(f.Beside)
+	var both, other outcome
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() (err error) { both, err = callers.run(ctx, client.Get, f.Period); return err })
+	group.Go(func() (err error) { other, err = others.run(ctx, client.Get, f.Period); return err })
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	aloneP99, besideP99 := us(alone.took.quantile(0.99)), us(both.took.quantile(0.99))
+	return measures{
+		"requests":          float64(len(both.took)),
+		"alone-p99-us":      aloneP99,
+		"beside-p99-us":     besideP99,
+		"beside/alone-p99":  besideP99 / aloneP99,
+		"beside-requests/s": both.perSecond(),
+		"beside-MB/s":       other.megabytesPerSecond(f.Beside),
+	}, nil
+}
+
+// TestMeasureFetch wants the figures to be there that the tables have.
+func TestMeasureFetch(t *testing.T) {
+	small := fetch{Load: load{4, valueBytes}, Period: 20 * time.Millisecond}
+	beside := small
+	beside.Beside = load{2, largeBytes}
+	for name, test := range map[string]struct {
+		fetch fetch
+		units []string
 	}{
-		{"net-http", bareGet},
-		{"golang-groupcache", groupcacheFetch},
-		{"gcnode", gcnodeFetch},
+		"alone": {small, []string{
+			"requests", "requests/s", "MB/s", "p50-us", "p99-us", "cpu-us/op", "client-allocs/op", "server-allocs/op", "connections",
+		}},
+		"beside": {beside, []string{
+			"requests", "alone-p99-us", "beside-p99-us", "beside/alone-p99", "beside-requests/s", "beside-MB/s",
+		}},
 	} {
-		get := impl.make(b)
-		for _, callers := range []int{1, 16, mostCallers} {
-			b.Run(fmt.Sprintf("callers=%d/impl=%s", callers, impl.name), func(b *testing.B) {
-				b.ReportAllocs()
-				work := make(chan struct{}, callers)
-				var wg sync.WaitGroup
-				for i := range callers { // each with a key of its own, or they would share answers
-					look(b, get, keyOf(i))
-					wg.Go(func() {
-						for range work {
-							look(b, get, keyOf(i))
-						}
-					})
-				}
-				for b.Loop() {
-					work <- struct{}{}
-				}
-				close(work)
-				wg.Wait()
-			})
+		m, err := measureFetch(job{Impl: "net-http", Fetch: test.fetch})
+		require.NoError(t, err, name)
+		assert.ElementsMatch(t, test.units, slices.Collect(maps.Keys(m)), name)
+		for unit, v := range m {
+			assert.Positive(t, v, "%s: %s", name, unit)
 		}
 	}
-}
-
-// serve serves h on a port of its own until the benchmark ends.
-func serve(tb testing.TB, h http.Handler) (url string) {
-	tb.Helper()
-	listener, err := new(net.ListenConfig).Listen(tb.Context(), "tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	server := &http.Server{Handler: h, ReadHeaderTimeout: time.Minute}
-	go func() { _ = server.Serve(listener) }()
-	tb.Cleanup(func() { _ = server.Close() })
-	return "http://" + listener.Addr().String()
-}
-
-// bareGet is the floor of everything that uses net/http in the ordinary way.
-func bareGet(tb testing.TB) getFunc {
-	tb.Helper()
-	v := value()
-	url := serve(tb, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, v)
-	}))
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}
-	tb.Cleanup(client.CloseIdleConnections)
-	return func(ctx context.Context, key string) (int, error) {
-		req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/"+key, http.NoBody)
-		if err != nil {
-			return 0, err
-		}
-		resp, err := client.Do(req)
-		if err != nil {
-			return 0, err
-		}
-		defer func() { _ = resp.Body.Close() }()
-		body, err := io.ReadAll(resp.Body)
-		return len(body), err
-	}
-}
-
-// gcnodeFetch asks a node that owns everything through one that owns nothing.
-// The shortest HotTTL there is means that no copy is kept.
-func gcnodeFetch(tb testing.TB) getFunc {
-	tb.Helper()
-	client, err := httptransport.NewClient(httptransport.ClientOptions{})
-	require.NoError(tb, err)
-	tb.Cleanup(client.Close)
-	getter := gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
-		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value())}, nil
-	})
-	start := func(id string) (*gcnode.Node, *gcnode.Group) {
-		node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: client, HotTTL: time.Nanosecond})
-		require.NoError(tb, err)
-		tb.Cleanup(func() { _ = node.Close(context.Background()) })
-		g, err := node.Group("bench", getter, gcnode.GroupOptions{MaxBytes: capacity})
-		require.NoError(tb, err)
-		return node, g
-	}
-	owner, _ := start("owner")
-	asker, group := start("asker")
-	handler, err := httptransport.NewHandler(owner, httptransport.HandlerOptions{})
-	require.NoError(tb, err)
-	tb.Cleanup(handler.Close)
-	peers := []gcnode.Peer{{ID: "owner", Addr: serve(tb, handler)}}
-	require.NoError(tb, owner.SetPeers(peers))
-	require.NoError(tb, asker.SetPeers(peers))
-	return func(ctx context.Context, key string) (int, error) {
-		v, err := group.Get(ctx, key)
-		return v.Len(), err
-	}
-}
-
-// groupcachePool is the library's one pool of peers; it allows no second one.
-var groupcachePool = sync.OnceValue(func() *groupcache.HTTPPool {
-	return groupcache.NewHTTPPoolOpts("http://asker", nil)
-})
-
-// groupcacheFetch asks the library's peer itself, not through its group, which
-// would keep one answer in ten. The keys are loaded while there are no peers,
-// because the library forwards a request of a peer again.
-func groupcacheFetch(tb testing.TB) getFunc {
-	tb.Helper()
-	pool := groupcachePool()
-	pool.Set()
-	name := "fetch"
-	group := groupcache.GetGroup(name) // the library keeps one for ever
-	if group == nil {
-		v := value()
-		group = groupcache.NewGroup(name, capacity, groupcache.GetterFunc(func(_ context.Context, _ string, dest groupcache.Sink) error {
-			return dest.SetString(v)
-		}))
-	}
-	for i := range mostCallers {
-		var v groupcache.ByteView
-		require.NoError(tb, group.Get(tb.Context(), keyOf(i), groupcache.ByteViewSink(&v)))
-	}
-	pool.Set(serve(tb, pool))
-	peer, ok := pool.PickPeer(keyOf(0))
-	require.True(tb, ok)
-	return func(ctx context.Context, key string) (int, error) {
-		var out groupcachepb.GetResponse
-		err := peer.Get(ctx, &groupcachepb.GetRequest{Group: &name, Key: &key}, &out)
-		return len(out.GetValue()), err
-	}
+	_, err := measureFetch(job{Impl: "nobody", Fetch: small})
+	require.ErrorContains(t, err, "nobody")
 }

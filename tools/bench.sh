@@ -4,12 +4,12 @@
 #
 #	tools/bench.sh [NAME…]
 #
-# The names are those of benchmarks, without "Benchmark", or "cluster"; the
-# default is all of them. A round runs everything once, so that what is compared was measured at
-# about the same time; ROUNDS says how many there are. RESULTS is where the raw
-# output goes; elsewhere than in bench/results the document is left alone.
-# QUICK=1 has small sizes, to see that everything works. TRACES is a directory
-# of traces.
+# The names are those of benchmarks, without "Benchmark", or "cluster" or
+# "fetch"; the default is all of them. A round runs everything once, so that
+# what is compared was measured at about the same time; ROUNDS says how many
+# there are. RESULTS is where the raw output goes; elsewhere than in
+# bench/results the document is left alone. QUICK=1 has small sizes, to see that
+# everything works. TRACES is a directory of traces.
 set -eu
 
 rounds=${ROUNDS:-6}
@@ -42,7 +42,7 @@ amount() {
 	Fill) echo 400000x ;;
 	Mixed) echo 500000x ;;
 	Owner) echo 5000000x ;;
-	Flight | Fetch) echo 300ms ;;
+	Flight) echo 300ms ;;
 	*) echo 1x ;;
 	esac
 }
@@ -64,12 +64,17 @@ run() {
 	}
 }
 
-# What runs whole clusters; "cluster" stands for all of it.
+# What runs whole clusters, and what gets values from another process; "cluster"
+# and "fetch" stand for all of it.
 cluster='Remove Burst Restart DeadPeer Cold'
+fetch='Fetch FetchLarge FetchBeside'
 # shellcheck disable=SC2086 # the names are words
-[ "$*" != cluster ] || set -- $cluster
-# shellcheck disable=SC2086
-[ $# -gt 0 ] || set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Fetch Size $cluster
+case "$*" in
+cluster) set -- $cluster ;;
+fetch) set -- $fetch ;;
+'') set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight $fetch Size $cluster ;;
+esac
+case "$*" in *Fetch*) ../tools/servers.sh ;; esac
 
 for name; do
 	printf 'command: %s\ncommit: %s\n' \

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"math"
@@ -14,8 +15,11 @@ type goals []goal
 
 // goal is one figure that is to be reached.
 type goal struct {
-	what  string
+	what string
+	// reach is what is to be reached; "" is for a figure to compare with.
 	reach string
+	// of is the implementation that has to reach it; "" is each of ours.
+	of string
 	// files have the results.
 	files []string
 	// limit is the most, or with atLeast the least, that is good enough.
@@ -57,13 +61,17 @@ func (g goals) write(w io.Writer, p place) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "\n| what | to reach | %s |\n|%s\n", strings.Join(impls, " | "), strings.Repeat(" --- |", len(impls)+2))
 	for i, goal := range g {
-		fmt.Fprintf(&b, "| %s | %s |", goal.what, goal.reach)
+		fmt.Fprintf(&b, "| %s | %s |", goal.what, cmp.Or(goal.reach, "–"))
 		for _, impl := range impls {
 			b.WriteString(" " + goal.cell(each[i], impl) + " |")
 		}
 		b.WriteString("\n")
 	}
-	b.WriteString("\nMedians over the rounds; a ratio is formed in each round, from two figures of the same run. ✓ is reached, ✗ is not, – was not measured.\n\n")
+	b.WriteString("\nMedians over the rounds; a ratio is formed in each round, from two figures of the same run. ✓ is reached, ✗ is not, – was not measured.")
+	if slices.ContainsFunc(g, func(goal goal) bool { return goal.reach == "" || goal.of != "" }) {
+		b.WriteString(" What has neither mark is there to compare with.")
+	}
+	b.WriteString("\n\n")
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -72,6 +80,9 @@ func (g goal) cell(d *data, impl string) string {
 	v, ok := g.measure(d, impl)
 	if !ok || math.IsNaN(v) {
 		return "–"
+	}
+	if g.reach == "" || g.of != "" && g.of != impl {
+		return format(v)
 	}
 	mark := "✗"
 	if g.atLeast && v >= g.limit || !g.atLeast && v <= g.limit {

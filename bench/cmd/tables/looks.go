@@ -24,6 +24,10 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0xcc2277), thick, nil, draw.BoxGlyph{})
 	case "gcnode-store":
 		return style(rgb(0xe69f00), thick, nil, draw.PyramidGlyph{})
+	case stream:
+		return style(rgb(0xd55e00), thick, nil, draw.CircleGlyph{})
+	case plain:
+		return style(rgb(0xcc2277), thick, nil, draw.BoxGlyph{})
 	case otter:
 		return style(rgb(0x0072b2), thin, nil, draw.CircleGlyph{})
 	case "theine":
@@ -38,6 +42,18 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0x44aa99), thin, dashes, draw.SquareGlyph{})
 	case groupcache:
 		return style(rgb(0x000000), thin, nil, draw.TriangleGlyph{})
+	case "grpc":
+		return style(rgb(0x0072b2), thin, nil, draw.CircleGlyph{})
+	case "nats":
+		return style(rgb(0x009e73), thin, nil, draw.PyramidGlyph{})
+	case memcached:
+		return style(rgb(0x56b4e9), thin, nil, draw.BoxGlyph{})
+	case redis:
+		return style(rgb(0x8a6fc9), thin, nil, draw.CrossGlyph{})
+	case netHTTP:
+		return style(rgb(0x777777), thin, dashes, draw.SquareGlyph{})
+	case rawTCP:
+		return style(rgb(0x999999), thin, dots, draw.RingGlyph{})
 	case "map":
 		return style(rgb(0x999999), thin, dots, draw.RingGlyph{})
 	case "map+RWMutex":

@@ -1,5 +1,7 @@
 package main
 
+import "maps"
+
 // The contestants that goals are measured by.
 const (
 	otter      = "otter"
@@ -22,7 +24,7 @@ const (
 func report() map[string]part {
 	impl := []string{implKey}
 	ratios := []string{"policy.txt", "ratio.txt"}
-	return map[string]part{
+	parts := map[string]part{
 		"goals":         targets(ratios),
 		"cluster-goals": clusterTargets(),
 
@@ -130,11 +132,9 @@ func report() map[string]part {
 			files: []string{"size.txt"}, rows: impl, columns: []string{"platform"},
 			units: []string{"MiB"}, fixed: true,
 		},
-		"fetch": table{
-			files: []string{"fetch.txt"}, rows: impl, columns: []string{"callers"},
-			units: []string{nsPerOp, allocs},
-		},
 	}
+	maps.Copy(parts, fetches())
+	return parts
 }
 
 // clusterTargets are what clusters have to reach.

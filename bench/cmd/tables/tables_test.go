@@ -119,6 +119,26 @@ func TestGoals(t *testing.T) {
 `)
 }
 
+func TestGoalsOfOne(t *testing.T) {
+	p := newPlace(t, map[string]string{"hit.txt": `
+BenchmarkHit/impl=otter-2 1 10 ns/op
+BenchmarkHit/impl=gcnode-a-2 1 15 ns/op
+BenchmarkHit/impl=gcnode-b-2 1 20 ns/op
+`})
+	time := against("otter", "ns/op")
+	assert.Contains(t, written(t, goals{
+		{what: "of a", reach: "≤ 1", of: "gcnode-a", files: []string{"hit.txt"}, limit: 1, fixed: true, measure: time},
+		{what: "of nobody", files: []string{"hit.txt"}, fixed: true, measure: time},
+	}, p), `
+| what | to reach | gcnode-a | gcnode-b |
+| --- | --- | --- | --- |
+| of a | ≤ 1 | 1.50 ✗ | 2 |
+| of nobody | – | 1.50 | 2 |
+
+Medians over the rounds; a ratio is formed in each round, from two figures of the same run. ✓ is reached, ✗ is not, – was not measured. What has neither mark is there to compare with.
+`)
+}
+
 func TestLifeCost(t *testing.T) {
 	p := newPlace(t, map[string]string{"hitttl.txt": `
 BenchmarkHitTTL/keys=1/goroutines=1/impl=gcnode-group/ttl=none-2 1 10 ns/op
