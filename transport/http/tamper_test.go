@@ -174,9 +174,18 @@ func TestWhatIsAskedOnAStreamCannotBeChanged(t *testing.T) {
 				Logger: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 			})
 			client := newClient(t, httptransport.ClientOptions{Secrets: shared})
-			addr := between(t, m, change(), nil)
+			then, seen := change(), make(chan struct{})
+			addr := between(t, m, func(i int, record []byte) []byte {
+				if i == 0 {
+					close(seen)
+				}
+				return then(i, record)
+			}, nil)
 			var wg sync.WaitGroup
 			for _, key := range []string{"one", "two"} {
+				if key == "two" {
+					<-seen // so that it has a record of its own
+				}
 				wg.Go(func() {
 					got, err := fetchFrom(t, client, "a", addr, key)
 					if err != nil {
