@@ -243,11 +243,11 @@ func TestRequestsOfSmallPartsAreBoundedTogether(t *testing.T) {
 	go func() {
 		count, returns := 0, wire.NewMessageReader(in, wire.MaxReturnBytes)
 		for b, err := returns.Next(); err == nil; b, err = returns.Next() {
-			if r, err := wire.DecodeReturn(b); err == nil && r.Exchange <= calls {
-				count++
-			} else {
+			r, err := wire.DecodeReturn(b)
+			if err != nil || r.Exchange > calls {
 				break // the last call is answered
 			}
+			count++
 		}
 		refused <- count
 	}()

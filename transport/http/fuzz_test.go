@@ -96,6 +96,7 @@ func FuzzStream(f *testing.F) {
 		}()
 		answers := bufio.NewReader(ours)
 		if resp, err := http.ReadResponse(answers, nil); err == nil {
+			require.NoError(t, resp.Body.Close())
 			require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 			in := wire.NewMessageReader(answers, wire.MaxReturnBytes)
 			for b, err := in.Next(); err == nil; b, err = in.Next() {
