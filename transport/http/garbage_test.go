@@ -42,6 +42,7 @@ func (c carrier) garbage(server *httptest.Server) map[string]func(t *testing.T) 
 		"no message":          upgraded,
 	} {
 		all[name] = func(t *testing.T) {
+			t.Helper()
 			conn := halfCloser(dialTCP(t, server.Listener.Addr()))
 			if c.tls != nil {
 				conn = tls.Client(conn, c.tls(server))
@@ -49,7 +50,10 @@ func (c carrier) garbage(server *httptest.Server) map[string]func(t *testing.T) 
 			sendGarbage(conn, data)
 		}
 	}
-	all["no TLS"] = func(t *testing.T) { sendGarbage(dialTCP(t, server.Listener.Addr()), "\x05hello") }
+	all["no TLS"] = func(t *testing.T) {
+		t.Helper()
+		sendGarbage(dialTCP(t, server.Listener.Addr()), "\x05hello")
+	}
 	return all
 }
 

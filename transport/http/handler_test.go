@@ -28,9 +28,13 @@ import (
 func TestNewHandlerRefuses(t *testing.T) {
 	_, err := httptransport.NewHandler(nil, httptransport.HandlerOptions{})
 	require.ErrorContains(t, err, "no gcnode.Handler")
-	for _, opts := range []httptransport.HandlerOptions{{MaxConcurrent: -1}, {BodyTimeout: -1}, {WriteTimeout: -1}} {
+	for _, opts := range []httptransport.HandlerOptions{{MaxConcurrent: -1}, {MaxPerStream: -1}, {BodyTimeout: -1}, {WriteTimeout: -1}} {
 		_, err := httptransport.NewHandler(handlerFunc(echo), opts)
 		require.ErrorContains(t, err, "must not be negative")
+	}
+	for _, bytes := range []int64{-1, 1, httptransport.MinRequestBytes - 1} {
+		_, err := httptransport.NewHandler(handlerFunc(echo), httptransport.HandlerOptions{MaxRequestBytes: bytes})
+		require.ErrorContains(t, err, "set it to")
 	}
 }
 
@@ -272,6 +276,48 @@ func TestHandlerRefusesLargeSet(t *testing.T) {
 	require.NoError(t, <-first)
 	require.Len(t, stored.replies, 1)
 	require.True(t, stored.replies[0].Value == value)
+}
+
+// TestHandlerRefusesSetsWithoutMemory has more large values at once than there
+// is memory for: who sends one too many is told so, and not that the peer is
+// gone.
+func TestHandlerRefusesSetsWithoutMemory(t *testing.T) {
+	started, release := make(chan struct{}), make(chan struct{})
+	server := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		started <- struct{}{}
+		<-release
+		return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{}})
+	}), httptransport.HandlerOptions{MaxRequestBytes: httptransport.MinRequestBytes})
+	client := newClient(t, httptransport.ClientOptions{DialTimeout: patience})
+	value := gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes))
+	set := func() ([]gcnode.Reply, error) {
+		var got collect
+		err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL},
+			&gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: value}, &got)
+		return got.replies, err
+	}
+	stored := make(chan error, 2)
+	for range cap(stored) {
+		go func() {
+			_, err := set()
+			stored <- err
+		}()
+		<-started
+	}
+	for range 3 {
+		got, err := set()
+		require.NoError(t, err)
+		require.Len(t, got, 1)
+		require.ErrorIs(t, got[0].Err, gcnode.ErrOverloaded)
+	}
+	close(release)
+	for range cap(stored) {
+		require.NoError(t, <-stored)
+	}
+	go func() { <-started }()
+	got, err := set()
+	require.NoError(t, err)
+	require.NotNil(t, got[0].Ack, "the memory is not given back")
 }
 
 func TestHandlerReplacesWhatCannotTravel(t *testing.T) {

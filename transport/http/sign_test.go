@@ -80,8 +80,8 @@ func (c claim) request(t *testing.T, m *member, authorization string) *http.Requ
 	return req
 }
 
-// ask sends a request, and returns the status and the beginning of the answer.
-func ask(t *testing.T, req *http.Request) (status int, text string, header http.Header) {
+// exchanged sends a request, and returns the status and the beginning of the answer.
+func exchanged(t *testing.T, req *http.Request) (status int, text string, header http.Header) {
 	t.Helper()
 	resp, err := http.DefaultTransport.RoundTrip(req)
 	require.NoError(t, err)
@@ -124,7 +124,7 @@ func TestARequestSignedByHandIsServed(t *testing.T) {
 	c := newClaim(t, http.MethodPost)
 	c.target = "/a%2Fb?c=d&e"
 	authorization, signature := c.sign()
-	status, body, header := ask(t, c.request(t, m, authorization))
+	status, body, header := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusOK, status, body)
 	require.EqualValues(t, 1, served.Load())
 
@@ -195,7 +195,7 @@ func TestWhatIsNotSignedAsItIsSentIsRefused(t *testing.T) {
 				if test.after != nil {
 					test.after(req)
 				}
-				status, text, header := ask(t, req)
+				status, text, header := exchanged(t, req)
 				assert.Equal(t, http.StatusUnauthorized, status)
 				assert.Contains(t, text, test.says)
 				assert.Equal(t, `Gcnode-HMAC-SHA256 node="a"`, header.Get("WWW-Authenticate"))
@@ -207,7 +207,7 @@ func TestWhatIsNotSignedAsItIsSentIsRefused(t *testing.T) {
 	c := newClaim(t, http.MethodPost)
 	authorization, _ := c.sign()
 	c.body = encode(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"K"}})
-	status, text, _ := ask(t, c.request(t, m, authorization))
+	status, text, _ := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, text, "the body is not the one that was signed")
 	require.Zero(t, served.Load())
@@ -221,13 +221,13 @@ func TestARequestIsServedOnce(t *testing.T) {
 	for _, method := range methods {
 		c := newClaim(t, method)
 		authorization, _ := c.sign()
-		status, text, _ := ask(t, c.request(t, a, authorization))
+		status, text, _ := exchanged(t, c.request(t, a, authorization))
 		require.Equal(t, accepts(method), status, text)
 		before := served.Load()
-		status, text, _ = ask(t, c.request(t, a, authorization))
+		status, text, _ = exchanged(t, c.request(t, a, authorization))
 		require.Equal(t, http.StatusUnauthorized, status)
 		require.Contains(t, text, `the request with "k" was here before`)
-		status, text, _ = ask(t, c.request(t, b, authorization))
+		status, text, _ = exchanged(t, c.request(t, b, authorization))
 		require.Equal(t, http.StatusUnauthorized, status)
 		require.Contains(t, text, `this is the member "b", and the request is for "a"`)
 		require.Equal(t, before, served.Load())
@@ -245,7 +245,7 @@ func TestARequestIsNotServedAgainAfterARestart(t *testing.T) {
 		c := newClaim(t, method)
 		c.at = c.at.Add(-10 * time.Second)
 		authorization, _ := c.sign()
-		status, text, _ := ask(t, c.request(t, m, authorization))
+		status, text, _ := exchanged(t, c.request(t, m, authorization))
 		if method == http.MethodGet {
 			require.Equal(t, http.StatusSwitchingProtocols, status)
 			continue
@@ -312,7 +312,7 @@ func TestRememberedRequestsAreBounded(t *testing.T) {
 	c := newClaim(t, http.MethodGet)
 	c.at = clock()
 	authorization, _ := c.sign()
-	status, _, _ := ask(t, c.request(t, m, authorization))
+	status, _, _ := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.EqualValues(t, 3, served.Load())
 
@@ -439,7 +439,7 @@ func TestARefusalIsSigned(t *testing.T) {
 	c := newClaim(t, http.MethodPost)
 	c.body = string([]byte{0xff, 0xff, 0xff, 0x7f})
 	authorization, _ := c.sign()
-	status, text, header := ask(t, c.request(t, m, authorization))
+	status, text, header := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusRequestEntityTooLarge, status)
 	require.NotEmpty(t, header.Get("Authentication-Info"))
 	require.Contains(t, text, "the body is no request")

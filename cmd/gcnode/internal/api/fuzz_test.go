@@ -1,17 +1,24 @@
 package api
 
 import (
+	"bufio"
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
+	"log/slog"
+	"math/big"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -93,5 +100,103 @@ func FuzzParseKeys(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, keys, parsed)
 		}
+	})
+}
+
+// FuzzLifeOf looks that a life is what its digits say, and is told as it was.
+func FuzzLifeOf(f *testing.F) {
+	for _, seed := range []string{"", "no-store", "max-age=1", "MAX-AGE=60 ", "max-age=2147483648", "max-age=99999999999999999999", "max-age=-1", "max-age=1, no-store", "no-cache"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, header string) {
+		life, err := lifeOf([]string{header})
+		if err != nil {
+			var r *refused
+			require.ErrorAs(t, err, &r)
+			require.Equal(t, http.StatusBadRequest, r.status)
+			return
+		}
+		digits, counted := strings.CutPrefix(strings.ToLower(strings.TrimSpace(header)), "max-age=")
+		if !counted {
+			require.Equal(t, gcnode.NoStore, life)
+			return
+		}
+		seconds, ok := new(big.Int).SetString(digits, 10)
+		require.True(t, ok)
+		switch {
+		case seconds.Cmp(big.NewInt(eternity)) >= 0:
+			require.Equal(t, gcnode.Forever, life)
+		case seconds.Sign() == 0:
+			require.Equal(t, gcnode.NoStore, life)
+		default:
+			require.Equal(t, gcnode.For(time.Duration(seconds.Int64())*time.Second), life)
+		}
+		again, err := lifeOf([]string{CacheControl(life)})
+		require.NoError(t, err)
+		require.Equal(t, life, again)
+	})
+}
+
+// FuzzGroupOf looks that a name is what its escapes say, and that every name can
+// be asked for.
+func FuzzGroupOf(f *testing.F) {
+	for _, seed := range []string{"", "a", "%2F", "a/b", "%", "../x", "%zz/value", "\xff"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		if name, suffix, ok := groupOf(text); ok {
+			escaped := strings.TrimSuffix(strings.TrimPrefix(text, groupPrefix), suffix)
+			want, err := url.PathUnescape(escaped)
+			require.NoError(t, err)
+			require.Equal(t, want, name)
+			require.NotContains(t, escaped, "/")
+		}
+		for _, suffix := range []string{valueSuffix, valuesSuffix, removalsSuffix} {
+			name, got, ok := groupOf(groupPrefix + url.PathEscape(text) + suffix)
+			require.True(t, ok)
+			require.Equal(t, text, name)
+			require.Equal(t, suffix, got)
+		}
+	})
+}
+
+// FuzzRequest sends whatever can be understood as a request of HTTP: it is
+// answered, and shows nothing of a group that its sender may not read.
+func FuzzRequest(f *testing.F) {
+	const token, secret = "0123456789abcdef", "what nobody may see"
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "a"}})
+	require.NoError(f, err)
+	f.Cleanup(func() { require.NoError(f, node.Close(context.Background())) })
+	for name, value := range map[string]string{"open": "value", "closed": secret} {
+		_, err := node.Group(name, gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+			return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value)}, nil
+		}), gcnode.GroupOptions{MaxBytes: 1 << 20})
+		require.NoError(f, err)
+	}
+	guard := &access.Guard{}
+	everything := []string{"open"}
+	guard.Set(access.Policy{
+		Tokens: []access.Token{{Name: "app", Secrets: []string{token}}},
+		Rules:  access.List{"app": {Read: everything, Write: everything, Remove: everything}},
+	})
+	handler, err := NewHandler(Options{Node: node, Stats: http.NotFoundHandler(), MaxBodyBytes: MinBodyBytes, Guard: guard, Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(f, err)
+	for _, line := range []string{
+		"GET /v1/groups/open/value?key=a", "PUT /v1/groups/open/value?key=a", "DELETE /v1/groups/open/values?all=true",
+		"POST /v1/groups/open/values", "POST /v1/groups/open/removals", "GET /v1/groups/closed/value?key=a", "GET /v1/groups/op%65n/../closed/value?key=a",
+		"OPTIONS *", "GET http://x/v1/stats",
+	} {
+		f.Add([]byte(line + " HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer " + token +
+			"\r\nContent-Type: application/json\r\nContent-Length: 7\r\n\r\n[\"a\",1]"))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(data)))
+		if err != nil {
+			return
+		}
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r.WithContext(t.Context()))
+		require.Contains(t, []int{200, 204, 304, 400, 401, 403, 404, 405, 413, 415, 429, 503}, w.Code, "%s", w.Body)
+		require.NotContains(t, w.Body.String(), secret)
 	})
 }
