@@ -47,6 +47,18 @@ type Handler interface {
 	ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 }
 
+// PromptHandler is a [Handler] that can answer some requests without waiting
+// for anything: a transport may try that in the goroutine that reads requests,
+// and spare itself another one. A [*Node] is one, for what it has in memory.
+//
+// AnswerNow answers a request of one key, or leaves it to ServePeer: then the
+// reply is not ok, and nothing has happened. It keeps nothing of req, whose
+// memory may be used again.
+type PromptHandler interface {
+	Handler
+	AnswerNow(req *Request) (r Reply, ok bool)
+}
+
 // Op is what a request asks for. The numbers are part of the protocol.
 type Op uint8
 

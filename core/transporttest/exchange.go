@@ -85,6 +85,16 @@ func call(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.R
 			err = &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic in the handler: %v", p)}
 		}
 	}()
+	return Serve(ctx, h, req, w)
+}
+
+// Serve lets h answer a request, at once where it can.
+func Serve(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if p, ok := h.(gcnode.PromptHandler); ok {
+		if r, ok := p.AnswerNow(req); ok {
+			return w.WriteReply(r)
+		}
+	}
 	return h.ServePeer(ctx, req, w)
 }
 

@@ -299,7 +299,7 @@ func (x *exchange) deliver(which delivery) {
 	rw := &replyWriter{x: x, by: to, ctx: ctx, which: which}
 	go func() {
 		defer cancel()
-		err := to.node.ServePeer(ctx, req, rw)
+		err := transporttest.Serve(ctx, to.node, req, rw)
 		w.post(&reply{rw: rw, seq: rw.seq, end: true, err: transporttest.CopyFailure(err)})
 	}()
 }

@@ -41,10 +41,14 @@ func newExchange(s *session, id uint64, req *gcnode.Request) *exchange {
 }
 
 // run lets the member answer.
-func (x *exchange) run(req *gcnode.Request) {
+func (x *exchange) run(j job) {
 	err := error(errExited)
 	defer func() { x.end(err) }()
-	err = x.s.h.serve(x.ctx, req, x)
+	if j.reply != nil {
+		err = x.WriteReply(*j.reply)
+	} else {
+		err = x.s.h.serve(x.ctx, j.req, x)
+	}
 }
 
 // WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it
