@@ -153,6 +153,11 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if ctx.Err() != nil {
 		return fmt.Errorf("peer %q at %s: %w", to.ID, to.Addr, endOf(ctx))
 	}
+	return failed(to, req, err)
+}
+
+// failed is what RoundTrip returns for err.
+func failed(to gcnode.Peer, req *gcnode.Request, err error) error {
 	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
@@ -194,11 +199,7 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 		return p.post(ctx, req, w)
 	}
 	buf, _ := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= keptBytes {
-			buffers.Put(buf)
-		}
-	}()
+	defer keepBuffer(buf)
 	request, err := wire.AppendRequest((*buf)[:0], req)
 	if err != nil {
 		return &requestError{err}
@@ -230,6 +231,13 @@ func (c *Client) exchange(ctx context.Context, addr string, req *gcnode.Request,
 
 // buffers are for what is encoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
+
+// keepBuffer takes one back, unless it has become large.
+func keepBuffer(buf *[]byte) {
+	if cap(*buf) <= keptBytes {
+		buffers.Put(buf)
+	}
+}
 
 // peer is what there is for an address.
 func (c *Client) peer(addr string) (*peer, error) {
