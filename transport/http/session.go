@@ -240,14 +240,15 @@ func (s *session) begin(call wire.Call) error {
 	if err := s.h.place(); err != nil {
 		return s.refuse(call.Exchange, err)
 	}
-	req := s.req
+	req := s.req // whose memory is used again
 	req.Keys = append([]string(nil), req.Keys...)
 	if cap(s.req.Keys) > maxKeptKeys {
 		s.req.Keys = nil
 	}
 	next := job{x: newExchange(s, call.Exchange, &req), req: &req}
 	if prompt {
-		next.reply = &reply
+		large := reply // which would be allocated for the others otherwise
+		next.reply = &large
 	}
 	s.mu.Lock()
 	s.exchanges[call.Exchange] = next.x
