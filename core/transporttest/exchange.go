@@ -90,7 +90,7 @@ func call(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.R
 
 // Begin begins a request on a transport that can only wait for the answer.
 func Begin(ctx context.Context, t gcnode.Transport, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) gcnode.Ticket {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the ticket alone ends it
 	go func() {
 		defer cancel()
 		x.End(t.RoundTrip(ctx, to, req, x), false)

@@ -94,8 +94,11 @@ func (s *stream) tell(c *call, reply gcnode.Reply, complete bool, err error) {
 		s.pay(c)
 		s.mu.Unlock()
 		return
+	case errors.Is(err, io.EOF):
+		err = nil
+		s.forget(c)
 	default:
-		if _, said := errors.AsType[*wire.EndError](err); !said && !errors.Is(err, io.EOF) {
+		if _, said := errors.AsType[*wire.EndError](err); !said {
 			s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
 		}
 		s.forget(c)
@@ -107,11 +110,7 @@ func (s *stream) tell(c *call, reply gcnode.Reply, complete bool, err error) {
 // finished ends the exchange of a call that is not under way any more.
 func (s *stream) finished(c *call, err error) {
 	b := &c.begun
-	if errors.Is(err, io.EOF) {
-		err = nil
-	} else {
-		err = refused(err, &b.answers, b.exchange)
-	}
+	err = refused(err, &b.answers, b.exchange)
 	lost, repeat := errors.AsType[*lostError](err)
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		err = stopped.err
