@@ -90,17 +90,18 @@ func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) 
 		p.requests.Add(1)
 	}
 	err := n.roundTrip(ctx, p.Peer, req, take)
-	if err != nil && ctx.Err() == nil {
-		n.unanswered(p, err, fetches)
+	if err == nil || ctx.Err() != nil {
+		return err
 	}
+	if fetches {
+		p.errors.Add(1)
+	}
+	n.unanswered(p, err)
 	return err
 }
 
 // unanswered takes note that a member did not answer a request.
-func (n *Node) unanswered(p *peer, err error, fetch bool) {
-	if fetch {
-		p.errors.Add(1)
-	}
+func (n *Node) unanswered(p *peer, err error) {
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != KindUnreachable {
 		return
 	}

@@ -121,10 +121,10 @@ func (q *question) WriteReply(r Reply) error {
 }
 
 // End implements [Exchange].
-func (q *question) End(err error, repeat bool) {
+func (q *question) End(err error) {
 	g, e := q.g, &q.errand
 	ended := e.cancelled.Load()
-	if err != nil && repeat && !ended {
+	if _, repeat := errors.AsType[*RepeatError](err); repeat && !ended {
 		e.call.Continue(g.fly)
 		return
 	}
@@ -136,7 +136,8 @@ func (q *question) End(err error, repeat bool) {
 		err = fmt.Errorf("%w of %v", errSilent, g.node.cfg.PeerTimeout)
 		fallthrough
 	case err != nil:
-		g.node.unanswered(q.p, err, true)
+		q.p.errors.Add(1)
+		g.node.unanswered(q.p, err)
 	}
 	a, listHash, failure := q.outcome(err)
 	g.fetchEnded(q.p, q.keys[0], q.sent, a, failure)

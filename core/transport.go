@@ -50,12 +50,21 @@ type Beginner interface {
 type Exchange interface {
 	// WriteReply takes a reply. An error ends the exchange.
 	ReplyWriter
-	// End is the last call; err is what RoundTrip would have returned. repeat
-	// says that the connection was lost before anything of the answer came, as
-	// may be with one that was not in use for some time: RoundTrip may do
-	// better.
-	End(err error, repeat bool)
+	// End is the last call; err is what RoundTrip would have returned, or a
+	// [*RepeatError].
+	End(err error)
 }
+
+// RepeatError says that the connection of a request was lost before anything of
+// the answer came, as may be with one that was not in use for some time:
+// RoundTrip may do better.
+type RepeatError struct{ Err error }
+
+// Error implements the error interface.
+func (e *RepeatError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what RoundTrip would have returned.
+func (e *RepeatError) Unwrap() error { return e.Err }
 
 // Ticket is for a request that was begun.
 type Ticket struct {

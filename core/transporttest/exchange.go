@@ -93,7 +93,7 @@ func Begin(ctx context.Context, t gcnode.Transport, to gcnode.Peer, req *gcnode.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the ticket alone ends it
 	go func() {
 		defer cancel()
-		x.End(t.RoundTrip(ctx, to, req, x), false)
+		x.End(t.RoundTrip(ctx, to, req, x))
 	}()
 	return gcnode.Ticket{Of: canceler{cancel}}
 }

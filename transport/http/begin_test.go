@@ -2,6 +2,7 @@ package httptransport_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"strings"
@@ -33,7 +34,8 @@ func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.R
 	}
 	b.begun.Add(1)
 	for {
-		replies, ended, repeat, err := x.take()
+		replies, ended, err := x.take()
+		_, repeat := errors.AsType[*gcnode.RepeatError](err)
 		for _, r := range replies {
 			if err := w.WriteReply(r); err != nil {
 				ticket.Cancel()
@@ -59,17 +61,17 @@ func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.R
 type queue struct {
 	news chan struct{} // holds one element when something has come
 
-	mu            sync.Mutex
-	replies       []gcnode.Reply
-	ended, repeat bool
-	err           error
+	mu      sync.Mutex
+	replies []gcnode.Reply
+	ended   bool
+	err     error
 }
 
-func (x *queue) take() (replies []gcnode.Reply, ended, repeat bool, err error) {
+func (x *queue) take() (replies []gcnode.Reply, ended bool, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	replies, x.replies = x.replies, nil
-	return replies, x.ended, x.repeat, x.err
+	return replies, x.ended, x.err
 }
 
 func (x *queue) WriteReply(r gcnode.Reply) error {
@@ -77,12 +79,12 @@ func (x *queue) WriteReply(r gcnode.Reply) error {
 	return nil
 }
 
-func (x *queue) End(err error, repeat bool) {
+func (x *queue) End(err error) {
 	x.change(func() {
 		if x.ended {
 			panic("a second end")
 		}
-		x.ended, x.err, x.repeat = true, err, repeat
+		x.ended, x.err = true, err
 	})
 }
 
@@ -97,12 +99,11 @@ func (x *queue) change(change func()) {
 }
 
 // wait is the end.
-func (x *queue) wait(t *testing.T) (repeat bool, err error) {
+func (x *queue) wait(t *testing.T) error {
 	t.Helper()
 	for {
-		_, ended, repeat, err := x.take()
-		if ended {
-			return repeat, err
+		if _, ended, err := x.take(); ended {
+			return err
 		}
 		select {
 		case <-x.news:
@@ -170,15 +171,14 @@ func TestATicketCancelsItsRequest(t *testing.T) {
 	require.Equal(t, "second", <-begun)
 	first.Cancel()
 	require.Equal(t, "first", <-ended)
-	repeat, err := a.wait(t)
+	err = a.wait(t)
 	require.Error(t, err)
-	require.False(t, repeat)
+	require.NotErrorAs(t, err, new(*gcnode.RepeatError))
 	first.Cancel() // once more, and for what has ended
-	_, over, _, _ := b.take()
+	_, over, _ := b.take()
 	require.False(t, over)
 	second.Cancel()
-	_, err = b.wait(t)
-	require.Error(t, err)
+	require.Error(t, b.wait(t))
 	_, err = fetch(t.Context(), client, server.URL, "k")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
@@ -192,9 +192,9 @@ func TestBegunRequestsEndWithTheirStream(t *testing.T) {
 	x, ticket := begin(t, client, server.URL, "lost")
 	require.Equal(t, "lost", <-begun)
 	server.drop()
-	repeat, err := x.wait(t)
+	err = x.wait(t)
 	require.ErrorIs(t, err, gcnode.ErrUnreachable)
-	require.True(t, repeat, "the connection had been in use")
+	require.ErrorAs(t, err, new(*gcnode.RepeatError), "the connection had been in use")
 	ticket.Cancel()
 }
 
@@ -206,8 +206,7 @@ func TestAClosedStreamIsNoticedBeforeTheNextRequest(t *testing.T) {
 	_, err := fetch(t.Context(), client, server.URL, "k")
 	require.NoError(t, err)
 	x, _ := begin(t, client, server.URL, "k")
-	_, err = x.wait(t)
-	require.NoError(t, err)
+	require.NoError(t, x.wait(t))
 	server.drop()
 	require.Eventually(t, func() bool { return !statsOf(t, client).Stream }, patience, time.Millisecond)
 }

@@ -75,12 +75,13 @@ func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gc
 	return id
 }
 
-// tell tells the exchange of a call what its frames have come to.
-func (s *stream) tell(c *call, reply gcnode.Reply, complete bool, err error) {
+// tell tells the exchange of a call what its frames have come to: a reply, or
+// nil.
+func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
 	b := &c.begun
-	if err == nil && complete {
-		if err = b.answers.Add(reply); err == nil {
-			if stopped := b.exchange.WriteReply(reply); stopped != nil {
+	if err == nil && reply != nil {
+		if err = b.answers.Add(*reply); err == nil {
+			if stopped := b.exchange.WriteReply(*reply); stopped != nil {
 				err = &writerError{stopped}
 			}
 		}
@@ -111,7 +112,8 @@ func (s *stream) tell(c *call, reply gcnode.Reply, complete bool, err error) {
 func (s *stream) finished(c *call, err error) {
 	b := &c.begun
 	err = refused(err, &b.answers, b.exchange)
-	lost, repeat := errors.AsType[*lostError](err)
+	lost, ok := errors.AsType[*lostError](err)
+	again := ok && lost.again
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		err = stopped.err
 	} else if err != nil {
@@ -119,7 +121,10 @@ func (s *stream) finished(c *call, err error) {
 	}
 	x := b.exchange
 	s.recycle(c)
-	x.End(err, repeat && lost.again)
+	if again {
+		err = &gcnode.RepeatError{Err: err}
+	}
+	x.End(err)
 }
 
 // CancelRequest implements [gcnode.Canceler].

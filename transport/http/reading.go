@@ -122,7 +122,11 @@ func (s *stream) take(b []byte) error {
 		err = errors.New("the peer sends more of an answer than it may")
 	}
 	if c.begun.exchange != nil {
-		s.tell(c, reply, complete, err)
+		if complete {
+			s.tell(c, &reply, err)
+		} else {
+			s.tell(c, nil, err)
+		}
 		return nil
 	}
 
