@@ -30,7 +30,9 @@ const (
 // HandlerOptions are those of [NewHandler]. The zero value is ready for use.
 type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
-	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
+	// are answered with [gcnode.KindOverloaded]. On a stream, what the member
+	// answers at once ([gcnode.PromptHandler]) does not count. 0 is
+	// DefaultMaxConcurrent.
 	MaxConcurrent int
 	// BodyTimeout bounds the time that a peer takes to send a request; of a
 	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
