@@ -99,7 +99,11 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 // begin another one that may last longer.
 func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration) flight.Seat[answer] {
 	g.node.beginMore()
-	seat := g.flights.Board(ctx, flight.Plan[answer]{Role: role, Key: key, Timeout: timeout})
+	plan := flight.Plan[answer]{Role: role, Key: key, Timeout: timeout}
+	if role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 {
+		plan.Patience = g.node.cfg.PeerTimeout
+	}
+	seat := g.flights.Board(ctx, plan)
 	if seat.Joined() { // there is no flight of its own
 		g.node.end()
 	}
@@ -133,7 +137,7 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 
 // rules are those of the group's flights.
 func (g *Group) rules() flight.Rules[answer] {
-	return flight.Rules[answer]{Alone: g.alone, Look: g.fresh, Run: g.fly, Report: g.reportDefect}
+	return flight.Rules[answer]{Alone: g.alone, Look: g.fresh, Run: g.fly, Begin: g.begin, Report: g.reportDefect}
 }
 
 // fly is a flight of one key, as a piece of work on the node that has begun.
@@ -294,18 +298,28 @@ func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, 
 	a, listHash, e := g.observedFetch(ctx, p, key, sent)
 	switch {
 	case e == nil:
-		if p.ID == v.owner(key) && listHash == v.ring.Hash() { // the owner for both: it may be kept
-			call.Keep(func() { g.keepFetched(v, key, a, sent) })
-		}
+		g.keepIfOwners(call, v, p, key, a, listHash, sent)
 		return a, nil
 	case ctx.Err() != nil:
 		return answer{}, ctx.Err()
 	case !goesOn(e.Kind):
 		return answer{}, e
 	}
+	g.failedOver(ctx, p, e)
+	return answer{}, errGoOn
+}
+
+// keepIfOwners keeps an answer if who has given it is the owner for both.
+func (g *Group) keepIfOwners(call *flight.Call[answer], v *view, p *peer, key string, a answer, listHash uint64, sent int64) {
+	if p.ID == v.owner(key) && listHash == v.ring.Hash() {
+		call.Keep(func() { g.keepFetched(v, key, a, sent) })
+	}
+}
+
+// failedOver takes note that a member could say nothing about a key.
+func (g *Group) failedOver(ctx context.Context, p *peer, e *Error) {
 	g.counts.failovers.Add(1)
 	g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer, asking the next in line", slog.String("group", g.name), peerAttr(p.Peer), errAttr(e))
-	return answer{}, errGoOn
 }
 
 // keepFetched keeps what the owner has answered as a hot copy, if it is asked
@@ -379,40 +393,8 @@ func goesOn(k Kind) bool {
 // time before the request left: the peer counted it from some time after.
 func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
 	g.counts.fetches.Add(1)
-	removals, _ := g.node.removals.active(g.name, key) // too many: the flight is alone
-	req := &Request{Op: OpFetch, Group: g.name, Keys: []string{key}, Removals: removals}
-	old, digest := g.aged(key)
-	if digest != (Digest{}) {
-		req.Digests = []Digest{digest}
-	}
-	var got *Reply
-	err := g.node.ask(ctx, p, req, func(r Reply) error {
-		if r.Key != 0 || got != nil {
-			return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
-		}
-		if r.Value.Len() > MaxValueBytes {
-			return fmt.Errorf("a value of %d bytes; at most %d are allowed", r.Value.Len(), MaxValueBytes)
-		}
-		if r.NotModified && digest == (Digest{}) {
-			return errors.New("not modified, but it was not asked that")
-		}
-		got = &r
-		return nil
-	})
-	if err != nil || got == nil {
-		g.counts.fetchErrors.Add(1)
-		return answer{}, 0, g.noAnswer(p, key, err)
-	}
-	if got.NotModified {
-		g.vouched(got, old)
-	}
-	a, e := g.answerOfReply(got, sent)
-	if e != nil {
-		g.counts.fetchErrors.Add(1)
-		e.Key, e.Peer = key, cmp.Or(e.Peer, p.ID)
-		return answer{}, 0, e
-	}
-	return a, got.ListHash, nil
+	q := g.newQuestion(p, key, sent)
+	return q.outcome(g.node.ask(ctx, p, &q.req, q.take))
 }
 
 // noAnswer is the error of a fetch that has ended without an answer about the

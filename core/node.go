@@ -97,6 +97,7 @@ type Config struct {
 type Node struct {
 	cfg         Config
 	log         *slog.Logger
+	beginner    Beginner // the transport, if it is one
 	incarnation uint64
 	clock       *clock.Clock
 	stamps      stampClock
@@ -186,6 +187,7 @@ func NewNode(cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.beginner, _ = cfg.Transport.(Beginner)
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)

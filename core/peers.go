@@ -54,13 +54,7 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 	defer cancel(nil)
 	silence := time.AfterFunc(n.cfg.PeerTimeout, func() { cancel(errSilent) })
 	defer silence.Stop()
-	req.To = to.ID
-	req.From = Sender{ID: n.cfg.Self.ID, Incarnation: n.incarnation}
-	req.ListHash = n.view.Load().ring.Hash()
-	req.Heartbeat = n.cfg.PeerTimeout / heartbeats
-	if deadline, ok := ctx.Deadline(); ok {
-		req.Timeout = time.Until(deadline)
-	}
+	n.complete(ctx, to, req)
 	err := n.cfg.Transport.RoundTrip(ctx, to, req, replyFunc(func(r Reply) error {
 		silence.Stop() // it is not the peer's silence that take needs time
 		defer silence.Reset(n.cfg.PeerTimeout)
@@ -73,6 +67,17 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 		return fmt.Errorf("%w of %v", errSilent, n.cfg.PeerTimeout)
 	}
 	return err
+}
+
+// complete fills in what every request carries.
+func (n *Node) complete(ctx context.Context, to Peer, req *Request) {
+	req.To = to.ID
+	req.From = Sender{ID: n.cfg.Self.ID, Incarnation: n.incarnation}
+	req.ListHash = n.view.Load().ring.Hash()
+	req.Heartbeat = n.cfg.PeerTimeout / heartbeats
+	if deadline, ok := ctx.Deadline(); ok {
+		req.Timeout = time.Until(deadline)
+	}
 }
 
 // ask is roundTrip with a member of the current list, whose health it keeps
@@ -91,13 +96,18 @@ func (n *Node) ask(ctx context.Context, p *peer, req *Request, take func(Reply) 
 	if fetches {
 		p.errors.Add(1)
 	}
+	n.unanswered(p, err)
+	return err
+}
+
+// unanswered takes note that a member did not answer a request.
+func (n *Node) unanswered(p *peer, err error) {
 	if e, ok := errors.AsType[*Error](err); ok && e.Kind != KindUnreachable {
-		return err
+		return
 	}
 	if p.down.CompareAndSwap(false, true) {
 		n.goBackground(func() { n.probe(p) })
 	}
-	return err
 }
 
 // probe tries a member that did not answer until it does, or is not on the

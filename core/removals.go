@@ -265,6 +265,9 @@ func floorOf(group, key string) int { return int(ring.Hash(group+"\x00"+key) % f
 func (rs *removals) active(group string, keys ...string) (list []Removal, ok bool) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if len(rs.byID) == 0 {
+		return nil, true
+	}
 	rs.sweep(rs.now())
 	byID := map[RemovalID]*Removal{}
 	carried := load{}
@@ -345,6 +348,9 @@ func (rs *removals) pick(which func(*activeRemoval) bool) []Removal {
 func (rs *removals) crowded(group, key string) bool {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
+	if len(rs.byID) == 0 {
+		return false
+	}
 	rs.sweep(rs.now())
 	var carried load
 	if of := rs.byKey[groupKey{group, key}]; of != nil {

@@ -32,6 +32,55 @@ type Transport interface {
 	RoundTrip(ctx context.Context, to Peer, req *Request, w ReplyWriter) error
 }
 
+// Beginner is a [Transport] that can begin a request without a goroutine that
+// waits for the answer: whoever reads the connection brings it. The node begins
+// fetches of one key in this way. Whoever wraps a transport and embeds it wraps
+// this, too, or hides it.
+type Beginner interface {
+	Transport
+	// Begin sends req, which is not written to before the end of x, and
+	// returns without waiting for the answer. If it is not ok nothing has
+	// happened, and RoundTrip is to be called. ctx is that of RoundTrip but for
+	// its end, which Ticket.Cancel tells of.
+	Begin(ctx context.Context, to Peer, req *Request, x Exchange) (t Ticket, ok bool)
+}
+
+// Exchange is who has begun a request. Its methods are called by one goroutine
+// at a time, perhaps before Begin has returned. They do not block.
+type Exchange interface {
+	// WriteReply takes a reply. An error ends the exchange.
+	ReplyWriter
+	// End is the last call; err is what RoundTrip would have returned, or a
+	// [*RepeatError].
+	End(err error)
+}
+
+// RepeatError says that the connection of a request was lost before anything of
+// the answer came, as may be with one that was not in use for some time:
+// RoundTrip may do better.
+type RepeatError struct{ Err error }
+
+// Error implements the error interface.
+func (e *RepeatError) Error() string { return e.Err.Error() }
+
+// Unwrap returns what RoundTrip would have returned.
+func (e *RepeatError) Unwrap() error { return e.Err }
+
+// Ticket is for a request that was begun.
+type Ticket struct {
+	Of     Canceler
+	Number uint64
+}
+
+// Cancel abandons the request. Exchange.End follows if it has not come before.
+func (t Ticket) Cancel() { t.Of.CancelRequest(t.Number) }
+
+// Canceler abandons requests that were begun; one that has ended it leaves
+// alone.
+type Canceler interface {
+	CancelRequest(number uint64)
+}
+
 // ReplyWriter takes the replies to one request. A WriteReply that blocks is
 // back-pressure. It is not called concurrently for one request unless the
 // implementation says so.
@@ -45,6 +94,18 @@ type ReplyWriter interface {
 // after ServePeer has returned.
 type Handler interface {
 	ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
+}
+
+// PromptHandler is a [Handler] that can answer some requests without waiting
+// for anything: a transport may try that in the goroutine that reads requests,
+// and spare itself another one. A [*Node] is one, for what it has in memory.
+//
+// AnswerNow answers a request of one key, or leaves it to ServePeer: then the
+// reply is not ok, and nothing has happened. It keeps nothing of req, whose
+// memory may be used again.
+type PromptHandler interface {
+	Handler
+	AnswerNow(req *Request) (r Reply, ok bool)
 }
 
 // Op is what a request asks for. The numbers are part of the protocol.

@@ -50,12 +50,14 @@ func (o Options) tracer() trace.Tracer {
 // Transport gives a span to each request of next that belongs to a trace, and
 // sends the trace along.
 func Transport(next gcnode.Transport, opts Options) gcnode.Transport {
-	return &transport{next: next, tracer: opts.tracer()}
+	beginner, _ := next.(gcnode.Beginner)
+	return &transport{next: next, beginner: beginner, tracer: opts.tracer()}
 }
 
 type transport struct {
-	next   gcnode.Transport
-	tracer trace.Tracer
+	next     gcnode.Transport
+	beginner gcnode.Beginner // next, if it is one
+	tracer   trace.Tracer
 }
 
 // RoundTrip implements [gcnode.Transport].
@@ -71,14 +73,34 @@ func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.R
 	return err
 }
 
+// Begin implements [gcnode.Beginner] for requests that belong to no trace, if
+// next is one.
+func (t *transport) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+	if t.beginner == nil || trace.SpanContextFromContext(ctx).IsValid() {
+		return gcnode.Ticket{}, false
+	}
+	return t.beginner.Begin(ctx, to, req, x)
+}
+
 // Handler gives a span to each request to next that belongs to a trace.
 func Handler(next gcnode.Handler, opts Options) gcnode.Handler {
-	return &handler{next: next, tracer: opts.tracer()}
+	prompt, _ := next.(gcnode.PromptHandler)
+	return &handler{next: next, prompt: prompt, tracer: opts.tracer()}
 }
 
 type handler struct {
 	next   gcnode.Handler
+	prompt gcnode.PromptHandler // next, if it is one
 	tracer trace.Tracer
+}
+
+// AnswerNow implements [gcnode.PromptHandler] for requests that belong to no
+// trace, if next is one.
+func (h *handler) AnswerNow(req *gcnode.Request) (gcnode.Reply, bool) {
+	if h.prompt == nil || req.Trace.Parent != "" {
+		return gcnode.Reply{}, false
+	}
+	return h.prompt.AnswerNow(req)
 }
 
 // ServePeer implements [gcnode.Handler].

@@ -89,6 +89,37 @@ func call(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.R
 			err = &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic in the handler: %v", p)}
 		}
 	}()
+	return Serve(ctx, h, req, w)
+}
+
+// Begin begins a request on a transport that can only wait for the answer.
+func Begin(ctx context.Context, t gcnode.Transport, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) gcnode.Ticket {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the ticket alone ends it
+	go func() {
+		defer cancel()
+		x.End(t.RoundTrip(ctx, to, req, x))
+	}()
+	return gcnode.Ticket{Of: canceler{cancel}}
+}
+
+// canceler is the one request that a ticket is for.
+type canceler struct{ cancel context.CancelFunc }
+
+// CancelRequest implements [gcnode.Canceler].
+func (c canceler) CancelRequest(uint64) { c.cancel() }
+
+// Begin implements [gcnode.Beginner].
+func (t *transport) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+	return Begin(ctx, t, to, req, x), true
+}
+
+// Serve lets h answer a request, at once where it can.
+func Serve(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if p, ok := h.(gcnode.PromptHandler); ok {
+		if r, ok := p.AnswerNow(req); ok {
+			return w.WriteReply(r)
+		}
+	}
 	return h.ServePeer(ctx, req, w)
 }
 

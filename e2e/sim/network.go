@@ -157,6 +157,14 @@ func (l *life) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Reques
 	}
 }
 
+// Begin implements [gcnode.Beginner], for some keys.
+func (l *life) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+	if key := req.Keys[0]; key == "" || key[len(key)-1]%2 == 0 {
+		return gcnode.Ticket{}, false
+	}
+	return transporttest.Begin(ctx, l, to, req, x), true
+}
+
 // drain waits for the end.
 func (x *exchange) drain() {
 	for f := range x.in {
@@ -299,7 +307,7 @@ func (x *exchange) deliver(which delivery) {
 	rw := &replyWriter{x: x, by: to, ctx: ctx, which: which}
 	go func() {
 		defer cancel()
-		err := to.node.ServePeer(ctx, req, rw)
+		err := transporttest.Serve(ctx, to.node, req, rw)
 		w.post(&reply{rw: rw, seq: rw.seq, end: true, err: transporttest.CopyFailure(err)})
 	}()
 }

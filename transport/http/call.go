@@ -16,6 +16,7 @@ type call struct {
 	wake    chan struct{}
 
 	frames wire.Collector // of whoever reads the stream
+	begun  begun
 
 	// Under the mutex of the stream.
 	waiting bool           // for wake

@@ -159,11 +159,7 @@ func (c *Client) Close() {
 // the kind of the error with which its handler failed. When the peer refuses
 // a request as a whole, w gets that as the reply to each key.
 func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	key := peerKey{addr: to.Addr}
-	if c.secrets != nil {
-		key.id = to.ID
-	}
-	err := c.exchange(ctx, key, req, w)
+	err := c.exchange(ctx, to, req, w)
 	if err == nil {
 		return nil
 	}
@@ -173,6 +169,11 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if ctx.Err() != nil {
 		return fmt.Errorf("peer %q at %s: %w", to.ID, to.Addr, endOf(ctx))
 	}
+	return failed(to, req, err)
+}
+
+// failed is what RoundTrip returns for err.
+func failed(to gcnode.Peer, req *gcnode.Request, err error) error {
 	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
@@ -205,7 +206,7 @@ func endOf(ctx context.Context) error {
 }
 
 // exchange sends the request and hands the replies to w.
-func (c *Client) exchange(ctx context.Context, to peerKey, req *gcnode.Request, w gcnode.ReplyWriter) error {
+func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	p, err := c.peer(to)
 	if err != nil {
 		return err
@@ -214,11 +215,7 @@ func (c *Client) exchange(ctx context.Context, to peerKey, req *gcnode.Request, 
 		return p.post(ctx, req, w)
 	}
 	buf, _ := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= keptBytes {
-			buffers.Put(buf)
-		}
-	}()
+	defer keepBuffer(buf)
 	request, err := wire.AppendRequest((*buf)[:0], req)
 	if err != nil {
 		return &requestError{err}
@@ -251,10 +248,21 @@ func (c *Client) exchange(ctx context.Context, to peerKey, req *gcnode.Request, 
 // buffers are for what is encoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
 
-// peer is what there is for an address.
-func (c *Client) peer(to peerKey) (*peer, error) {
+// keepBuffer takes one back, unless it has become large.
+func keepBuffer(buf *[]byte) {
+	if cap(*buf) <= keptBytes {
+		buffers.Put(buf)
+	}
+}
+
+// peer is what there is for a peer.
+func (c *Client) peer(member gcnode.Peer) (*peer, error) {
 	if c.closed.Load() {
 		return nil, errClientClosed
+	}
+	to := peerKey{addr: member.Addr}
+	if c.secrets != nil {
+		to.id = member.ID
 	}
 	c.mu.RLock()
 	p := c.peers[to]

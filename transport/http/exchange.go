@@ -44,13 +44,16 @@ func newExchange(s *session, id uint64, req *gcnode.Request, memory share) *exch
 }
 
 // run lets the member answer.
-func (x *exchange) run(req *gcnode.Request) {
+func (x *exchange) run(j job) {
 	err := error(errExited)
 	defer func() { x.end(err) }()
-	if x.client {
-		err = x.s.h.serve(x.ctx, req, clientWriter{x})
-	} else {
-		err = x.s.h.serve(x.ctx, req, x)
+	switch {
+	case j.reply != nil:
+		err = x.WriteReply(*j.reply)
+	case x.client:
+		err = x.s.h.serve(x.ctx, j.req, clientWriter{x})
+	default:
+		err = x.s.h.serve(x.ctx, j.req, x)
 	}
 }
 

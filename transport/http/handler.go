@@ -37,7 +37,9 @@ const (
 // HandlerOptions are those of [NewHandler]. The zero value is ready for use.
 type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
-	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxConcurrent.
+	// are answered with [gcnode.KindOverloaded]. On a stream, what the member
+	// answers at once ([gcnode.PromptHandler]) does not count. 0 is
+	// DefaultMaxConcurrent.
 	MaxConcurrent int
 	// MaxPerStream is how many of them one stream may have, so that a peer with
 	// many leaves places to others. 0 is half of MaxConcurrent.
@@ -84,6 +86,7 @@ type HandlerOptions struct {
 // handler after the server's.
 type Handler struct {
 	member gcnode.Handler
+	prompt gcnode.PromptHandler // the member, if it is one
 	opts   HandlerOptions
 	log    *slog.Logger
 	gate   *gate         // nil: nobody has to sign
@@ -138,8 +141,10 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	prompt, _ := h.(gcnode.PromptHandler)
 	return &Handler{
-		member: h, opts: opts, log: log, gate: newGate(opts), places: make(chan struct{}, opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
+		member: h, prompt: prompt, opts: opts, log: log, gate: newGate(opts),
+		places: make(chan struct{}, opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
 		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
 	}, nil
 }
@@ -318,13 +323,31 @@ func refuseEarly(w http.ResponseWriter, r *http.Request, answer *answer, e *gcno
 func (h *Handler) serve(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			h.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",
-				slog.String("peer", req.From.ID), slog.String("op", req.Op.String()),
-				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic: %v", p)}
+			err = h.panicked(ctx, req, p)
 		}
 	}()
 	return h.member.ServePeer(ctx, req, w)
+}
+
+// answerNow is the member's answer if it has one without waiting.
+func (h *Handler) answerNow(ctx context.Context, req *gcnode.Request) (r gcnode.Reply, ok bool) {
+	if h.prompt == nil {
+		return gcnode.Reply{}, false
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r, ok = gcnode.Reply{Err: h.panicked(ctx, req, p)}, true
+		}
+	}()
+	return h.prompt.AnswerNow(req)
+}
+
+// panicked logs a panic of the member and is the error that comes of it.
+func (h *Handler) panicked(ctx context.Context, req *gcnode.Request, p any) *gcnode.Error {
+	h.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",
+		slog.String("peer", req.From.ID), slog.String("op", req.Op.String()),
+		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	return &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic: %v", p)}
 }
 
 // ignoreUnsupported is nil for a response writer that has no deadlines, such

@@ -51,11 +51,8 @@ type dialing struct {
 // for an attempt that is under way, unless requests are plain meanwhile.
 func (p *peer) get(ctx context.Context) (*stream, error) {
 	for {
-		if s := p.stream.Load(); s != nil {
-			if p.client.signsWith(s.signed) {
-				return s, nil
-			}
-			s.retire()
+		if s := p.ready(); s != nil {
+			return s, nil
 		}
 		d, err := p.dial()
 		if d == nil {
@@ -70,6 +67,16 @@ func (p *peer) get(ctx context.Context) (*stream, error) {
 			return nil, d.err
 		}
 	}
+}
+
+// ready is the stream, if there is one that can be used.
+func (p *peer) ready() *stream {
+	s := p.stream.Load()
+	if s != nil && !p.client.signsWith(s.signed) {
+		s.retire()
+		return nil
+	}
+	return s
 }
 
 // dial returns an attempt to wait for, or nil.

@@ -74,7 +74,7 @@ func (s *stream) run() {
 				return
 			}
 			s.mu.Lock()
-			more = len(s.calls) > 0 || s.drain
+			more = len(s.calls) > 0 || s.drain || s.resident
 			s.reading = more
 			s.mu.Unlock()
 		}
@@ -116,11 +116,22 @@ func (s *stream) take(b []byte) error {
 	c.heard = true
 	over := c.unpaid >= wire.Window
 	c.unpaid += wire.Cost(len(b))
+	if c.begun.exchange != nil {
+		c.begun.telling = true
+	}
 	s.mu.Unlock()
 
 	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
 	if over && err == nil {
 		err = errors.New("the peer sends more of an answer than it may")
+	}
+	if c.begun.exchange != nil {
+		if complete {
+			s.tell(c, &reply, err)
+		} else {
+			s.tell(c, nil, err)
+		}
+		return nil
 	}
 
 	s.mu.Lock()

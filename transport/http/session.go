@@ -29,6 +29,8 @@ const (
 	lingerTime = 500 * time.Millisecond
 	// maxSpare is how many goroutines wait for the next requests of a stream.
 	maxSpare = 16
+	// maxKeptKeys is for how many keys of a request memory is kept.
+	maxKeptKeys = 16
 )
 
 var (
@@ -101,12 +103,16 @@ type session struct {
 	// has the deadline that is set, and the memory for them.
 	read, timed uint64
 	memory      share
+	requests    wire.RequestDecoder
+	req         gcnode.Request // the last one, whose memory is used again
+	queued      int            // bytes of answers that it has to write; 0: it has not the duty
+
+	used atomic.Bool // since idle was set
 
 	mu        sync.Mutex
 	exchanges map[uint64]*exchange
 	last      uint64 // exchange that was begun
 	idle      *time.Timer
-	used      bool // since idle was set
 	leaving   bool // no more is wanted on this stream
 }
 
@@ -169,9 +175,10 @@ func (s *session) serve() error {
 	}
 }
 
-// Read reads from the connection. A message that has begun has to come within
-// the time for one.
+// Read reads from the connection, once the answers are on their way to all that
+// has come before. A message that has begun has to come within the time for one.
 func (s *session) Read(b []byte) (int, error) {
+	s.flush()
 	begun := s.in.Begun() || s.sealed != nil && s.sealed.begun()
 	if message := s.read + 1; begun && s.timed != message {
 		s.timed = message
@@ -237,11 +244,16 @@ func (s *session) begin(call wire.Call) error {
 	}
 	s.last = call.Exchange
 	// A peer that does not read what it gets must not make this side collect it.
-	if err := s.out.await(s.ctx); err != nil {
-		return err
+	if s.queued >= keptBytes {
+		s.flush()
 	}
-	req, err := wire.DecodeRequest(call.Request)
-	if err != nil {
+	if s.queued == 0 {
+		if err := s.out.await(s.ctx); err != nil {
+			return err
+		}
+	}
+	s.used.Store(true)
+	if err := s.requests.Decode(call.Request, &s.req); err != nil {
 		refusal, typed := errors.AsType[*gcnode.Error](err)
 		if !typed {
 			return err
@@ -251,24 +263,36 @@ func (s *session) begin(call wire.Call) error {
 	if !s.h.valid(s.who) {
 		return errSecretGone
 	}
-	member, denied := s.h.admit(s.who, req)
+	member, denied := s.h.admit(s.who, &s.req)
 	if denied != nil {
 		return s.refuse(call.Exchange, denied)
 	}
-	memory, refusal := s.place(req, len(call.Request))
+	reply, prompt := s.h.answerNow(s.ctx, &s.req)
+	if prompt && reply.Value.Len() <= copyBytes {
+		return s.answer(call.Exchange, &reply)
+	}
+	memory, refusal := s.place(&s.req, len(call.Request))
 	if refusal != nil {
 		return s.refuse(call.Exchange, refusal)
 	}
-	x := newExchange(s, call.Exchange, req, memory)
-	x.client = !member
+	req := s.req // whose memory is used again
+	req.Keys = append([]string(nil), req.Keys...)
+	if cap(s.req.Keys) > maxKeptKeys {
+		s.req.Keys = nil
+	}
+	next := job{x: newExchange(s, call.Exchange, &req, memory), req: &req}
+	next.x.client = !member
+	if prompt {
+		large := reply // which would be allocated for the others otherwise
+		next.reply = &large
+	}
 	s.mu.Lock()
-	s.exchanges[x.id] = x
-	s.used = true
+	s.exchanges[call.Exchange] = next.x
 	s.mu.Unlock()
 	select {
-	case s.work <- job{x, req}:
+	case s.work <- next:
 	default:
-		go s.serveJobs(job{x, req})
+		go s.serveJobs(next)
 	}
 	return nil
 }
@@ -293,17 +317,57 @@ func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error)
 	return memory, err
 }
 
+// answer queues a reply that is the whole answer.
+func (s *session) answer(id uint64, r *gcnode.Reply) error {
+	return s.queue(func(b []byte) []byte {
+		out, err := wire.AppendReply(b, id, r)
+		if refused, ok := errors.AsType[*gcnode.Error](err); ok {
+			out, _ = wire.AppendReply(b, id, &gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused})
+		}
+		return wire.AppendEnd(append(out.Head, out.Data...), id, nil)
+	})
+}
+
+// refuse answers a request that is not begun.
+func (s *session) refuse(id uint64, e *gcnode.Error) error {
+	return s.queue(func(b []byte) []byte { return wire.AppendRefusal(b, id, e) })
+}
+
+// queue adds messages to what is waiting. If nobody else writes that, it is
+// written before the next reading.
+func (s *session) queue(fill func([]byte) []byte) error {
+	added := 0
+	_, duty, err := s.out.add(true, func(b []byte) []byte {
+		filled := fill(b)
+		added = len(filled) - len(b)
+		return filled
+	})
+	if duty || s.queued > 0 {
+		s.queued += added
+	}
+	return err
+}
+
+// flush writes what was queued.
+func (s *session) flush() {
+	if s.queued > 0 {
+		s.queued = 0
+		s.out.flush(1)
+	}
+}
+
 // job is an exchange that is to be served.
 type job struct {
-	x   *exchange
-	req *gcnode.Request
+	x     *exchange
+	req   *gcnode.Request
+	reply *gcnode.Reply // the answer, if it is known
 }
 
 // serveJobs serves exchanges, of which it has the first. A goroutine that has
 // served one has the stack that the next one needs, so a few stay.
 func (s *session) serveJobs(next job) {
 	for {
-		next.x.run(next.req)
+		next.x.run(next)
 		if s.spare.Add(1) > maxSpare {
 			s.spare.Add(-1)
 			return
@@ -315,11 +379,6 @@ func (s *session) serveJobs(next job) {
 			return
 		}
 	}
-}
-
-// refuse answers a request that is not begun.
-func (s *session) refuse(id uint64, e *gcnode.Error) error {
-	return s.out.send(s.ctx, wire.AppendRefusal(nil, id, e), "", 1)
 }
 
 // forget takes an exchange out that has ended, and reports whether the stream
@@ -341,8 +400,7 @@ func (s *session) running() int {
 // tick closes a stream on which nothing has happened since it was called last.
 func (s *session) tick() {
 	s.mu.Lock()
-	idle := !s.used && len(s.exchanges) == 0
-	s.used = false
+	idle := !s.used.Swap(false) && len(s.exchanges) == 0
 	if !idle {
 		s.idle.Reset(sessionIdle)
 	}

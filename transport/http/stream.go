@@ -62,11 +62,14 @@ type stream struct {
 	heard   uint64 // messages that have come
 	reading bool   // somebody has the duty to read
 	drain   bool   // what comes is to be read though no call waits for it
-	gone    bool   // it takes no further calls
-	leaving bool   // the peer has said so
-	err     error  // what broke it
-	idle    *time.Timer
-	used    bool // since idle was set
+	// resident says that the duty to read stays in the background: there are
+	// calls for which nobody waits.
+	resident bool
+	gone     bool  // it takes no further calls
+	leaving  bool  // the peer has said so
+	err      error // what broke it
+	idle     *time.Timer
+	used     bool // since idle was set
 }
 
 // newStream makes a stream of the body of an answer to an Upgrade.
@@ -141,10 +144,7 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 		room, duty, err := s.out.add(false, func(b []byte) []byte { return wire.AppendCallRequest(b, id, request) })
 		var c *call
 		if room {
-			c = s.newCall()
-			c.id, c.started, c.before = id, started, s.heard
-			s.last, s.used, s.drain = id, true, false
-			s.calls[id] = c
+			c = s.enter(started)
 		}
 		underWay := len(s.calls)
 		s.mu.Unlock()
@@ -167,6 +167,24 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 	}
 }
 
+// enter notes a call that was sent. The stream is locked.
+func (s *stream) enter(started time.Time) *call {
+	c := s.newCall()
+	s.last++
+	c.id, c.started, c.before = s.last, started, s.heard
+	s.used, s.drain = true, false
+	s.calls[c.id] = c
+	return c
+}
+
+// read sees to it that somebody reads. The stream is locked.
+func (s *stream) read() {
+	if !s.reading {
+		s.reading = true
+		s.kick <- struct{}{}
+	}
+}
+
 // await returns further replies, which are valid until the call after it, or
 // the end of the answer.
 func (s *stream) await(ctx context.Context, c *call) (_ []gcnode.Reply, done bool, _ error) {
@@ -185,10 +203,7 @@ func (s *stream) await(ctx context.Context, c *call) (_ []gcnode.Reply, done boo
 			s.mu.Lock()
 			continue
 		}
-		if !s.reading {
-			s.reading = true
-			s.kick <- struct{}{}
-		}
+		s.read()
 		c.waiting = true
 		s.mu.Unlock()
 		select {
@@ -235,22 +250,22 @@ func (s *stream) control(fill func([]byte) []byte) {
 // nobody wants it.
 func (s *stream) abandon(c *call) {
 	s.mu.Lock()
-	ended := c.done
-	if !ended {
-		c.done = true
-		s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
-		s.forget(c)
-		s.drain = true
-		if !s.reading {
-			s.reading = true
-			s.kick <- struct{}{}
-		}
-	}
-	silent := !ended && s.heard == c.before && time.Since(c.started) >= silence
+	silent := !c.done && s.drop(c)
 	s.mu.Unlock()
 	if silent {
 		s.retire()
 	}
+}
+
+// drop takes a call out that has not ended, and reports whether the connection
+// is suspect. The stream is locked.
+func (s *stream) drop(c *call) (silent bool) {
+	c.done = true
+	s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
+	s.forget(c)
+	s.drain = true
+	s.read()
+	return s.heard == c.before && time.Since(c.started) >= silence
 }
 
 // forget takes a call out. The last one of a stream that takes no more ends it.
@@ -307,13 +322,24 @@ func (s *stream) broken(err error) {
 	}
 	s.err, s.gone = err, true
 	s.idle.Stop()
+	var begun []*call
 	for id, c := range s.calls {
 		delete(s.calls, id)
 		c.finish(&lostError{err: err, again: !c.heard && (c.before > 0 || s.leaving)})
+		switch {
+		case c.begun.exchange == nil:
+		case c.begun.telling:
+			c.begun.over = c.err
+		default:
+			begun = append(begun, c)
+		}
 	}
 	s.mu.Unlock()
 	s.p.drop(s)
 	s.end()
 	_ = s.body.Close()
 	s.out.fail(err)
+	for _, c := range begun {
+		s.finished(c, c.err)
+	}
 }

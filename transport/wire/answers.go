@@ -14,14 +14,20 @@ type Answers struct {
 
 // NewAnswers is the account of a request without any answer.
 func NewAnswers(req *gcnode.Request) *Answers {
+	a := &Answers{}
+	a.Reset(req)
+	return a
+}
+
+// Reset begins the account of a request without any answer.
+func (a *Answers) Reset(req *gcnode.Request) {
 	several := req.Op == gcnode.OpKeys || req.Op == gcnode.OpHello || req.Op == gcnode.OpSync
-	a := &Answers{several: several, left: max(1, len(req.Keys))}
+	*a = Answers{several: several, left: max(1, len(req.Keys))}
 	if a.left <= len(a.few) {
 		a.answered = a.few[:a.left]
 	} else {
 		a.answered = make([]bool, a.left)
 	}
-	return a
 }
 
 // Add notes a reply. It fails with [ErrMalformed] when the reply is to a key

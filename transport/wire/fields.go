@@ -79,6 +79,21 @@ func (f *fields) limited(what string, limit int) string {
 	return string(b)
 }
 
+// again is limited for what is likely to be the same as the last time.
+func (f *fields) again(last *string, what string, limit int) string {
+	b := f.bytes()
+	switch {
+	case f.err != nil:
+		return ""
+	case len(b) > limit:
+		f.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(b), limit)
+		return ""
+	case string(b) != *last:
+		*last = string(b)
+	}
+	return *last
+}
+
 func (f *fields) skip() {
 	f.advance(protowire.ConsumeFieldValue(f.num, f.typ, f.rest))
 }

@@ -323,7 +323,7 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 				return tooMany("members that left", MaxMembers)
 			}
 			var s gcnode.Sender
-			f.message(func(b []byte) error { return decodeSender(b, &s) })
+			f.message(func(b []byte) error { return decodeSender(b, &s, new(string)) })
 			a.Left = append(a.Left, s)
 		case f.is(4, protowire.Fixed64Type):
 			a.Time = int64(f.fixed64())
@@ -341,7 +341,7 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 				return tooMany("lives of members", MaxMembers)
 			}
 			var s gcnode.Sender
-			f.message(func(b []byte) error { return decodeSender(b, &s) })
+			f.message(func(b []byte) error { return decodeSender(b, &s, new(string)) })
 			a.Lives = append(a.Lives, s)
 		default:
 			f.skip()

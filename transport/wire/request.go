@@ -203,23 +203,40 @@ func tooMany(what string, limit int) error {
 // the request is over a limit; or with [gcnode.KindUnsupported] when it asks for
 // something unknown.
 func DecodeRequest(b []byte) (*gcnode.Request, error) {
-	req, value, total, err := decodeRequest(b)
+	req := &gcnode.Request{}
+	if err := new(RequestDecoder).Decode(b, req); err != nil {
+		return nil, err
+	}
+	return req, nil
+}
+
+// RequestDecoder decodes the requests of one peer, in which names come again
+// and again: those of the last request are not allocated anew. The zero value
+// is ready for use. It is for one goroutine at a time.
+type RequestDecoder struct {
+	from, to, group string
+}
+
+// Decode is [DecodeRequest] into a request that may have been used before, of
+// whose memory only that of the list of its keys is used again.
+func (d *RequestDecoder) Decode(b []byte, req *gcnode.Request) error {
+	value, total, err := d.decode(b, req)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case total != 0:
-		return nil, malformed("%d of the %d bytes of a value are missing", total-len(value), total)
+		return malformed("%d of the %d bytes of a value are missing", total-len(value), total)
 	default:
 		req.Value = gcnode.BytesValue(value)
-		return req, nil
+		return nil
 	}
 }
 
-// decodeRequest decodes a request but for its value, of which it returns the
-// first piece, a part of b, and the size of all of them, or 0. The value comes
-// also with an error of gcnode.KindUnsupported.
-func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ error) {
-	req := &gcnode.Request{}
+// decode decodes a request but for its value, of which it returns the first
+// piece, a part of b, and the size of all of them, or 0. The value comes also
+// with an error of gcnode.KindUnsupported.
+func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, total int, _ error) {
+	*req = gcnode.Request{Keys: req.Keys[:0]}
 	var op uint64
 	var size uint64
 	var keys, removed batch
@@ -229,23 +246,23 @@ func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ erro
 		case f.is(1, protowire.VarintType):
 			op = f.varint()
 		case f.is(2, protowire.BytesType):
-			f.message(func(b []byte) error { return decodeSender(b, &req.From) })
+			f.message(func(b []byte) error { return decodeSender(b, &req.From, &d.from) })
 		case f.is(3, protowire.Fixed64Type):
 			req.ListHash = f.fixed64()
 		case f.is(4, protowire.BytesType):
-			req.Group = f.limited("the group's name", gcnode.MaxIDBytes)
+			req.Group = f.again(&d.group, "the group's name", gcnode.MaxIDBytes)
 		case f.is(5, protowire.BytesType):
 			req.Keys = f.key("keys", req.Keys, &keys)
 		case f.is(6, protowire.BytesType):
 			if len(req.Removals) == MaxRemovals {
-				return nil, nil, 0, tooMany("removals", MaxRemovals)
+				return nil, 0, tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
 			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed) })
 			req.Removals = append(req.Removals, r)
 		case f.is(7, protowire.BytesType):
 			if len(req.Finished) == MaxRemovals {
-				return nil, nil, 0, tooMany("finished removals", MaxRemovals)
+				return nil, 0, tooMany("finished removals", MaxRemovals)
 			}
 			var id gcnode.RemovalID
 			f.message(func(b []byte) error { return decodeRemovalID(b, &id) })
@@ -255,7 +272,7 @@ func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ erro
 		case f.is(9, protowire.VarintType):
 			req.Heartbeat = time.Duration(f.varint())
 		case f.is(10, protowire.BytesType):
-			req.To = f.limited("the receiver's ID", gcnode.MaxIDBytes)
+			req.To = f.again(&d.to, "the receiver's ID", gcnode.MaxIDBytes)
 		case f.is(11, protowire.VarintType):
 			req.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
 		case f.is(12, protowire.BytesType):
@@ -278,23 +295,23 @@ func decodeRequest(b []byte) (_ *gcnode.Request, value []byte, total int, _ erro
 	}
 	switch {
 	case f.err != nil:
-		return nil, nil, 0, f.err
+		return nil, 0, f.err
 	case size > gcnode.MaxValueBytes:
-		return nil, nil, 0, tooLarge("a value of %d bytes was announced; at most %d are allowed", size, gcnode.MaxValueBytes)
+		return nil, 0, tooLarge("a value of %d bytes was announced; at most %d are allowed", size, gcnode.MaxValueBytes)
 	case size != 0 && uint64(len(value)) >= size:
-		return nil, nil, 0, malformed("the first piece of a value of %d bytes has %d", size, len(value))
+		return nil, 0, malformed("the first piece of a value of %d bytes has %d", size, len(value))
 	}
 	if op := int32(op); op < int32(gcnode.OpFetch) || op > int32(gcnode.OpGone) {
-		return nil, value, int(size), &gcnode.Error{
+		return value, int(size), &gcnode.Error{
 			Kind: gcnode.KindUnsupported,
 			Err:  fmt.Errorf("this member does not know operation %d", op),
 		}
 	}
 	if n := len(req.Digests); n != 0 && n != len(req.Keys) {
-		return nil, nil, 0, malformed("%d digests for %d keys; there is one for each, or none", n, len(req.Keys))
+		return nil, 0, malformed("%d digests for %d keys; there is one for each, or none", n, len(req.Keys))
 	}
 	req.Op = gcnode.Op(op)
-	return req, value, int(size), nil
+	return value, int(size), nil
 }
 
 // digest appends a digest, which may be empty.
@@ -331,7 +348,7 @@ func decodeKnown(b []byte, k *gcnode.Known) error {
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			f.message(func(b []byte) error { return decodeSender(b, &k.Sender) })
+			f.message(func(b []byte) error { return decodeSender(b, &k.Sender, new(string)) })
 		case f.is(2, protowire.VarintType):
 			k.Seq = f.varint()
 		default:
@@ -353,12 +370,13 @@ func (f *fields) key(what string, keys []string, count *batch) []string {
 	return append(keys, string(b))
 }
 
-func decodeSender(b []byte, s *gcnode.Sender) error {
+// decodeSender decodes a sender whose ID is likely to be the last one.
+func decodeSender(b []byte, s *gcnode.Sender, last *string) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			s.ID = f.limited("the sender's ID", gcnode.MaxIDBytes)
+			s.ID = f.again(last, "the sender's ID", gcnode.MaxIDBytes)
 		case f.is(2, protowire.Fixed64Type):
 			s.Incarnation = f.fixed64()
 		default:

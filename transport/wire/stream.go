@@ -172,7 +172,8 @@ func (r *Reader) ReadRequest() (*gcnode.Request, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the request: %w", unexpected(err))
 	}
-	req, value, total, err := decodeRequest(b)
+	req := &gcnode.Request{}
+	value, total, err := new(RequestDecoder).decode(b, req)
 	unsupported := errors.Is(err, gcnode.ErrUnsupported)
 	if err != nil && !unsupported {
 		return nil, err

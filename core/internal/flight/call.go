@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"time"
 )
 
 // ErrExited is the error of a call whose goroutine exited without returning.
@@ -28,6 +29,8 @@ type Call[T any] struct {
 	run      func(context.Context, *Call[T]) (T, error)
 	ctx      lazyContext
 	batch    *Batch[T]     // in place of run and ctx but for its deadline
+	patience time.Duration // 0: there is no errand
+	due      time.Time     // guarded by stripe.mu; beside patience, when to look after the errand
 	slot     int           // guarded by stripe.mu; the place among those under way, -1: it has ended
 	waiters  int           // guarded by stripe.mu; a call that nobody asked for waits for itself
 	detached bool          // guarded by stripe.mu
@@ -41,6 +44,38 @@ func (c *Call[T]) Role() Role { return c.role }
 
 // Key is the key that the call is for.
 func (c *Call[T]) Key() string { return c.key }
+
+// launch begins the work of a new call.
+func (c *Call[T]) launch() {
+	if c.patience == 0 || !c.flights.rules.Begin(c) {
+		go c.fly()
+	}
+}
+
+// alarm is when to look after the call. The stripe is locked.
+func (c *Call[T]) alarm() time.Time {
+	if c.patience > 0 && c.due.Before(c.ctx.deadline) {
+		return c.due
+	}
+	return c.ctx.deadline
+}
+
+// overdue is the errand if it is to be given up. The stripe is locked.
+func (c *Call[T]) overdue(now time.Time) Errand {
+	if c.patience == 0 || c.due.After(now) {
+		return nil
+	}
+	c.due = now.Add(c.patience)
+	e := c.ctx.entrusted()
+	if e == nil {
+		return nil
+	}
+	if due := e.Due(); due.After(now) {
+		c.due = due
+		return nil
+	}
+	return e
+}
 
 // fly runs the function and publishes what it returned.
 func (c *Call[T]) fly() {

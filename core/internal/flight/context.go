@@ -18,6 +18,8 @@ type lazyContext struct {
 	made      context.Context
 	end       context.CancelFunc
 	cancelled bool
+	expired   bool   // the deadline has passed for the errand
+	errand    Errand // ends with the context
 }
 
 // Deadline implements [context.Context].
@@ -51,9 +53,43 @@ func (l *lazyContext) make() context.Context {
 func (l *lazyContext) cancel() {
 	l.mu.Lock()
 	l.cancelled = true
-	end := l.end
+	end, errand := l.end, l.errand
+	l.errand = nil
 	l.mu.Unlock()
 	if end != nil {
 		end()
 	}
+	if errand != nil {
+		errand.Cancel()
+	}
+}
+
+// entrust sets the errand, nil for none any more.
+func (l *lazyContext) entrust(e Errand) {
+	l.mu.Lock()
+	l.errand = e
+	over := l.cancelled || l.expired
+	l.mu.Unlock()
+	if over && e != nil {
+		e.Cancel()
+	}
+}
+
+// expire tells the errand of the deadline; the context looks after itself.
+func (l *lazyContext) expire() {
+	l.mu.Lock()
+	l.expired = true
+	errand := l.errand
+	l.errand = nil
+	l.mu.Unlock()
+	if errand != nil {
+		errand.Cancel()
+	}
+}
+
+// entrusted is the errand.
+func (l *lazyContext) entrusted() Errand {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.errand
 }

@@ -48,6 +48,10 @@ type Rules[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
+	// Begin may begin the work of plans with Patience without a goroutine, and
+	// entrusts the call to an [Errand] then. Otherwise it is false, and Run is
+	// called. It is called by who boards, outside of all locks.
+	Begin func(c *Call[T]) bool
 	// Report is told, once, of a call that panicked ([*PanicError]) or ended
 	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
 	Report func(key string, err error)
@@ -59,6 +63,9 @@ type Plan[T any] struct {
 	Key  string
 	// Timeout is the call's own deadline, counted from its start.
 	Timeout time.Duration
+	// Patience, if it is not 0, asks for [Rules.Begin], and is how long after its
+	// start an errand may be due at the earliest.
+	Patience time.Duration
 	// Look and Run stand in for those of the [Rules], unless they are nil.
 	Look func() (T, bool)
 	Run  func(ctx context.Context, c *Call[T]) (T, error)
@@ -103,6 +110,15 @@ func (f *Flights[T]) look(p *Plan[T]) (T, bool) {
 // Board takes a place among those who wait for the call under way for the key,
 // or else for a new one; [Seat.Wait] must follow.
 func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
+	seat := f.board(ctx, &p)
+	if !seat.joined && p.Batch == nil {
+		seat.call.launch()
+	}
+	return seat
+}
+
+// board is Board but for launching a new call.
+func (f *Flights[T]) board(ctx context.Context, p *Plan[T]) Seat[T] {
 	s := f.stripe(p.Key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -111,10 +127,10 @@ func (f *Flights[T]) Board(ctx context.Context, p Plan[T]) Seat[T] {
 		c.waiters++
 		return Seat[T]{call: c, joined: true}
 	}
-	if v, ok := f.look(&p); ok {
+	if v, ok := f.look(p); ok {
 		return Seat[T]{call: &Call[T]{value: v}, joined: true}
 	}
-	c := f.start(ctx, s, &p)
+	c := f.start(ctx, s, p)
 	if c.detached = alone; !alone {
 		s.calls[p.Role][p.Key] = c
 	}
@@ -135,12 +151,16 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 	if _, ok := f.look(&p); ok {
 		return false
 	}
-	s.calls[p.Role][p.Key] = f.start(ctx, s, &p)
+	c := f.start(ctx, s, &p)
+	s.calls[p.Role][p.Key] = c
+	if p.Batch == nil {
+		go c.fly()
+	}
 	return true
 }
 
-// start begins a call with one who waits. The stripe is locked until it is
-// known to those who are to join it.
+// start makes a call with one who waits. The stripe is locked until it is known
+// to those who are to join it.
 func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[T] {
 	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1, done: make(chan struct{})}
 	if p.Batch != nil {
@@ -152,8 +172,10 @@ func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[
 	if c.run = p.Run; c.run == nil {
 		c.run = f.rules.Run
 	}
+	if p.Patience > 0 {
+		c.patience, c.due = p.Patience, c.ctx.deadline.Add(p.Patience-p.Timeout)
+	}
 	s.takeOff(c)
-	go c.fly()
 	return c
 }
 

@@ -29,8 +29,8 @@ func (s *stripe[T]) init() {
 func (s *stripe[T]) takeOff(c *Call[T]) {
 	c.slot = len(s.flying)
 	s.flying = append(s.flying, c)
-	if s.alarm.IsZero() || c.ctx.deadline.Before(s.alarm) {
-		s.ringAt(c.ctx.deadline)
+	if at := c.alarm(); s.alarm.IsZero() || at.Before(s.alarm) {
+		s.ringAt(at)
 	}
 }
 
@@ -59,18 +59,23 @@ func (s *stripe[T]) ringAt(t time.Time) {
 }
 
 // ring ends the calls whose deadline has passed: a function that ignores its
-// context holds up nobody.
+// context holds up nobody. Errands that are due are given up.
 func (s *stripe[T]) ring() {
 	s.mu.Lock()
 	now := time.Now()
 	var late []*Call[T]
+	var overdue []Errand
 	var next time.Time
 	for _, c := range s.flying {
-		switch {
-		case !c.ctx.deadline.After(now):
+		if !c.ctx.deadline.After(now) {
 			late = append(late, c)
-		case next.IsZero() || c.ctx.deadline.Before(next):
-			next = c.ctx.deadline
+			continue
+		}
+		if e := c.overdue(now); e != nil {
+			overdue = append(overdue, e)
+		}
+		if at := c.alarm(); next.IsZero() || at.Before(next) {
+			next = at
 		}
 	}
 	for _, c := range late {
@@ -83,5 +88,9 @@ func (s *stripe[T]) ring() {
 	var none T
 	for _, c := range late { // their contexts have the same deadline, and end by it
 		c.publish(none, ErrDeadline)
+		c.ctx.expire()
+	}
+	for _, e := range overdue {
+		e.GiveUp()
 	}
 }

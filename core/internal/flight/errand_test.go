@@ -1,0 +1,127 @@
+package flight_test
+
+import (
+	"context"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+)
+
+// errand notes what it is told, and when.
+type errand struct {
+	begun time.Time
+	due   time.Duration
+
+	mu       sync.Mutex
+	call     *call
+	given    time.Duration // 0: not given up
+	canceled time.Duration // 0: not cancelled
+}
+
+func (e *errand) Due() time.Time { return e.begun.Add(e.due) }
+
+func (e *errand) GiveUp() { e.note(&e.given) }
+
+func (e *errand) Cancel() { e.note(&e.canceled) }
+
+func (e *errand) note(at *time.Duration) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	*at = time.Since(e.begun)
+}
+
+func (e *errand) want(t *testing.T, given, canceled time.Duration) {
+	t.Helper()
+	synctest.Wait()
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.given != given || e.canceled != canceled {
+		t.Errorf("given up after %v and cancelled after %v; want %v and %v", e.given, e.canceled, given, canceled)
+	}
+}
+
+// sent are flights whose calls are entrusted to e, with a patience of a second.
+func sent(e *errand) (*flights, plan) {
+	e.begun = time.Now()
+	return flight.New(rules{
+		Look: nothing, Report: func(string, error) {},
+		Begin: func(c *call) bool {
+			e.call = c
+			c.Entrust(e)
+			return true
+		},
+	}), plan{Role: flight.Ask, Key: "k", Timeout: time.Minute, Patience: time.Second}
+}
+
+func TestAnErrandReturnsTheAnswer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Second}
+		f, p := sent(e)
+		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
+		time.Sleep(time.Millisecond)
+		e.call.Return("v", nil)
+		want(t, a, "v", nil, time.Millisecond)
+		want(t, b, "v", nil, time.Millisecond)
+		time.Sleep(2 * time.Minute)
+		e.want(t, 0, 0)
+	})
+}
+
+// An errand that hears something is due later, and one that was given up still
+// has to return.
+func TestAnErrandIsGivenUpWhenItIsDue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: 2500 * time.Millisecond}
+		f, p := sent(e)
+		a := start(t.Context(), f, p)
+		time.Sleep(2 * time.Second)
+		e.want(t, 0, 0)
+		time.Sleep(600 * time.Millisecond)
+		e.want(t, 2500*time.Millisecond, 0)
+		e.call.Return("late", nil)
+		want(t, a, "late", nil, 2600*time.Millisecond)
+	})
+}
+
+func TestAnErrandEndsWithTheLastWaiter(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Hour}
+		f, p := sent(e)
+		ctx, cancel := context.WithCancel(t.Context())
+		a, b := start(ctx, f, p), start(ctx, f, p)
+		time.Sleep(time.Millisecond)
+		cancel()
+		want(t, a, "", context.Canceled, time.Millisecond)
+		want(t, b, "", context.Canceled, time.Millisecond)
+		e.want(t, 0, time.Millisecond)
+	})
+}
+
+func TestAnErrandEndsAtTheDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Hour}
+		f, p := sent(e)
+		want(t, start(t.Context(), f, p), "", flight.ErrDeadline, time.Minute)
+		e.want(t, 0, time.Minute)
+		time.Sleep(time.Second)
+		e.call.Entrust(e) // by who was slow to begin
+		e.want(t, 0, time.Minute+time.Second)
+	})
+}
+
+func TestWhatAnErrandCannotDoIsContinued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Hour}
+		f, p := sent(e)
+		a := start(t.Context(), f, p)
+		e.call.Continue(func(context.Context, *call) (string, error) {
+			time.Sleep(time.Second)
+			return "v", nil
+		})
+		want(t, a, "v", nil, time.Second)
+		e.want(t, 0, 0)
+	})
+}

@@ -1,0 +1,178 @@
+package gcnode
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"github.com/gcnode/gcnode/core/internal/flight"
+)
+
+// question is the fetch of one key from a peer.
+type question struct {
+	g    *Group
+	p    *peer
+	sent int64 // on the node's clock
+	old  answer
+	req  Request
+
+	got      Reply
+	answered bool
+
+	keys    [1]string
+	digests [1]Digest
+
+	errand errand // of a question that was begun
+}
+
+// newQuestion makes the request.
+func (g *Group) newQuestion(p *peer, key string, sent int64) *question {
+	removals, _ := g.node.removals.active(g.name, key) // too many: the flight is alone
+	q := &question{g: g, p: p, sent: sent, keys: [1]string{key}}
+	q.req = Request{Op: OpFetch, Group: g.name, Keys: q.keys[:], Removals: removals}
+	if q.old, q.digests[0] = g.aged(key); q.digests[0] != (Digest{}) {
+		q.req.Digests = q.digests[:]
+	}
+	return q
+}
+
+// take takes the reply.
+func (q *question) take(r Reply) error {
+	if r.Key != 0 || q.answered {
+		return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
+	}
+	if r.Value.Len() > MaxValueBytes {
+		return fmt.Errorf("a value of %d bytes; at most %d are allowed", r.Value.Len(), MaxValueBytes)
+	}
+	if r.NotModified && len(q.req.Digests) == 0 {
+		return errors.New("not modified, but it was not asked that")
+	}
+	q.got, q.answered = r, true
+	return nil
+}
+
+// outcome is the answer, with the hash of the peer's list, once the exchange
+// has ended.
+func (q *question) outcome(err error) (answer, uint64, *Error) {
+	g, key := q.g, q.keys[0]
+	if err != nil || !q.answered {
+		g.counts.fetchErrors.Add(1)
+		return answer{}, 0, g.noAnswer(q.p, key, err)
+	}
+	if q.got.NotModified {
+		g.vouched(&q.got, q.old)
+	}
+	a, e := g.answerOfReply(&q.got, q.sent)
+	if e != nil {
+		g.counts.fetchErrors.Add(1)
+		e.Key, e.Peer = key, cmp.Or(e.Peer, q.p.ID)
+		return answer{}, 0, e
+	}
+	return a, q.got.ListHash, nil
+}
+
+// errand is what a question has that was begun. It takes the replies, and
+// returns the answer to the flight: nobody but the callers waits for it.
+type errand struct {
+	call      *flight.Call[answer]
+	v         *view
+	begun     time.Time
+	ticket    Ticket
+	heard     atomic.Int64 // when the peer gave the last sign of life, in nanoseconds since begun
+	silent    atomic.Bool  // it was given up for that
+	cancelled atomic.Bool
+}
+
+// begin is the flight that asks, if the owner is there to be asked and the
+// transport can do without a goroutine. What cannot be had in this way goes on
+// as any flight that asks.
+func (g *Group) begin(call *flight.Call[answer]) bool {
+	n, v, key := g.node, g.node.view.Load(), call.Key()
+	i := v.ring.OwnerIndex(key)
+	if i < 0 {
+		return false
+	}
+	p := v.owners[i]
+	if p.ID == n.cfg.Self.ID || p.down.Load() || n.strangers.has(p.ID) {
+		return false
+	}
+	q := g.newQuestion(p, key, n.now())
+	q.errand.call, q.errand.v, q.errand.begun = call, v, time.Now()
+	ctx := call.Context()
+	n.complete(ctx, p.Peer, &q.req)
+	ticket, ok := n.beginner.Begin(ctx, p.Peer, &q.req, q)
+	if ok {
+		q.errand.ticket = ticket
+		call.Entrust(q)
+	}
+	return ok
+}
+
+// WriteReply implements [Exchange].
+func (q *question) WriteReply(r Reply) error {
+	q.errand.heard.Store(int64(time.Since(q.errand.begun)))
+	if r.Pending {
+		return nil
+	}
+	return q.take(r)
+}
+
+// End implements [Exchange].
+func (q *question) End(err error) {
+	g, e := q.g, &q.errand
+	ended := e.cancelled.Load()
+	if _, repeat := errors.AsType[*RepeatError](err); repeat && !ended {
+		e.call.Continue(g.fly)
+		return
+	}
+	g.counts.fetches.Add(1)
+	q.p.requests.Add(1)
+	switch {
+	case err != nil && ended:
+	case err != nil && e.silent.Load():
+		err = fmt.Errorf("%w of %v", errSilent, g.node.cfg.PeerTimeout)
+		fallthrough
+	case err != nil:
+		q.p.errors.Add(1)
+		g.node.unanswered(q.p, err)
+	}
+	a, listHash, failure := q.outcome(err)
+	g.fetchEnded(q.p, q.keys[0], q.sent, a, failure)
+	switch {
+	case failure == nil:
+		g.keepIfOwners(e.call, e.v, q.p, q.keys[0], a, listHash, q.sent)
+		e.call.Return(a, nil)
+	case ended:
+		e.call.Return(answer{}, context.Canceled)
+	case !goesOn(failure.Kind):
+		e.call.Return(answer{}, failure)
+	default:
+		g.failedOver(e.call.Context(), q.p, failure)
+		e.call.Continue(func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+			defer g.node.end()
+			return g.askOthers(ctx, e.v, q.p, call.Key())
+		})
+		return
+	}
+	g.node.end()
+}
+
+// Due implements [flight.Errand].
+func (q *question) Due() time.Time {
+	return q.errand.begun.Add(time.Duration(q.errand.heard.Load()) + q.g.node.cfg.PeerTimeout)
+}
+
+// GiveUp implements [flight.Errand].
+func (q *question) GiveUp() {
+	q.errand.silent.Store(true)
+	q.errand.ticket.Cancel()
+}
+
+// Cancel implements [flight.Errand].
+func (q *question) Cancel() {
+	q.errand.cancelled.Store(true)
+	q.errand.ticket.Cancel()
+}

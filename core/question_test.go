@@ -1,0 +1,60 @@
+package gcnode_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// The end of the last caller reaches the member that was asked, and says
+// nothing about it: it is not down, and nobody else is asked.
+func TestTheEndOfTheLastCallerReachesTheMember(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(1, 2)
+		begun, ended := make(chan struct{}), make(chan struct{})
+		c.net.Attach("n1", serverFunc(func(ctx context.Context, _ *gcnode.Request, _ gcnode.ReplyWriter) error {
+			close(begun)
+			<-ctx.Done()
+			close(ended)
+			return ctx.Err()
+		}))
+		defer c.net.Attach("n1", c.nodes[1])
+		ctx, cancel := context.WithCancel(t.Context())
+		got := make(chan error, 1)
+		go func() {
+			_, err := c.groups[0].Get(ctx, key)
+			got <- err
+		}()
+		<-begun
+		cancel()
+		if err := <-got; !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v", err)
+		}
+		select {
+		case <-ended:
+		case <-time.After(time.Second):
+			t.Fatal("the member was not told")
+		}
+		synctest.Wait()
+		if n := c.net.Sent("n0", "n2", gcnode.OpFetch); n != 0 {
+			t.Errorf("the next in line was asked %d times", n)
+		}
+		for _, p := range c.nodes[0].Stats().Peers {
+			if p.Down || p.Errors != 0 {
+				t.Errorf("it counts against the member: %+v", p)
+			}
+		}
+	})
+}
+
+// serverFunc is a function that is a Handler.
+type serverFunc func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error
+
+func (f serverFunc) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	return f(ctx, req, w)
+}

@@ -1,0 +1,150 @@
+package httptransport
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// begun is what a call has that was begun with Begin, for which nobody waits:
+// whoever reads the stream tells the exchange what comes.
+type begun struct {
+	exchange gcnode.Exchange // nil: somebody waits
+	to       gcnode.Peer
+	req      *gcnode.Request
+	answers  wire.Answers
+
+	// Under the mutex of the stream.
+	telling bool  // whoever reads tells the exchange something, and ends it if
+	over    error // is set meanwhile
+}
+
+var errCancelled = errors.New("the request was abandoned")
+
+// Begin implements [gcnode.Beginner], where there is a stream that takes the
+// request at once.
+func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+	p, err := c.peer(to)
+	if err != nil || c.plain || req.Value.Len() > 0 {
+		return gcnode.Ticket{}, false
+	}
+	s := p.ready()
+	if s == nil {
+		return gcnode.Ticket{}, false
+	}
+	buf, _ := buffers.Get().(*[]byte)
+	defer keepBuffer(buf)
+	request, err := wire.AppendRequest((*buf)[:0], req)
+	if err != nil || len(request) > wire.MaxCallRequestBytes {
+		return gcnode.Ticket{}, false
+	}
+	*buf = request
+	id := s.start(request, to, req, x)
+	return gcnode.Ticket{Of: s, Number: id}, id != 0
+}
+
+// start sends a request for which nobody waits, and returns its number; 0 when
+// the stream does not take it now.
+func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (id uint64) {
+	started := time.Now()
+	s.mu.Lock()
+	if s.gone {
+		s.mu.Unlock()
+		return 0
+	}
+	room, duty, _ := s.out.add(false, func(b []byte) []byte { return wire.AppendCallRequest(b, s.last+1, request) })
+	if !room {
+		s.mu.Unlock()
+		return 0
+	}
+	c := s.enter(started)
+	id = c.id
+	c.begun.exchange, c.begun.to, c.begun.req = x, to, req
+	c.begun.answers.Reset(req)
+	s.resident = true
+	s.read()
+	underWay := len(s.calls)
+	s.mu.Unlock()
+	if duty {
+		s.out.flush(underWay)
+	}
+	return id
+}
+
+// tell tells the exchange of a call what its frames have come to: a reply, or
+// nil.
+func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
+	b := &c.begun
+	if err == nil && reply != nil {
+		if err = b.answers.Add(*reply); err == nil {
+			if stopped := b.exchange.WriteReply(*reply); stopped != nil {
+				err = &writerError{stopped}
+			}
+		}
+	}
+	s.mu.Lock()
+	b.telling = false
+	switch {
+	case b.over != nil:
+		err = b.over
+	case err == nil:
+		s.pay(c)
+		s.mu.Unlock()
+		return
+	case errors.Is(err, io.EOF):
+		err = nil
+		s.forget(c)
+	default:
+		if _, said := errors.AsType[*wire.EndError](err); !said {
+			s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
+		}
+		s.forget(c)
+	}
+	s.mu.Unlock()
+	s.finished(c, err)
+}
+
+// finished ends the exchange of a call that is not under way any more.
+func (s *stream) finished(c *call, err error) {
+	b := &c.begun
+	err = refused(err, &b.answers, b.exchange)
+	lost, ok := errors.AsType[*lostError](err)
+	again := ok && lost.again
+	if stopped, ok := errors.AsType[*writerError](err); ok {
+		err = stopped.err
+	} else if err != nil {
+		err = failed(b.to, b.req, err)
+	}
+	x := b.exchange
+	s.recycle(c)
+	if again {
+		err = &gcnode.RepeatError{Err: err}
+	}
+	x.End(err)
+}
+
+// CancelRequest implements [gcnode.Canceler].
+func (s *stream) CancelRequest(number uint64) {
+	s.mu.Lock()
+	c := s.calls[number]
+	if c == nil {
+		s.mu.Unlock()
+		return
+	}
+	silent := s.drop(c)
+	telling := c.begun.telling
+	if telling {
+		c.begun.over = errCancelled
+	}
+	s.mu.Unlock()
+	if silent {
+		s.retire()
+	}
+	if !telling {
+		s.finished(c, errCancelled)
+	}
+}

@@ -1,0 +1,87 @@
+package httptransport_test
+
+import (
+	"context"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
+)
+
+// prompt answers at once what begins with "now", with a value of the size that
+// was asked for, and panics at "now panic".
+type prompt struct {
+	handlerFunc
+
+	answered atomic.Int32
+}
+
+func (p *prompt) AnswerNow(req *gcnode.Request) (gcnode.Reply, bool) {
+	switch key := req.Keys[0]; {
+	case key == "now panic":
+		panic("boom")
+	case strings.HasPrefix(key, "now"):
+		p.answered.Add(1)
+		return gcnode.Reply{Value: gcnode.StringValue(key)}, true
+	default:
+		return gcnode.Reply{}, false
+	}
+}
+
+func TestWhatIsKnownIsAnsweredWithoutAPlace(t *testing.T) {
+	busy, free := make(chan struct{}), make(chan struct{})
+	member := &prompt{handlerFunc: func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		if req.Keys[0] == "slow" {
+			close(busy)
+			<-free
+		}
+		return echo(ctx, req, w)
+	}}
+	server := serve(t, member, httptransport.HandlerOptions{MaxConcurrent: 1})
+	client := newClient(t, httptransport.ClientOptions{})
+	slow := make(chan error, 1)
+	go func() {
+		_, err := fetch(t.Context(), client, server.URL, "slow")
+		slow <- err
+	}()
+	<-busy
+	for range 1000 {
+		replies, err := fetch(t.Context(), client, server.URL, "now")
+		require.NoError(t, err)
+		require.Equal(t, "now", replies[0].Value.String())
+	}
+	replies, err := fetch(t.Context(), client, server.URL, "later")
+	require.NoError(t, err)
+	require.ErrorIs(t, replies[0].Err, gcnode.ErrOverloaded)
+	close(free)
+	require.NoError(t, <-slow)
+	require.EqualValues(t, 1000, member.answered.Load())
+}
+
+// A large answer that is known takes a goroutine to be written, and holds up
+// nobody.
+func TestALargeAnswerAtOnceHoldsUpNobody(t *testing.T) {
+	server := serve(t, &prompt{handlerFunc: echo}, httptransport.HandlerOptions{})
+	client := newClient(t, httptransport.ClientOptions{})
+	large := "now" + strings.Repeat("x", 60<<10)
+	for _, key := range []string{large, "now", "later"} {
+		replies, err := fetch(t.Context(), client, server.URL, key)
+		require.NoError(t, err)
+		require.Equal(t, key, replies[0].Value.String())
+	}
+}
+
+func TestAPanicAtOnceIsAnInternalError(t *testing.T) {
+	server := serve(t, &prompt{handlerFunc: echo}, httptransport.HandlerOptions{})
+	client := newClient(t, httptransport.ClientOptions{})
+	replies, err := fetch(t.Context(), client, server.URL, "now panic")
+	require.NoError(t, err)
+	require.Equal(t, gcnode.KindInternal, replies[0].Err.Kind)
+	replies, err = fetch(t.Context(), client, server.URL, "now")
+	require.NoError(t, err)
+	require.Equal(t, "now", replies[0].Value.String())
+}
