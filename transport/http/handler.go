@@ -186,10 +186,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		h.answer(r.Context(), who, req, answer)
-	case typed && refusal.Kind == gcnode.KindUnsupported:
+	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
 		answer.refuse(refusal)
-	case typed && refusal.Kind == gcnode.KindOverloaded:
-		refuseEarly(w, r, answer, refusal)
 	default:
 		h.refuse(w, r, who, problemOf(err))
 	}
@@ -306,17 +304,6 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller, memo
 		return nil, full
 	}
 	return req, nil
-}
-
-// refuseEarly answers a request whose body has not come whole. It reads the rest
-// within the time for a body: were the connection closed while the peer sends
-// it, the peer might not get to the answer.
-func refuseEarly(w http.ResponseWriter, r *http.Request, answer *answer, e *gcnode.Error) {
-	_ = http.NewResponseController(w).EnableFullDuplex() // otherwise the server does so, but for less
-	answer.refuse(e)
-	if answer.out.flush() == nil {
-		_, _ = io.Copy(io.Discard, r.Body)
-	}
 }
 
 // serve lets the member answer, and turns a panic into an error.
