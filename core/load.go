@@ -100,8 +100,8 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration) flight.Seat[answer] {
 	g.node.beginMore()
 	plan := flight.Plan[answer]{Role: role, Key: key, Timeout: timeout}
-	if role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 {
-		plan.Patience = g.node.cfg.PeerTimeout
+	if role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil {
+		plan.Patience = g.node.cfg.PeerTimeout // a hook would hold up whoever brings the answers
 	}
 	seat := g.flights.Board(ctx, plan)
 	if seat.Joined() { // there is no flight of its own

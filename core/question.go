@@ -150,9 +150,9 @@ func (q *question) End(err error) {
 	case !goesOn(failure.Kind):
 		e.call.Return(answer{}, failure)
 	default:
-		g.failedOver(e.call.Context(), q.p, failure)
 		e.call.Continue(func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
 			defer g.node.end()
+			g.failedOver(ctx, q.p, failure)
 			return g.askOthers(ctx, e.v, q.p, call.Key())
 		})
 		return

@@ -58,3 +58,33 @@ type serverFunc func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWri
 func (f serverFunc) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	return f(ctx, req, w)
 }
+
+// A hook is not called by whoever brings the answers of a peer: those of other
+// keys do not wait for it.
+func TestAFetchWithAHookHasAGoroutine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		begun := false
+		c.config = func(cfg *gcnode.Config) {
+			cfg.Hooks.Fetched = func(gcnode.FetchEvent) {}
+			cfg.Transport = beginless{cfg.Transport.(gcnode.Beginner), &begun}
+		}
+		c.start("n2", defaultOptions)
+		c.setPeers(c.nodes[2], 2) // as a client of the others
+		if _, err := c.groups[2].Get(t.Context(), "k"); err != nil || begun {
+			t.Errorf("%v, begun: %v", err, begun)
+		}
+	})
+}
+
+// beginless notes that a request was begun.
+type beginless struct {
+	gcnode.Beginner
+
+	begun *bool
+}
+
+func (b beginless) Begin(context.Context, gcnode.Peer, *gcnode.Request, gcnode.Exchange) (gcnode.Ticket, bool) {
+	*b.begun = true
+	return gcnode.Ticket{}, false
+}
