@@ -25,11 +25,12 @@ type begun struct {
 
 var errCancelled = errors.New("the request was abandoned")
 
-// Begin implements [gcnode.Beginner], where there is a stream that takes the
-// request at once.
+// Begin implements [gcnode.Beginner] for requests of one key, where there is a
+// stream that takes them at once. Many replies would have nobody to hold up their
+// sender while they are not wanted yet.
 func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
 	p, err := c.peer(to)
-	if err != nil || c.plain || req.Value.Len() > 0 {
+	if err != nil || c.plain || len(req.Keys) > 1 || req.Value.Len() > 0 {
 		return gcnode.Ticket{}, false
 	}
 	s := p.ready()
