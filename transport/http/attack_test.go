@@ -421,7 +421,7 @@ func TestEndlessAnswersTakeLittle(t *testing.T) {
 		"answers to others":          {httptransport.ClientOptions{}, accept, string(others.Head) + others.Data},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const much = 32 << 20
+			const much = 16 << 20
 			sent, gone := make(chan struct{}), make(chan struct{})
 			l := listen(t, "127.0.0.1:0")
 			go func() {

@@ -61,27 +61,15 @@ func carriers(t *testing.T) []carrier {
 		return start(t, h, func(s *httptest.Server) { s.TLS = list["a"].Members("b") })
 	}
 	mutualTLS := func(*httptest.Server) *tls.Config { return list["b"].Client("127.0.0.1") }
-	mutualHTTP2 := func(t *testing.T, h http.Handler) *httptest.Server {
-		t.Helper()
-		return start(t, h, func(s *httptest.Server) {
-			s.TLS, s.EnableHTTP2 = list["a"].Members("b"), true
-			s.Config.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: 2000}
-		})
-	}
 	return []carrier{
 		{name: "stream", stream: true, server: overTCP, client: own},
 		{name: "stream of the user's client", stream: true, server: overTCP, client: users(nil)},
 		{name: "plain", server: overTCP, client: plain(own)},
-		{name: "plain with the user's client", server: overTCP, client: plain(users(nil))},
+		{name: "plain with the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting},
 		{name: "under a path", stream: true, path: "/cluster/peers/", server: underPath, client: own},
 		{name: "TLS", stream: true, server: overTLS, client: ownTLS(trusting), tls: trusting},
-		{name: "TLS of the user's client", stream: true, server: overTLS, client: users(trusting), tls: trusting},
-		{name: "plain TLS of the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting},
 		{name: "mutual TLS", stream: true, server: mutual, client: ownTLS(mutualTLS), tls: mutualTLS},
-		{name: "mutual TLS of the user's client", stream: true, server: mutual, client: users(mutualTLS), tls: mutualTLS},
-		{name: "plain mutual TLS", server: mutual, client: plain(ownTLS(mutualTLS)), tls: mutualTLS},
 		{name: "HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting},
-		{name: "HTTP2 with mutual TLS", server: mutualHTTP2, client: usersHTTP2(mutualTLS), tls: mutualTLS},
 		{name: "HTTP2 without TLS", server: overH2C, client: usersHTTP2(nil)},
 		{name: "unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} })},
 		{name: "client with a timeout", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Timeout = patience })},
@@ -89,7 +77,6 @@ func carriers(t *testing.T) []carrier {
 		{name: "signed stream", stream: true, server: overTCP, client: own, signed: true},
 		{name: "signed stream of an unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} }), signed: true},
 		{name: "signed plain", server: overTCP, client: plain(own), signed: true},
-		{name: "signed HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting, signed: true},
 	}
 }
 
