@@ -26,12 +26,15 @@ const (
 	// stream, and MaxReturnBytes what the answering one does.
 	MaxCallBytes   = MaxCallRequestBytes + maxHeader
 	MaxReturnBytes = MaxFrameBytes + maxHeader
-	// MaxCallRequestBytes bounds a request on a stream; larger ones travel
-	// apart.
+	// MaxCallRequestBytes bounds a request on a stream of a carrier on which
+	// larger ones travel apart.
 	MaxCallRequestBytes = 256 << 10
 	// Window is how much of an answer is on its way on a stream before the
 	// asking member gives credit.
 	Window = 1 << 20
+	// StreamWindow is how much of one direction of a stream that is cut into
+	// packets is on its way before the other side has taken some.
+	StreamWindow = 1 << 20
 	// MaxRequestBytes bounds a request with all pieces of its value.
 	MaxRequestBytes = MaxFrameBytes + gcnode.MaxValueBytes + (gcnode.MaxValueBytes/PieceBytes+2)*maxHeader
 )

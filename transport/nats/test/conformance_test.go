@@ -1,0 +1,43 @@
+package test
+
+import (
+	"testing"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+func TestConformance(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*natsserver.Options)
+		opts   natstransport.ServerOptions
+		byAddr bool
+	}{
+		{name: "usual payload"},
+		{name: "payload of 64 KiB", change: maxPayload(64 << 10)},
+		{name: "least payload", change: maxPayload(1 << 10)},
+		{name: "by address", byAddr: true, opts: natstransport.ServerOptions{ID: "node a/.*>\xff", Cluster: "other"}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+				t.Helper()
+				url := startServer(t, test.change).ClientURL()
+				server := serve(t, connect(t, url), h, test.opts)
+				e := transporttest.Endpoint{
+					Transport: newClient(t, connect(t, url), natstransport.ClientOptions{Cluster: test.opts.Cluster}),
+					Peer:      gcnode.Peer{ID: "server"},
+					Absent:    gcnode.Peer{ID: "nobody"},
+				}
+				if test.byAddr {
+					e.Peer = gcnode.Peer{ID: test.opts.ID, Addr: server.Addr()}
+				}
+				return e
+			})
+		})
+	}
+}
