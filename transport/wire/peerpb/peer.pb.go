@@ -1245,6 +1245,78 @@ func (x *Packet) GetData() []byte {
 	return nil
 }
 
+// Announcement says that a life of a member is there.
+type Announcement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Peer  *Peer                  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	// started is when the life began, in nanoseconds since 1970.
+	Started uint64 `protobuf:"fixed64,2,opt,name=started,proto3" json:"started,omitempty"`
+	// heartbeat_nanos is when the next one comes at the latest.
+	HeartbeatNanos int64 `protobuf:"varint,3,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
+	// goodbye says that the life ends.
+	Goodbye       bool `protobuf:"varint,4,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Announcement) Reset() {
+	*x = Announcement{}
+	mi := &file_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Announcement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Announcement) ProtoMessage() {}
+
+func (x *Announcement) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
+func (*Announcement) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Announcement) GetPeer() *Peer {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *Announcement) GetStarted() uint64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *Announcement) GetHeartbeatNanos() int64 {
+	if x != nil {
+		return x.HeartbeatNanos
+	}
+	return 0
+}
+
+func (x *Announcement) GetGoodbye() bool {
+	if x != nil {
+		return x.Goodbye
+	}
+	return false
+}
+
 // Reply answers one key of a request, or the request itself.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1274,7 +1346,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1358,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1371,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1389,7 +1461,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1401,7 +1473,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1414,7 +1486,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1435,7 +1507,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1447,7 +1519,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1460,7 +1532,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *End) GetError() *Error {
@@ -1484,7 +1556,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1496,7 +1568,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1509,7 +1581,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1555,7 +1627,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1567,7 +1639,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1580,7 +1652,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1645,7 +1717,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1657,7 +1729,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1670,7 +1742,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1768,7 +1840,12 @@ const file_peer_proto_rawDesc = "" +
 	"\x04ping\x18\x03 \x01(\bR\x04ping\x12\x0e\n" +
 	"\x02at\x18\x04 \x01(\fR\x02at\x12+\n" +
 	"\x05close\x18\x05 \x01(\v2\x15.gcnode.peer.v1.ErrorR\x05close\x12\x12\n" +
-	"\x04data\x18\x0f \x01(\fR\x04data\"\xe1\x02\n" +
+	"\x04data\x18\x0f \x01(\fR\x04data\"\x95\x01\n" +
+	"\fAnnouncement\x12(\n" +
+	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12\x18\n" +
+	"\astarted\x18\x02 \x01(\x06R\astarted\x12'\n" +
+	"\x0fheartbeat_nanos\x18\x03 \x01(\x03R\x0eheartbeatNanos\x12\x18\n" +
+	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1855,29 +1932,30 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 18)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_peer_proto_goTypes = []any{
-	(Op)(0),           // 0: gcnode.peer.v1.Op
-	(Source)(0),       // 1: gcnode.peer.v1.Source
-	(Kind)(0),         // 2: gcnode.peer.v1.Kind
-	(*Request)(nil),   // 3: gcnode.peer.v1.Request
-	(*Known)(nil),     // 4: gcnode.peer.v1.Known
-	(*Sender)(nil),    // 5: gcnode.peer.v1.Sender
-	(*RemovalID)(nil), // 6: gcnode.peer.v1.RemovalID
-	(*Stamp)(nil),     // 7: gcnode.peer.v1.Stamp
-	(*Removal)(nil),   // 8: gcnode.peer.v1.Removal
-	(*Frame)(nil),     // 9: gcnode.peer.v1.Frame
-	(*Call)(nil),      // 10: gcnode.peer.v1.Call
-	(*Cancel)(nil),    // 11: gcnode.peer.v1.Cancel
-	(*Return)(nil),    // 12: gcnode.peer.v1.Return
-	(*GoAway)(nil),    // 13: gcnode.peer.v1.GoAway
-	(*Packet)(nil),    // 14: gcnode.peer.v1.Packet
-	(*Reply)(nil),     // 15: gcnode.peer.v1.Reply
-	(*Piece)(nil),     // 16: gcnode.peer.v1.Piece
-	(*End)(nil),       // 17: gcnode.peer.v1.End
-	(*Error)(nil),     // 18: gcnode.peer.v1.Error
-	(*Ack)(nil),       // 19: gcnode.peer.v1.Ack
-	(*Peer)(nil),      // 20: gcnode.peer.v1.Peer
+	(Op)(0),              // 0: gcnode.peer.v1.Op
+	(Source)(0),          // 1: gcnode.peer.v1.Source
+	(Kind)(0),            // 2: gcnode.peer.v1.Kind
+	(*Request)(nil),      // 3: gcnode.peer.v1.Request
+	(*Known)(nil),        // 4: gcnode.peer.v1.Known
+	(*Sender)(nil),       // 5: gcnode.peer.v1.Sender
+	(*RemovalID)(nil),    // 6: gcnode.peer.v1.RemovalID
+	(*Stamp)(nil),        // 7: gcnode.peer.v1.Stamp
+	(*Removal)(nil),      // 8: gcnode.peer.v1.Removal
+	(*Frame)(nil),        // 9: gcnode.peer.v1.Frame
+	(*Call)(nil),         // 10: gcnode.peer.v1.Call
+	(*Cancel)(nil),       // 11: gcnode.peer.v1.Cancel
+	(*Return)(nil),       // 12: gcnode.peer.v1.Return
+	(*GoAway)(nil),       // 13: gcnode.peer.v1.GoAway
+	(*Packet)(nil),       // 14: gcnode.peer.v1.Packet
+	(*Announcement)(nil), // 15: gcnode.peer.v1.Announcement
+	(*Reply)(nil),        // 16: gcnode.peer.v1.Reply
+	(*Piece)(nil),        // 17: gcnode.peer.v1.Piece
+	(*End)(nil),          // 18: gcnode.peer.v1.End
+	(*Error)(nil),        // 19: gcnode.peer.v1.Error
+	(*Ack)(nil),          // 20: gcnode.peer.v1.Ack
+	(*Peer)(nil),         // 21: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -1889,31 +1967,32 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	15, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	16, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	18, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	17, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	16, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	17, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	19, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	18, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
 	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
 	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
-	16, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
+	17, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
 	9,  // 16: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
 	13, // 17: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
-	18, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
-	1,  // 19: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	18, // 20: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	19, // 21: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	18, // 22: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 23: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	20, // 24: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 25: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 26: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 27: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 28: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	19, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
+	21, // 19: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
+	1,  // 20: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	19, // 21: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	20, // 22: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	19, // 23: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 24: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	21, // 25: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 26: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 27: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 28: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 29: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1943,7 +2022,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   18,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
