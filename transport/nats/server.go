@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -67,8 +68,8 @@ type Server struct {
 	instance string
 	pub      *publisher
 	watch    *watch
-	service  *service
-	byID     *nats.Subscription
+	service  micro.Service      // nil: there is none
+	byID     *nats.Subscription // in place of the service
 	packets  *nats.Subscription
 	places   chan struct{} // one element for each request that is being served
 	work     chan job      // for goroutines that have nothing to do
@@ -149,8 +150,13 @@ func (s *Server) start() (err error) {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
 	subject = s.subjects.node(s.opts.ID)
-	if s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, s.open); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	if s.opts.NoService {
+		s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) { s.open(m.Reply) })
+		if err != nil {
+			return fmt.Errorf("subscribe to %s: %w", subject, err)
+		}
+	} else if err := s.addService(); err != nil {
+		return err
 	}
 	if err := s.nc.FlushTimeout(subscribeTimeout); err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
@@ -163,12 +169,12 @@ func (s *Server) start() (err error) {
 func (s *Server) Addr() string { return s.instance }
 
 // open begins a stream.
-func (s *Server) open(m *nats.Msg) {
-	if m.Reply == "" {
+func (s *Server) open(reply string) {
+	if reply == "" {
 		return // there is nobody to answer
 	}
-	if v, refusal := s.newConversation(m.Reply); refusal != nil {
-		s.tell(m.Reply, refusal)
+	if v, refusal := s.newConversation(reply); refusal != nil {
+		s.tell(reply, refusal)
 	} else {
 		v.welcome()
 	}
@@ -199,7 +205,7 @@ func (s *Server) tell(reply string, why *gcnode.Error) {
 // receive takes a packet of a peer, in the one goroutine of the subscription.
 func (s *Server) receive(m *nats.Msg) {
 	if lastToken(m.Subject) == openToken {
-		s.open(m)
+		s.open(m.Reply)
 		return
 	}
 	number, _ := streamNumber(m.Subject)
@@ -237,12 +243,13 @@ func (s *Server) changed(status nats.Status) {
 		for _, reply := range interrupted {
 			s.tell(reply, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errDisconnected})
 		}
-	case nats.DRAINING_SUBS: // nothing more comes; what is under way is finished
-		s.goAway()
-	default:
-		err := unusable(status)
+	case nats.DRAINING_SUBS: // nothing of the peers arrives any more, not even what they have taken
 		for _, v := range s.all() {
-			v.end(err, nil)
+			v.end(unusable(status), &gcnode.Error{Kind: gcnode.KindDraining})
+		}
+	default:
+		for _, v := range s.all() {
+			v.end(unusable(status), nil)
 		}
 	}
 }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/nats-io/nats.go"
-
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -32,15 +30,23 @@ func (s *Server) checkEmpty() {
 	}
 }
 
+// leave lets nobody find the member any more. The connection may be closed.
+func (s *Server) leave() {
+	if s.byID != nil {
+		_ = s.byID.Unsubscribe()
+	}
+	if s.service != nil {
+		_ = s.service.Stop()
+	}
+}
+
 // goAway lets no stream be opened, and the others end with their last request.
 func (s *Server) goAway() {
 	s.mu.Lock()
 	s.closing = true
 	s.checkEmpty()
 	s.mu.Unlock()
-	if s.byID != nil {
-		_ = s.byID.Drain() // the connection may be closed
-	}
+	s.leave()
 	for _, v := range s.all() {
 		v.goAway()
 	}
@@ -80,15 +86,13 @@ func (s *Server) Close() {
 		return
 	}
 	s.watch.close()
-	s.service.stop()
+	s.leave()
 	for _, v := range s.all() {
 		v.end(errServerClosed, &gcnode.Error{Kind: gcnode.KindDraining})
 	}
 	s.cancel()
 	s.pub.close()
-	for _, sub := range []*nats.Subscription{s.byID, s.packets} {
-		if sub != nil {
-			_ = sub.Unsubscribe() // the connection may be closed
-		}
+	if s.packets != nil {
+		_ = s.packets.Unsubscribe() // the connection may be closed
 	}
 }

@@ -12,11 +12,13 @@ const (
 	DefaultCluster = "default"
 	// maxClusterBytes bounds the name of a cluster.
 	maxClusterBytes = 64
+	// prefix is what all subjects begin with.
+	prefix = "gcnode."
 	// openToken is the last one of the subject to open a stream at an instance.
 	openToken = "open"
 )
 
-// subjects are those of a cluster. All begin with "gcnode.", its name and ".".
+// subjects are those of a cluster. It is what all begin with: "gcnode.", the name of the cluster, and ".".
 type subjects string
 
 func newSubjects(cluster string) (subjects, error) {
@@ -26,7 +28,7 @@ func newSubjects(cluster string) (subjects, error) {
 	if len(cluster) > maxClusterBytes || !isToken(cluster) {
 		return "", fmt.Errorf("the cluster name %q is not 1 to %d letters, digits, - and _ (it becomes a part of NATS subjects)", cluster, maxClusterBytes)
 	}
-	return subjects("gcnode." + cluster + "."), nil
+	return subjects(prefix + cluster + "."), nil
 }
 
 // node is where a stream to the member with an ID is opened.
@@ -42,6 +44,17 @@ func (s subjects) at(instance, stream string) string {
 // "*".
 func (s subjects) back(client, stream string) string {
 	return string(s) + "back." + client + "." + stream
+}
+
+// stats is where a member answers who asks for figures.
+func (s subjects) stats(id string) string { return string(s) + "stats." + token(id) }
+
+// members is where members announce themselves.
+func (s subjects) members() string { return string(s) + "members" }
+
+// cluster is the name of the cluster.
+func (s subjects) cluster() string {
+	return strings.TrimSuffix(strings.TrimPrefix(string(s), prefix), ".")
 }
 
 // opening is where a stream to a member is opened. The address of a member is

@@ -18,9 +18,10 @@ func TestConformance(t *testing.T) {
 		byAddr bool
 	}{
 		{name: "usual payload"},
-		{name: "payload of 64 KiB", change: maxPayload(64 << 10)},
-		{name: "least payload", change: maxPayload(1 << 10)},
-		{name: "by address", byAddr: true, opts: natstransport.ServerOptions{ID: "node a/.*>\xff", Cluster: "other"}},
+		{
+			name: "payload of 64 KiB by address", change: maxPayload(64 << 10), byAddr: true,
+			opts: natstransport.ServerOptions{ID: "node a/.*>\xff", Cluster: "other"},
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
