@@ -56,8 +56,7 @@ type conversation struct {
 func newConversation(s *Server, number uint64, subject string) *conversation {
 	v := &conversation{s: s, number: number, exchanges: map[uint64]*exchange{}, bodies: map[uint64]*body{}}
 	v.ctx, v.cancel = context.WithCancel(s.ctx)
-	v.in = newIncoming(wire.MaxReturnBytes)
-	v.line.init(s.pub, func(err error) { v.end(err, nil) })
+	v.init(s.pub, func(err error) { v.end(err, nil) })
 	v.to, v.came = subject, 1
 	v.at = s.instance + "." + streamToken(number)
 	return v
@@ -131,6 +130,9 @@ func (v *conversation) read() error {
 		data := v.queue[0]
 		v.queue = slices.Delete(v.queue, 0, 1)
 		v.mu.Unlock()
+		if v.in == nil { // a stream that is only opened costs little
+			v.in = newIncoming(wire.MaxReturnBytes)
+		}
 		if err := v.in.feed(data, v.takeCall); err != nil {
 			return err // and nobody reads any more
 		}
@@ -166,7 +168,7 @@ func (v *conversation) end(err error, last *gcnode.Error) {
 	}
 	v.mu.Unlock()
 	v.cancel()
-	v.s.forget(v, errors.Is(err, errDisconnected))
+	v.s.forget(v, err)
 	v.s.log.LogAttrs(context.Background(), slog.LevelDebug, "stream of a peer has ended", slog.String("err", err.Error()))
 }
 

@@ -121,7 +121,7 @@ func (l *line) relax() {
 }
 
 // next is the next packet, with the subject that it goes to; nil: there is
-// none. size is how many bytes of data were taken for it.
+// none. It is valid until sent is called. size is how many bytes of data are in it.
 func (l *line) next(limit int) (to string, packet []byte, size int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,17 +155,24 @@ func (l *line) next(limit int) (to string, packet []byte, size int) {
 	return l.to, l.buf[start:l.off:l.off], size
 }
 
-// sent says that the packet which next has returned is on its way, or, with
-// undo, that its data has to be sent again in smaller packets.
-func (l *line) sent(size int, undo bool) {
+// unsent takes back what next has returned, which is to be sent again in
+// smaller packets.
+func (l *line) unsent(size int) {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if undo {
+	if !l.closed {
 		l.off -= size
 		l.out -= uint64(size)
 		l.number--
 		l.control = true
 	}
+	l.mu.Unlock()
+	l.sent()
+}
+
+// sent says that the packet which next has returned is not needed any more.
+func (l *line) sent() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	switch rest := l.pending(); {
 	case l.closed:
 	case rest == 0 && cap(l.buf) > keptBytes:

@@ -201,9 +201,14 @@ func (m *Membership) receive(msg *nats.Msg) {
 		m.log.LogAttrs(context.Background(), slog.LevelWarn, "what was heard on the subject of the members is of no use",
 			slog.String("subject", msg.Subject), slog.String("err", err.Error()))
 	}
-	if changed {
-		m.tell()
+	if !changed {
+		return
 	}
+	if a.Peer.ID == m.self.Peer.ID && a.Peer.Addr != m.self.Peer.Addr {
+		m.log.LogAttrs(context.Background(), slog.LevelWarn, "another life of this member is there; the one counts that has started last",
+			slog.String("id", a.Peer.ID), slog.String("other", a.Peer.Addr))
+	}
+	m.tell()
 }
 
 // checkAnnouncement refuses what no member says.

@@ -113,9 +113,12 @@ func (p *publisher) publish(l *line) {
 		publish = func(to string, packet []byte) error { return p.nc.PublishRequest(to, l.reply, packet) }
 	}
 	err := publish(to, packet)
-	smaller := errors.Is(err, nats.ErrMaxPayload) // another server, since limit was asked for
-	l.sent(size, smaller)
-	if err != nil && !smaller {
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload): // it is another server since limit was asked for
+		l.unsent(size)
+	case err != nil:
 		l.failed(fmt.Errorf("publish: %w", err))
+	default:
+		l.sent()
 	}
 }

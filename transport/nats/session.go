@@ -21,7 +21,6 @@ const (
 
 var (
 	errSessionGone = errors.New("the stream takes no further requests")
-	errIdle        = errors.New("the stream was idle")
 	errSilent      = errors.New("the peer is silent")
 )
 
@@ -36,23 +35,22 @@ type session struct {
 	opening string
 	in      *incoming // of the goroutine that receives
 
-	calls   map[uint64]*call
-	free    []*call
-	last    uint64 // call that was begun
-	opened  bool   // the peer has answered
-	gone    bool   // it takes no further calls
-	heard   bool   // since the last tick
-	used    bool   // since idle was counted
-	silent  int    // ticks in a row
-	idle    int    // ticks in a row
-	problem error  // what ended it
+	calls  map[uint64]*call
+	free   []*call
+	last   uint64 // call that was begun
+	opened bool   // the peer has answered
+	gone   bool   // it takes no further calls
+	heard  bool   // since the last tick
+	used   bool   // since idle was counted
+	silent int    // ticks in a row
+	idle   int    // ticks in a row
 }
 
 // newSession begins a session.
 func newSession(c *Client, number uint64, opening string) *session {
 	s := &session{c: c, number: number, opening: opening, calls: map[uint64]*call{}}
 	s.in = newIncoming(wire.MaxReturnBytes)
-	s.line.init(c.pub, func(err error) { s.end(err, nil) })
+	s.init(c.pub, func(err error) { s.end(err, nil) })
 	s.to, s.reply, s.held, s.control = opening, c.subjects.back(c.id, streamToken(number)), true, true
 	s.mu.Lock()
 	defer s.mu.Unlock()

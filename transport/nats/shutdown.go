@@ -2,17 +2,19 @@ package natstransport
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// forget takes out a conversation that has ended.
-func (s *Server) forget(v *conversation, interrupted bool) {
+// forget takes out a conversation that has ended. A peer that cannot be told
+// now is told when the connection is back.
+func (s *Server) forget(v *conversation, why error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.conversations, v.number)
-	if interrupted && !s.closed {
+	if errors.Is(why, errDisconnected) && !s.closed {
 		s.interrupted = append(s.interrupted, v.to)
 	}
 	s.checkEmpty()

@@ -70,6 +70,7 @@ func (w *watch) connected(ctx context.Context, wait time.Duration) error {
 			return nil
 		case nats.CLOSED, nats.DRAINING_SUBS, nats.DRAINING_PUBS:
 			return unusable(status)
+		default:
 		}
 		select {
 		case <-changes:
