@@ -18,9 +18,6 @@ const (
 	// maxUnusedTicks is after how many ticks without a packet a stream is
 	// closed. Clients close theirs earlier.
 	maxUnusedTicks = 180
-	// maxBacklog is how much may be pending for a peer before nothing more of
-	// it is looked at.
-	maxBacklog = 1 << 20
 	// maxSpare is how many goroutines wait for the next requests.
 	maxSpare = 64
 )
@@ -28,6 +25,7 @@ const (
 var (
 	errServerClosed = errors.New("the server is closed")
 	errQuiet        = errors.New("the peer is gone")
+	errTakesNothing = errors.New("the peer does not take what it is sent")
 	errSlowBody     = errors.New("the value of a request does not come")
 )
 
@@ -50,6 +48,10 @@ type conversation struct {
 	leaving   bool // no more is wanted on this stream
 	quiet     int  // ticks in a row
 	heard     bool // since the last tick
+	// stuck is since when the peer has taken nothing of what waits for it, and
+	// theirs by then; zero: nothing waits for that.
+	stuck     time.Time
+	stuckWith uint64
 }
 
 // newConversation makes a stream whose packets go to the subject.
@@ -108,7 +110,7 @@ func (v *conversation) note(p *wire.Packet) error {
 // mayRead gives the duty to read, if there is something to be read and nobody
 // has it. The conversation is locked.
 func (v *conversation) mayRead() bool {
-	if v.reading || len(v.queue) == 0 || v.pending() >= maxBacklog || v.closed {
+	if v.reading || len(v.queue) == 0 || v.pending() >= maxPending || v.closed {
 		return false
 	}
 	v.reading = true
@@ -119,7 +121,7 @@ func (v *conversation) mayRead() bool {
 func (v *conversation) read() error {
 	for {
 		v.mu.Lock()
-		if len(v.queue) == 0 || v.pending() >= maxBacklog || v.closed {
+		if len(v.queue) == 0 || v.pending() >= maxPending || v.closed {
 			v.reading = false
 			if !v.closed && len(v.queue) > 0 {
 				v.whenLess = v.resume
@@ -224,13 +226,28 @@ func (v *conversation) tick() {
 	for _, b := range v.bodies {
 		slow = slow || time.Since(b.heard) > v.s.opts.BodyTimeout
 	}
+	stuck := v.isStuck(time.Now())
 	v.mu.Unlock()
 	switch {
+	case stuck:
+		v.fail(errTakesNothing)
 	case quiet:
 		v.fail(errQuiet)
 	case slow:
 		v.fail(errSlowBody)
 	}
+}
+
+// isStuck reports whether the peer has taken nothing for too long. The
+// conversation is locked.
+func (v *conversation) isStuck(now time.Time) bool {
+	switch {
+	case v.pending() == 0 || v.room() > 0:
+		v.stuck = time.Time{}
+	case v.stuck.IsZero() || v.stuckWith != v.theirs:
+		v.stuck, v.stuckWith = now, v.theirs
+	}
+	return !v.stuck.IsZero() && now.Sub(v.stuck) > v.s.opts.WriteTimeout
 }
 
 // fail ends the stream because of what has come, and says so to the peer.

@@ -61,7 +61,7 @@ type line struct {
 	at       string        // to be sent with the next packet
 	more     chan struct{} // closed when there is room in buf; nil: nobody waits
 	sentOnce bool          // since it was last asked
-	whenLess func()        // called once when less than maxBacklog is pending
+	whenLess func()        // called once when there is room in buf
 	whenSent func()        // called once when nothing is pending
 
 	// What comes.
@@ -185,10 +185,10 @@ func (l *line) sent() {
 	}
 	if l.pending() < maxPending {
 		l.relax()
-	}
-	if resume := l.whenLess; resume != nil && l.pending() < maxBacklog {
-		l.whenLess = nil
-		resume()
+		if resume := l.whenLess; resume != nil {
+			l.whenLess = nil
+			resume()
+		}
 	}
 	if done := l.whenSent; done != nil && l.pending() == 0 {
 		l.whenSent = nil

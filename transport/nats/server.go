@@ -24,6 +24,8 @@ const (
 	DefaultMaxConcurrent = 10_000
 	// DefaultBodyTimeout is the default of [ServerOptions.BodyTimeout].
 	DefaultBodyTimeout = 10 * time.Second
+	// DefaultWriteTimeout is the default of [ServerOptions.WriteTimeout].
+	DefaultWriteTimeout = 30 * time.Second
 	// maxStreams is how many streams a server has, a few for each peer.
 	maxStreams = 2 * gcnode.MaxPeers
 	// subscribeTimeout bounds the time for NATS to know the subscriptions.
@@ -45,6 +47,9 @@ type ServerOptions struct {
 	// BodyTimeout bounds the time between two pieces of the value of a request.
 	// 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
+	// WriteTimeout bounds the time in which a peer takes nothing of what waits
+	// for it. 0 is DefaultWriteTimeout.
+	WriteTimeout time.Duration
 	// MaxPendingBytes bounds what has come from all peers and was not looked at
 	// yet, as in [ClientOptions].
 	MaxPendingBytes int
@@ -114,12 +119,13 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 		return nil, errors.New("there is no gcnode.Handler to serve")
 	case opts.ID == "" || len(opts.ID) > gcnode.MaxIDBytes:
 		return nil, fmt.Errorf("the ID has %d bytes; a member has one of 1 to %d", len(opts.ID), gcnode.MaxIDBytes)
-	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.MaxPendingBytes < 0:
-		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v and MaxPendingBytes %d must not be negative",
-			opts.MaxConcurrent, opts.BodyTimeout, opts.MaxPendingBytes)
+	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 || opts.MaxPendingBytes < 0:
+		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v, WriteTimeout %v and MaxPendingBytes %d must not be negative",
+			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout, opts.MaxPendingBytes)
 	}
 	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
 	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
+	opts.WriteTimeout = cmp.Or(opts.WriteTimeout, DefaultWriteTimeout)
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	s := &Server{
 		member: h, nc: nc, subjects: names, opts: opts, log: opts.Logger, instance: rand.Text(),
