@@ -13,7 +13,7 @@ import (
 // A member of the cluster "shop", from its start to its end. Who the others are
 // comes from what they announce; package discovery has more to say about what
 // becomes of such lists.
-func Example() {
+func Example() { //nolint:testableexamples // it needs a NATS server
 	ctx := context.Background()
 	nc, err := nats.Connect(nats.DefaultURL, nats.MaxReconnects(-1))
 	if err != nil {

@@ -168,3 +168,62 @@ func TestWhoTakesNothing(t *testing.T) {
 	require.ErrorContains(t, s.untilClose(), "does not take")
 	eventually(t, func() bool { return server.Stats().Running == 0 }, "its places are free")
 }
+
+// TestBadServers answers a request with what ends the stream: the request fails
+// at once, and the next one is asked on another stream.
+func TestBadServers(t *testing.T) {
+	reply := func(key int, value string) []byte {
+		out, err := wire.AppendReply(nil, 1, &gcnode.Reply{Key: key, Value: gcnode.StringValue(value)})
+		require.NoError(t, err)
+		return append(out.Head, out.Data...)
+	}
+	end := wire.AppendEnd(nil, 1, nil)
+	tests := map[string]struct {
+		packets []wire.Packet // after the first one
+		want    string        // empty: the answer is in order
+	}{
+		"in order":               {[]wire.Packet{{Number: 2, Data: append(reply(0, "v"), end...)}}, ""},
+		"a message in parts":     {[]wire.Packet{{Number: 2, Data: reply(0, "v")[:3]}, {Number: 3, Data: append(reply(0, "v")[3:], end...)}}, ""},
+		"a packet is missing":    {[]wire.Packet{{Number: 3, Data: end}}, "lost"},
+		"took what was not sent": {[]wire.Packet{{Number: 2, Taken: 1 << 40}}, "were taken of"},
+		"no message":             {[]wire.Packet{{Number: 2, Data: []byte("\xff\xff\xff\xff\xff\xff")}}, "message"},
+		"no place for packets":   {[]wire.Packet{{Number: 2, At: "a.b.c d"}}, "no place"},
+		"a key twice":            {[]wire.Packet{{Number: 2, Data: append(reply(0, "v"), reply(0, "v")...)}}, "second reply"},
+		"another key":            {[]wire.Packet{{Number: 2, Data: reply(1, "v")}}, "not asked for"},
+		"closed":                 {[]wire.Packet{{Number: 9, Close: &gcnode.Error{Kind: gcnode.KindDraining}}}, "shutting down"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			url := startServer(t, nil).ClientURL()
+			nc := connect(t, url)
+			answer := func(m *nats.Msg, p wire.Packet) {
+				if err := nc.Publish(m.Reply, wire.AppendPacket(nil, &p)); err != nil {
+					t.Error(err)
+				}
+			}
+			_, err := nc.Subscribe("gcnode.default.node.server", func(m *nats.Msg) { answer(m, wire.Packet{Number: 1, At: "THEM.1"}) })
+			require.NoError(t, err)
+			_, err = nc.Subscribe("gcnode.default.at.THEM.1", func(m *nats.Msg) {
+				if p, err := wire.DecodePacket(m.Data); err != nil || p.Number != 2 {
+					return // the client ends the stream
+				}
+				for _, p := range test.packets {
+					answer(m, p)
+				}
+			})
+			require.NoError(t, err)
+			require.NoError(t, nc.Flush())
+			client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+			start := time.Now()
+			got, err := fetch(t.Context(), client, "k")
+			require.Less(t, time.Since(start), 2*time.Second, "it is known at once")
+			if test.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, "v", got[0].Value.String())
+				return
+			}
+			require.ErrorIs(t, err, gcnode.ErrUnreachable)
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}
