@@ -74,8 +74,9 @@ func (c *call) finish(err error) {
 // lostError says that a stream ended before an answer did.
 type lostError struct {
 	err error
-	// again says that another stream may do better.
-	again bool
+	// again says that another stream may do better, and unsent that it was
+	// never opened, so that nothing of the request was sent.
+	again, unsent bool
 }
 
 // Error implements the error interface.

@@ -21,6 +21,12 @@ const (
 	// DefaultMaxPendingBytes is the default of [ClientOptions.MaxPendingBytes]
 	// and [ServerOptions.MaxPendingBytes].
 	DefaultMaxPendingBytes = 64 << 20
+	// maxOpenings is how often a request tries to open a stream again that the
+	// peer has not answered to.
+	maxOpenings = 3
+	// pauseTime is between two attempts to reach a peer that may be on its way
+	// back.
+	pauseTime = 20 * time.Millisecond
 )
 
 var (
@@ -34,8 +40,9 @@ type ClientOptions struct {
 	// letters, digits, - and _. Empty is DefaultCluster.
 	Cluster string
 	// ReconnectWait is how long a request waits for a connection to NATS that
-	// is interrupted, before its peer counts as unreachable. 0 is
-	// DefaultReconnectWait.
+	// is interrupted, before its peer counts as unreachable; and for how long
+	// after that a peer that nobody serves may still be on its way back itself.
+	// 0 is DefaultReconnectWait.
 	ReconnectWait time.Duration
 	// MaxPendingBytes bounds what has come from all peers and was not looked at
 	// yet. More is thrown away by the connection, which calls its error handler
@@ -145,7 +152,7 @@ func (c *Client) tick() {
 // the chain. Otherwise the error is a [*gcnode.Error] that names the peer:
 // [gcnode.KindTooLarge] for a request that is over a limit,
 // [gcnode.KindUnreachable] when the peer did not answer as it should, at once
-// if nobody serves it; or the kind of the error with which its handler failed.
+// if nobody serves it and the connection was not interrupted just now; or the kind of the error with which its handler failed.
 // When the peer refuses a request as a whole, w gets that as the reply to each
 // key.
 func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
@@ -210,7 +217,8 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 	}
 	*buf = request
 	answers := wire.NewAnswers(req)
-	for again := false; ; {
+	again, openings := false, 0
+	for {
 		s, err := c.session(ctx, to)
 		if err != nil {
 			return err
@@ -219,11 +227,29 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 		lost, ok := errors.AsType[*lostError](err)
 		switch {
 		case errors.Is(err, errSessionGone): // nothing was sent
+		case ok && lost.again && lost.unsent && openings < maxOpenings:
+			openings++
 		case ok && lost.again && !again:
 			again = true
+		case ok && !lost.again && errors.Is(err, errNoResponders) && c.watch.justBack(c.opts.ReconnectWait):
+			if err := pause(ctx); err != nil {
+				return err
+			}
 		default:
 			return err
 		}
+	}
+}
+
+// pause waits for others to be connected to NATS again.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(pauseTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return endOf(ctx)
 	}
 }
 

@@ -93,7 +93,7 @@ func (s *session) exchange(ctx context.Context, request []byte, rest string, ans
 		}
 		var end *lostError
 		if end, lost = errors.AsType[*lostError](err); lost {
-			return &lostError{end.err, end.again && !answered}
+			return &lostError{end.err, end.again && !answered, end.unsent}
 		}
 		if err != nil {
 			return refused(err, answers, w)
@@ -256,7 +256,7 @@ func (s *session) end(err error, last *gcnode.Error) {
 	again := s.opened || !errors.Is(err, errNoResponders)
 	for id, c := range s.calls {
 		delete(s.calls, id)
-		c.finish(&lostError{err, again && !errors.Is(err, errClientClosed)})
+		c.finish(&lostError{err, again && !errors.Is(err, errClientClosed), !s.opened})
 	}
 	s.mu.Unlock()
 	s.c.forget(s)
@@ -285,7 +285,11 @@ func (s *session) tick() {
 		s.ping, s.control = true, true
 		s.kick()
 	}
-	silent, idle := s.silent > maxSilentTicks, s.idle > maxIdleTicks
+	limit := maxSilentTicks
+	if !s.opened { // the packet may have gone to a connection that NATS took for alive
+		limit = 1
+	}
+	silent, idle := s.silent > limit, s.idle > maxIdleTicks
 	s.heard, s.used, s.sentOnce = false, false, false
 	s.mu.Unlock()
 	switch {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -20,6 +21,7 @@ type watch struct {
 	tick    func()
 	stop    chan struct{}
 	done    chan struct{}
+	back    atomic.Int64 // when an interruption has ended, in nanoseconds since 1970; 0: there was none
 }
 
 // newWatch calls changed and tick from one goroutine, until close.
@@ -40,6 +42,7 @@ func (w *watch) run() {
 	for {
 		select {
 		case status := <-w.events:
+			w.back.Store(time.Now().UnixNano())
 			w.changed(status)
 		case <-ticker.C:
 			w.tick()
@@ -52,6 +55,13 @@ func (w *watch) run() {
 func (w *watch) close() {
 	close(w.stop)
 	<-w.done
+}
+
+// justBack reports whether the connection was interrupted so short a time ago
+// that others may not be back yet.
+func (w *watch) justBack(wait time.Duration) bool {
+	back := w.back.Load()
+	return back != 0 && time.Now().UnixNano()-back < int64(wait)
 }
 
 // connected waits until the connection can be used, for some time at most.

@@ -124,6 +124,26 @@ func TestInterruptedConnections(t *testing.T) {
 	}
 }
 
+// TestMembersComeBackOneByOne has a member that is back later than the client.
+func TestMembersComeBackOneByOne(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	nc := connect(t, url)
+	client := newClient(t, nc, natstransport.ClientOptions{ReconnectWait: patience})
+	_, err := fetch(t.Context(), client, "k")
+	require.ErrorIs(t, err, gcnode.ErrUnreachable, "there was no interruption")
+	require.NoError(t, nc.ForceReconnect())
+	eventually(t, func() bool { return nc.Stats().Reconnects == 1 && nc.IsConnected() }, "the client is back")
+	asked := nc.Stats().OutMsgs
+	answered := make(chan error, 1)
+	go func() {
+		_, err := fetch(t.Context(), client, "k")
+		answered <- err
+	}()
+	eventually(t, func() bool { return nc.Stats().OutMsgs > asked+2 }, "the client tries again and again")
+	serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	require.NoError(t, <-answered)
+}
+
 // TestNoConnection expects a request to wait for a while, and then to fail.
 func TestNoConnection(t *testing.T) {
 	s := startServer(t, nil)
@@ -210,8 +230,10 @@ func TestDrainedConnections(t *testing.T) {
 			answered <- err
 		}()
 		<-g.begun
+		start := time.Now()
 		require.NoError(t, nc.Drain())
 		require.ErrorIs(t, <-answered, gcnode.ErrUnreachable)
+		require.Less(t, time.Since(start), time.Second, "the client is told, and need not find out")
 		_, err := fetch(t.Context(), client, "k")
 		require.ErrorIs(t, err, gcnode.ErrUnreachable)
 		eventually(t, nc.IsClosed, "the connection is drained")
@@ -339,6 +361,51 @@ func TestSlowReader(t *testing.T) {
 type replyFunc func(gcnode.Reply) error
 
 func (f replyFunc) WriteReply(r gcnode.Reply) error { return f(r) }
+
+// TestCancelReachesTheMember expects a handler to end with the request, long
+// before the member would notice that nobody is there.
+func TestCancelReachesTheMember(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	g := newGate()
+	ended := make(chan error, 1)
+	serve(t, connect(t, url), handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		err := g.ServePeer(ctx, req, w)
+		ended <- err
+		return err
+	}), natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-g.begun
+		cancel()
+	}()
+	_, err := fetch(ctx, client, "slow")
+	require.ErrorIs(t, err, context.Canceled)
+	start := time.Now()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	require.Less(t, time.Since(start), 3*time.Second)
+}
+
+// TestASlowLoadIsNotGivenUp has a handler that says nothing for longer than
+// either side waits for a sign of the other.
+func TestASlowLoadIsNotGivenUp(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	const long = 8 * time.Second
+	asked := 0
+	serve(t, connect(t, url), handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		asked++
+		select {
+		case <-time.After(long):
+			return echo(ctx, req, w)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}), natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	require.Equal(t, 1, asked)
+}
 
 // TestClientGone expects what a member does for a client to end when that is
 // gone without a word.
