@@ -2,8 +2,10 @@ package test
 
 import (
 	"encoding/json"
+	"errors"
 	"testing"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/micro"
 	"github.com/stretchr/testify/require"
 
@@ -52,6 +54,8 @@ func TestService(t *testing.T) {
 	require.EqualValues(t, 1, figures.Requests)
 
 	server.Close()
-	_, err = nc.Request("$SRV.PING.gcnode-shop", nil, patience)
-	require.Error(t, err, "nobody is listed any more")
+	eventually(t, func() bool {
+		_, err := nc.Request("$SRV.PING.gcnode-shop", nil, patience)
+		return errors.Is(err, nats.ErrNoResponders)
+	}, "nobody is listed any more")
 }
