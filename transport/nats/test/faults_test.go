@@ -245,6 +245,7 @@ func startCluster(t *testing.T) (a, b *natsserver.Server) {
 	t.Helper()
 	a = startServer(t, func(o *natsserver.Options) {
 		o.ServerName = "a"
+		o.LameDuckDuration, o.LameDuckGracePeriod = 100*time.Millisecond, 50*time.Millisecond
 		o.Cluster = natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoAdvertise: true}
 	})
 	b = startServer(t, func(o *natsserver.Options) {
@@ -289,7 +290,7 @@ func TestLameDuck(t *testing.T) {
 			}
 		})
 	}
-	stopServer(a) // as lame duck mode does to each of its clients
+	a.LameDuckShutdown()
 	eventually(t, func() bool { return nc.IsConnected() && nc.ConnectedServerName() == "b" }, "the client has moved")
 	before := asked.Load()
 	eventually(t, func() bool { return asked.Load() > before+100 }, "fetches go on")
