@@ -108,9 +108,14 @@ func (v *conversation) note(p *wire.Packet) error {
 }
 
 // mayRead gives the duty to read, if there is something to be read and nobody
-// has it. The conversation is locked.
+// has it. When the peer has to take something first, reading goes on after
+// that. The conversation is locked.
 func (v *conversation) mayRead() bool {
-	if v.reading || len(v.queue) == 0 || v.pending() >= maxPending || v.closed {
+	if v.reading || len(v.queue) == 0 || v.closed {
+		return false
+	}
+	if v.pending() >= maxPending {
+		v.whenLess = v.resume
 		return false
 	}
 	v.reading = true
@@ -121,11 +126,8 @@ func (v *conversation) mayRead() bool {
 func (v *conversation) read() error {
 	for {
 		v.mu.Lock()
-		if len(v.queue) == 0 || v.pending() >= maxPending || v.closed {
-			v.reading = false
-			if !v.closed && len(v.queue) > 0 {
-				v.whenLess = v.resume
-			}
+		v.reading = false
+		if !v.mayRead() {
 			v.mu.Unlock()
 			return nil
 		}
