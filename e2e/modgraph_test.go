@@ -22,18 +22,20 @@ const thirdParty = "third parties"
 func knows() map[string][]string {
 	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "tracing", "transport/http", "transport/wire", thirdParty}
 	return map[string][]string{
-		"core":           {},
-		"codec/proto":    {"core", thirdParty},
-		"discovery":      {"core", thirdParty},
-		"tracing":        {"core", "transport/http", "transport/wire", thirdParty}, // its tests know transports
-		"transport/wire": {"core", thirdParty},
-		"transport/http": {"core", "transport/wire", thirdParty},
-		"getters/wasm":   {"core", thirdParty},
-		"plugins":        {"plugins/sdk/go", thirdParty},
-		"plugins/sdk/go": {},
-		"cmd/gcnode":     libraries,
-		"examples":       libraries,
-		"e2e":            libraries,
+		"core":                {},
+		"codec/proto":         {"core", thirdParty},
+		"discovery":           {"core", thirdParty},
+		"tracing":             {"core", "transport/http", "transport/wire", thirdParty}, // its tests know transports
+		"transport/wire":      {"core", thirdParty},
+		"transport/http":      {"core", "transport/wire", thirdParty},
+		"transport/nats":      {"core", "transport/wire", thirdParty},
+		"transport/nats/test": {"core", "discovery", "transport/nats", "transport/wire", thirdParty},
+		"getters/wasm":        {"core", thirdParty},
+		"plugins":             {"plugins/sdk/go", thirdParty},
+		"plugins/sdk/go":      {},
+		"cmd/gcnode":          libraries,
+		"examples":            libraries,
+		"e2e":                 libraries,
 	}
 }
 

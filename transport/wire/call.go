@@ -8,6 +8,7 @@ const (
 	callRequest  = 2
 	callCancel   = 3
 	callCredit   = 4
+	callPiece    = 5
 )
 
 // Call is what the asking member sends on a stream. One of its parts is set,
@@ -22,6 +23,9 @@ type Call struct {
 	Cancel bool
 	// Credit is how many more bytes of the answer the sender takes.
 	Credit uint64
+	// Piece is the next one of the request's value, and a part of the message.
+	// It is nil if there is none.
+	Piece []byte
 }
 
 // DecodeCall decodes a message of the asking member. It fails with
@@ -43,6 +47,10 @@ func DecodeCall(b []byte) (Call, error) {
 			f.err = skipAll(f.bytes(), f.err)
 		case f.is(callCredit, protowire.VarintType):
 			c.Credit = f.varint()
+		case f.is(callPiece, protowire.BytesType):
+			piece := frame{piece: []byte{}}
+			f.message(piece.decodePiece)
+			c.Piece = piece.piece
 		default:
 			f.skip()
 			parts-- // from a newer version
@@ -78,6 +86,18 @@ func AppendCallRequest(b []byte, exchange uint64, request []byte) []byte {
 	b = appendVarint(b, callExchange, exchange)
 	b = protowire.AppendTag(b, callRequest, protowire.BytesType)
 	return protowire.AppendBytes(b, request)
+}
+
+// AppendCallPiece appends, with its length, the call with the next piece of
+// rest, and returns what further pieces have to carry.
+func AppendCallPiece(b []byte, exchange uint64, rest string) (_ []byte, left string) {
+	n := min(len(rest), PieceBytes)
+	piece := protowire.SizeTag(pieceData) + protowire.SizeBytes(n)
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+protowire.SizeTag(callPiece)+protowire.SizeBytes(piece)))
+	b = appendVarint(b, callExchange, exchange)
+	b = protowire.AppendTag(b, callPiece, protowire.BytesType)
+	b = protowire.AppendVarint(b, uint64(piece))
+	return appendElement(b, pieceData, rest[:n]), rest[n:]
 }
 
 // AppendCallCancel appends, with its length, the call that abandons an

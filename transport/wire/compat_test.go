@@ -71,11 +71,11 @@ func otherType(fd protoreflect.FieldDescriptor) []byte {
 	}
 }
 
-// marshal encodes a message.
-func marshal(t *testing.T, m proto.Message) []byte {
-	t.Helper()
-	data, err := proto.Marshal(m)
-	require.NoError(t, err)
+// marshal is the generated code's encoding, with its fields in order.
+func marshal(tb testing.TB, m proto.Message) []byte {
+	tb.Helper()
+	data, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	require.NoError(tb, err)
 	return data
 }
 

@@ -26,8 +26,8 @@ const (
 	// stream, and MaxReturnBytes what the answering one does.
 	MaxCallBytes   = MaxCallRequestBytes + maxHeader
 	MaxReturnBytes = MaxFrameBytes + maxHeader
-	// MaxCallRequestBytes bounds a request on a stream; larger ones travel
-	// apart.
+	// MaxCallRequestBytes bounds a request on a stream of a carrier on which
+	// larger ones travel apart.
 	MaxCallRequestBytes = 256 << 10
 	// Window is how much of an answer is on its way on a stream before the
 	// asking member gives credit.
@@ -35,6 +35,9 @@ const (
 	// GrowthFactor is how much memory is taken at most for a value of which a
 	// part has arrived, in multiples of that part.
 	GrowthFactor = 8
+	// StreamWindow is how much of one direction of a stream that is cut into
+	// packets is on its way before the other side has taken some.
+	StreamWindow = 1 << 20
 	// MaxRequestBytes bounds a request with all pieces of its value.
 	MaxRequestBytes = MaxFrameBytes + gcnode.MaxValueBytes + (gcnode.MaxValueBytes/PieceBytes+2)*maxHeader
 )

@@ -113,14 +113,16 @@ func cut(s string) string {
 	return s[:n]
 }
 
+func appendPeer(b []byte, p *gcnode.Peer) []byte {
+	b = appendString(b, 1, p.ID)
+	b = appendString(b, 2, p.Addr)
+	return appendVarint(b, 3, uint64(p.Weight))
+}
+
 func appendAck(b []byte, a *gcnode.Ack) []byte {
 	b = appendFixed64(b, 1, a.Incarnation)
-	for _, p := range a.Members {
-		b = appendMessage(b, 2, func(b []byte) []byte {
-			b = appendString(b, 1, p.ID)
-			b = appendString(b, 2, p.Addr)
-			return appendVarint(b, 3, uint64(p.Weight))
-		})
+	for i := range a.Members {
+		b = appendMessage(b, 2, func(b []byte) []byte { return appendPeer(b, &a.Members[i]) })
 	}
 	for _, s := range a.Left {
 		b = appendMessage(b, 3, func(b []byte) []byte { return appendSender(b, s) })

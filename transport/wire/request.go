@@ -21,6 +21,19 @@ func AppendRequest(b []byte, req *gcnode.Request) ([]byte, error) {
 	return appendRequest(b, req, req.Value.String())
 }
 
+// AppendRequestStart appends the encoded request with the first piece of its
+// value, and returns what further pieces have to carry. It fails as
+// [AppendRequest] does, but takes a value of any size that is allowed.
+func AppendRequestStart(b []byte, req *gcnode.Request) (_ []byte, rest string, _ error) {
+	if err := checkRequest(req); err != nil {
+		return b, "", err
+	}
+	value := req.Value.String()
+	first := value[:min(len(value), PieceBytes)]
+	b, err := appendRequest(b, req, first)
+	return b, value[len(first):], err
+}
+
 // appendRequest appends the request with the first piece of its value.
 func appendRequest(b []byte, req *gcnode.Request, value string) ([]byte, error) {
 	start := len(b)

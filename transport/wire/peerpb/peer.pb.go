@@ -866,6 +866,7 @@ type Call struct {
 	//	*Call_Request
 	//	*Call_Cancel
 	//	*Call_Credit
+	//	*Call_Piece
 	Kind          isCall_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -942,12 +943,22 @@ func (x *Call) GetCredit() uint64 {
 	return 0
 }
 
+func (x *Call) GetPiece() *Piece {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Piece); ok {
+			return x.Piece
+		}
+	}
+	return nil
+}
+
 type isCall_Kind interface {
 	isCall_Kind()
 }
 
 type Call_Request struct {
-	// request begins the exchange. Its value is not in pieces.
+	// request begins the exchange. Its value is in pieces only where calls
+	// may have them.
 	Request *Request `protobuf:"bytes,2,opt,name=request,proto3,oneof"`
 }
 
@@ -961,11 +972,19 @@ type Call_Credit struct {
 	Credit uint64 `protobuf:"varint,4,opt,name=credit,proto3,oneof"`
 }
 
+type Call_Piece struct {
+	// piece continues the value of the request. Not all carriers of streams
+	// have that.
+	Piece *Piece `protobuf:"bytes,5,opt,name=piece,proto3,oneof"`
+}
+
 func (*Call_Request) isCall_Kind() {}
 
 func (*Call_Cancel) isCall_Kind() {}
 
 func (*Call_Credit) isCall_Kind() {}
+
+func (*Call_Piece) isCall_Kind() {}
 
 // Cancel has no fields yet.
 type Cancel struct {
@@ -1135,6 +1154,169 @@ func (*GoAway) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{10}
 }
 
+// Packet is a part of a stream on a carrier of messages.
+type Packet struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// number counts the packets of one direction from 1.
+	Number uint64 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	// taken is how many bytes of the other direction the sender has taken.
+	Taken uint64 `protobuf:"varint,2,opt,name=taken,proto3" json:"taken,omitempty"`
+	// ping asks for a packet in return.
+	Ping bool `protobuf:"varint,3,opt,name=ping,proto3" json:"ping,omitempty"`
+	// at is where the other side is to send its next packets.
+	At []byte `protobuf:"bytes,4,opt,name=at,proto3" json:"at,omitempty"`
+	// close says that the stream has ended, and why.
+	Close *Error `protobuf:"bytes,5,opt,name=close,proto3" json:"close,omitempty"`
+	// data are the next bytes of the stream.
+	Data          []byte `protobuf:"bytes,15,opt,name=data,proto3" json:"data,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Packet) Reset() {
+	*x = Packet{}
+	mi := &file_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Packet) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Packet) ProtoMessage() {}
+
+func (x *Packet) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Packet.ProtoReflect.Descriptor instead.
+func (*Packet) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Packet) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Packet) GetTaken() uint64 {
+	if x != nil {
+		return x.Taken
+	}
+	return 0
+}
+
+func (x *Packet) GetPing() bool {
+	if x != nil {
+		return x.Ping
+	}
+	return false
+}
+
+func (x *Packet) GetAt() []byte {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Packet) GetClose() *Error {
+	if x != nil {
+		return x.Close
+	}
+	return nil
+}
+
+func (x *Packet) GetData() []byte {
+	if x != nil {
+		return x.Data
+	}
+	return nil
+}
+
+// Announcement says that a life of a member is there.
+type Announcement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Peer  *Peer                  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	// started is when the life began, in nanoseconds since 1970.
+	Started uint64 `protobuf:"fixed64,2,opt,name=started,proto3" json:"started,omitempty"`
+	// heartbeat_nanos is when the next one comes at the latest.
+	HeartbeatNanos int64 `protobuf:"varint,3,opt,name=heartbeat_nanos,json=heartbeatNanos,proto3" json:"heartbeat_nanos,omitempty"`
+	// goodbye says that the life ends.
+	Goodbye       bool `protobuf:"varint,4,opt,name=goodbye,proto3" json:"goodbye,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Announcement) Reset() {
+	*x = Announcement{}
+	mi := &file_peer_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Announcement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Announcement) ProtoMessage() {}
+
+func (x *Announcement) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
+func (*Announcement) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Announcement) GetPeer() *Peer {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *Announcement) GetStarted() uint64 {
+	if x != nil {
+		return x.Started
+	}
+	return 0
+}
+
+func (x *Announcement) GetHeartbeatNanos() int64 {
+	if x != nil {
+		return x.HeartbeatNanos
+	}
+	return 0
+}
+
+func (x *Announcement) GetGoodbye() bool {
+	if x != nil {
+		return x.Goodbye
+	}
+	return false
+}
+
 // Reply answers one key of a request, or the request itself.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1164,7 +1346,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1176,7 +1358,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1189,7 +1371,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1279,7 +1461,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1291,7 +1473,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1304,7 +1486,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1325,7 +1507,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1337,7 +1519,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1350,7 +1532,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *End) GetError() *Error {
@@ -1374,7 +1556,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1386,7 +1568,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1399,7 +1581,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1445,7 +1627,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1457,7 +1639,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1470,7 +1652,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1535,7 +1717,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1547,7 +1729,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1560,7 +1742,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1637,12 +1819,13 @@ const file_peer_proto_rawDesc = "" +
 	"\x05piece\x18\x02 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05piece\x121\n" +
 	"\arefusal\x18\x03 \x01(\v2\x15.gcnode.peer.v1.ErrorH\x00R\arefusal\x12'\n" +
 	"\x03end\x18\x04 \x01(\v2\x13.gcnode.peer.v1.EndH\x00R\x03endB\x06\n" +
-	"\x04kind\"\xab\x01\n" +
+	"\x04kind\"\xda\x01\n" +
 	"\x04Call\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\x04R\bexchange\x123\n" +
 	"\arequest\x18\x02 \x01(\v2\x17.gcnode.peer.v1.RequestH\x00R\arequest\x120\n" +
 	"\x06cancel\x18\x03 \x01(\v2\x16.gcnode.peer.v1.CancelH\x00R\x06cancel\x12\x18\n" +
-	"\x06credit\x18\x04 \x01(\x04H\x00R\x06creditB\x06\n" +
+	"\x06credit\x18\x04 \x01(\x04H\x00R\x06credit\x12-\n" +
+	"\x05piece\x18\x05 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05pieceB\x06\n" +
 	"\x04kind\"\b\n" +
 	"\x06Cancel\"\x8d\x01\n" +
 	"\x06Return\x12\x1a\n" +
@@ -1650,7 +1833,19 @@ const file_peer_proto_rawDesc = "" +
 	"\x05frame\x18\x02 \x01(\v2\x15.gcnode.peer.v1.FrameH\x00R\x05frame\x120\n" +
 	"\x06goaway\x18\x03 \x01(\v2\x16.gcnode.peer.v1.GoAwayH\x00R\x06goawayB\x06\n" +
 	"\x04kind\"\b\n" +
-	"\x06GoAway\"\xe1\x02\n" +
+	"\x06GoAway\"\x9b\x01\n" +
+	"\x06Packet\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
+	"\x05taken\x18\x02 \x01(\x04R\x05taken\x12\x12\n" +
+	"\x04ping\x18\x03 \x01(\bR\x04ping\x12\x0e\n" +
+	"\x02at\x18\x04 \x01(\fR\x02at\x12+\n" +
+	"\x05close\x18\x05 \x01(\v2\x15.gcnode.peer.v1.ErrorR\x05close\x12\x12\n" +
+	"\x04data\x18\x0f \x01(\fR\x04data\"\x95\x01\n" +
+	"\fAnnouncement\x12(\n" +
+	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12\x18\n" +
+	"\astarted\x18\x02 \x01(\x06R\astarted\x12'\n" +
+	"\x0fheartbeat_nanos\x18\x03 \x01(\x03R\x0eheartbeatNanos\x12\x18\n" +
+	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1737,28 +1932,30 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 17)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_peer_proto_goTypes = []any{
-	(Op)(0),           // 0: gcnode.peer.v1.Op
-	(Source)(0),       // 1: gcnode.peer.v1.Source
-	(Kind)(0),         // 2: gcnode.peer.v1.Kind
-	(*Request)(nil),   // 3: gcnode.peer.v1.Request
-	(*Known)(nil),     // 4: gcnode.peer.v1.Known
-	(*Sender)(nil),    // 5: gcnode.peer.v1.Sender
-	(*RemovalID)(nil), // 6: gcnode.peer.v1.RemovalID
-	(*Stamp)(nil),     // 7: gcnode.peer.v1.Stamp
-	(*Removal)(nil),   // 8: gcnode.peer.v1.Removal
-	(*Frame)(nil),     // 9: gcnode.peer.v1.Frame
-	(*Call)(nil),      // 10: gcnode.peer.v1.Call
-	(*Cancel)(nil),    // 11: gcnode.peer.v1.Cancel
-	(*Return)(nil),    // 12: gcnode.peer.v1.Return
-	(*GoAway)(nil),    // 13: gcnode.peer.v1.GoAway
-	(*Reply)(nil),     // 14: gcnode.peer.v1.Reply
-	(*Piece)(nil),     // 15: gcnode.peer.v1.Piece
-	(*End)(nil),       // 16: gcnode.peer.v1.End
-	(*Error)(nil),     // 17: gcnode.peer.v1.Error
-	(*Ack)(nil),       // 18: gcnode.peer.v1.Ack
-	(*Peer)(nil),      // 19: gcnode.peer.v1.Peer
+	(Op)(0),              // 0: gcnode.peer.v1.Op
+	(Source)(0),          // 1: gcnode.peer.v1.Source
+	(Kind)(0),            // 2: gcnode.peer.v1.Kind
+	(*Request)(nil),      // 3: gcnode.peer.v1.Request
+	(*Known)(nil),        // 4: gcnode.peer.v1.Known
+	(*Sender)(nil),       // 5: gcnode.peer.v1.Sender
+	(*RemovalID)(nil),    // 6: gcnode.peer.v1.RemovalID
+	(*Stamp)(nil),        // 7: gcnode.peer.v1.Stamp
+	(*Removal)(nil),      // 8: gcnode.peer.v1.Removal
+	(*Frame)(nil),        // 9: gcnode.peer.v1.Frame
+	(*Call)(nil),         // 10: gcnode.peer.v1.Call
+	(*Cancel)(nil),       // 11: gcnode.peer.v1.Cancel
+	(*Return)(nil),       // 12: gcnode.peer.v1.Return
+	(*GoAway)(nil),       // 13: gcnode.peer.v1.GoAway
+	(*Packet)(nil),       // 14: gcnode.peer.v1.Packet
+	(*Announcement)(nil), // 15: gcnode.peer.v1.Announcement
+	(*Reply)(nil),        // 16: gcnode.peer.v1.Reply
+	(*Piece)(nil),        // 17: gcnode.peer.v1.Piece
+	(*End)(nil),          // 18: gcnode.peer.v1.End
+	(*Error)(nil),        // 19: gcnode.peer.v1.Error
+	(*Ack)(nil),          // 20: gcnode.peer.v1.Ack
+	(*Peer)(nil),         // 21: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -1770,29 +1967,32 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	14, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	15, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	17, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	16, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	16, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	17, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	19, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	18, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
 	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
 	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
-	9,  // 15: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
-	13, // 16: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
-	1,  // 17: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	17, // 18: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	18, // 19: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	17, // 20: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 21: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	19, // 22: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 23: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 24: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 25: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 26: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	27, // [27:27] is the sub-list for method output_type
-	27, // [27:27] is the sub-list for method input_type
-	27, // [27:27] is the sub-list for extension type_name
-	27, // [27:27] is the sub-list for extension extendee
-	0,  // [0:27] is the sub-list for field type_name
+	17, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
+	9,  // 16: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
+	13, // 17: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
+	19, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
+	21, // 19: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
+	1,  // 20: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	19, // 21: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	20, // 22: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	19, // 23: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 24: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	21, // 25: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 26: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 27: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 28: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 29: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	30, // [30:30] is the sub-list for method output_type
+	30, // [30:30] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -1810,6 +2010,7 @@ func file_peer_proto_init() {
 		(*Call_Request)(nil),
 		(*Call_Cancel)(nil),
 		(*Call_Credit)(nil),
+		(*Call_Piece)(nil),
 	}
 	file_peer_proto_msgTypes[9].OneofWrappers = []any{
 		(*Return_Frame)(nil),
@@ -1821,7 +2022,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   17,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,319 @@
+package natstransport
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+const (
+	// DefaultReconnectWait is the default of [ClientOptions.ReconnectWait].
+	DefaultReconnectWait = time.Second
+	// DefaultMaxPendingBytes is the default of [ClientOptions.MaxPendingBytes]
+	// and [ServerOptions.MaxPendingBytes].
+	DefaultMaxPendingBytes = 64 << 20
+	// maxOpenings is how often a request tries to open a stream again that the
+	// peer has not answered to.
+	maxOpenings = 3
+	// pauseTime is between two attempts to reach a peer that may be on its way
+	// back.
+	pauseTime = 20 * time.Millisecond
+)
+
+var (
+	errClientClosed = errors.New("the client is closed")
+	errNoResponders = errors.New("nobody serves this member (NATS: no responders)")
+)
+
+// ClientOptions are those of [NewClient]. The zero value is ready for use.
+type ClientOptions struct {
+	// Cluster is the name of the cluster, a part of all subjects: up to 64
+	// letters, digits, - and _. Empty is DefaultCluster.
+	Cluster string
+	// ReconnectWait is how long a request waits for a connection to NATS that
+	// is interrupted, before its peer counts as unreachable; and for how long
+	// after that a peer that nobody serves may still be on its way back itself.
+	// 0 is DefaultReconnectWait.
+	ReconnectWait time.Duration
+	// MaxPendingBytes bounds what has come from all peers and was not looked at
+	// yet. More is thrown away by the connection, which calls its error handler
+	// with [nats.ErrSlowConsumer]; the streams that have lost something end, and
+	// their requests are asked once more. 0 is DefaultMaxPendingBytes.
+	MaxPendingBytes int
+}
+
+// Client is a [gcnode.Transport]. The address of a peer is empty, or the
+// [Server.Addr] of the instance that is meant.
+type Client struct {
+	nc       *nats.Conn
+	subjects subjects
+	opts     ClientOptions
+	id       string // in the subject for answers
+	sub      *nats.Subscription
+	pub      *publisher
+	watch    *watch
+
+	mu       sync.RWMutex // taken before that of a session, never after
+	closed   bool
+	last     uint64
+	sessions map[uint64]*session
+	peers    map[string]*session // by the subject to open; those that take requests
+}
+
+// NewClient returns a client on a connection, which stays the program's. It
+// fails if an option makes no sense, or the connection is closed.
+func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
+	names, err := newSubjects(opts.Cluster)
+	switch {
+	case err != nil:
+	case nc == nil:
+		err = errors.New("there is no connection")
+	case opts.ReconnectWait < 0 || opts.MaxPendingBytes < 0:
+		err = fmt.Errorf("ReconnectWait %v and MaxPendingBytes %d must not be negative", opts.ReconnectWait, opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new NATS client: %w", err)
+	}
+	opts.ReconnectWait = cmp.Or(opts.ReconnectWait, DefaultReconnectWait)
+	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
+	c := &Client{
+		nc: nc, subjects: names, opts: opts, id: rand.Text(),
+		sessions: map[uint64]*session{}, peers: map[string]*session{},
+	}
+	c.sub, err = nc.Subscribe(names.back(c.id, "*"), c.receive)
+	if err == nil {
+		err = c.sub.SetPendingLimits(-1, opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("new NATS client: subscribe to %s: %w", names.back(c.id, "*"), err)
+	}
+	c.pub = newPublisher(nc)
+	c.watch = newWatch(nc, c.changed, c.tick)
+	return c, nil
+}
+
+// Close ends all streams, and the requests on them. Further requests fail. The
+// connection is left alone.
+func (c *Client) Close() {
+	c.mu.Lock()
+	closed := c.closed
+	c.closed = true
+	c.mu.Unlock()
+	if closed {
+		return
+	}
+	c.watch.close()
+	for _, s := range c.all() {
+		s.end(errClientClosed, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errClientClosed})
+	}
+	c.pub.close()
+	_ = c.sub.Unsubscribe() // the connection may be closed
+}
+
+// all are the sessions that there are.
+func (c *Client) all() []*session {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	all := make([]*session, 0, len(c.sessions))
+	for _, s := range c.sessions {
+		all = append(all, s)
+	}
+	return all
+}
+
+// changed takes note of what happens to the connection.
+func (c *Client) changed(status nats.Status) {
+	if status == nats.CONNECTED {
+		return
+	}
+	err := unusable(status)
+	for _, s := range c.all() {
+		s.end(err, nil)
+	}
+}
+
+// tick looks after the sessions, once in a tickTime.
+func (c *Client) tick() {
+	for _, s := range c.all() {
+		s.tick()
+	}
+}
+
+// RoundTrip implements [gcnode.Transport]. When ctx has ended, its error is in
+// the chain. Otherwise the error is a [*gcnode.Error] that names the peer:
+// [gcnode.KindTooLarge] for a request that is over a limit,
+// [gcnode.KindUnreachable] when the peer did not answer as it should, at once
+// if nobody serves it and the connection was not interrupted just now; or the kind of the error with which its handler failed.
+// When the peer refuses a request as a whole, w gets that as the reply to each
+// key.
+func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	err := c.exchange(ctx, to, req, w)
+	if err == nil {
+		return nil
+	}
+	if stopped, ok := errors.AsType[*writerError](err); ok {
+		return stopped.err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("peer %q: %w", to.ID, endOf(ctx))
+	}
+	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID, Err: err}
+	if said, ok := errors.AsType[*wire.EndError](err); ok {
+		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
+	} else if over, ok := errors.AsType[*requestError](err); ok {
+		failure.Kind = gcnode.KindOf(over.err)
+	}
+	return failure
+}
+
+// writerError is an error of the ReplyWriter, which RoundTrip hands on.
+type writerError struct{ err error }
+
+// Error implements the error interface.
+func (e *writerError) Error() string { return e.err.Error() }
+
+// requestError is what is wrong with a request that was not sent.
+type requestError struct{ err error }
+
+// Error implements the error interface.
+func (e *requestError) Error() string { return e.err.Error() }
+
+// endOf is why ctx ended; the error wraps both ctx.Err() and the cause.
+func endOf(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if errors.Is(cause, err) {
+		return cause
+	}
+	return fmt.Errorf("%w: %w", err, cause)
+}
+
+// buffers are for what is encoded.
+var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
+
+// exchange sends the request and hands the replies to w. What is lost before
+// any reply has come is asked once more.
+func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if ctx.Err() != nil {
+		return endOf(ctx)
+	}
+	buf, _ := buffers.Get().(*[]byte)
+	defer func() {
+		if cap(*buf) <= keptBytes {
+			buffers.Put(buf)
+		}
+	}()
+	request, rest, err := wire.AppendRequestStart((*buf)[:0], req)
+	if err != nil {
+		return &requestError{err}
+	}
+	*buf = request
+	answers := wire.NewAnswers(req)
+	again, openings := false, 0
+	for {
+		s, err := c.session(ctx, to)
+		if err != nil {
+			return err
+		}
+		err = s.exchange(ctx, request, rest, answers, w)
+		lost, ok := errors.AsType[*lostError](err)
+		switch {
+		case errors.Is(err, errSessionGone): // nothing was sent
+		case ok && lost.again && lost.unsent && openings < maxOpenings:
+			openings++
+		case ok && lost.again && !again:
+			again = true
+		case ok && !lost.again && errors.Is(err, errNoResponders) && c.watch.justBack(c.opts.ReconnectWait):
+			if err := pause(ctx); err != nil {
+				return err
+			}
+		default:
+			return err
+		}
+	}
+}
+
+// pause waits for others to be connected to NATS again.
+func pause(ctx context.Context) error {
+	timer := time.NewTimer(pauseTime)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return endOf(ctx)
+	}
+}
+
+// session is one with the peer that takes requests.
+func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) {
+	opening, err := c.subjects.opening(to.ID, to.Addr)
+	if err != nil {
+		return nil, err
+	}
+	c.mu.RLock()
+	s, closed := c.peers[opening], c.closed
+	c.mu.RUnlock()
+	if closed {
+		return nil, errClientClosed
+	}
+	if s != nil {
+		return s, nil
+	}
+	if err := c.watch.connected(ctx, c.opts.ReconnectWait); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClientClosed
+	}
+	if s := c.peers[opening]; s != nil {
+		return s, nil
+	}
+	c.last++
+	s = newSession(c, c.last, opening)
+	c.sessions[s.number], c.peers[opening] = s, s
+	return s, nil
+}
+
+// drop gives a session no further requests.
+func (c *Client) drop(s *session) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.peers[s.opening] == s {
+		delete(c.peers, s.opening)
+	}
+}
+
+// forget takes a session out that has ended.
+func (c *Client) forget(s *session) {
+	c.drop(s)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.sessions, s.number)
+}
+
+// receive takes a packet of a peer, in the one goroutine of the subscription.
+func (c *Client) receive(m *nats.Msg) {
+	number, ok := streamNumber(m.Subject)
+	c.mu.RLock()
+	s := c.sessions[number]
+	c.mu.RUnlock()
+	if !ok || s == nil { // it has ended
+		return
+	}
+	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+		s.noResponders()
+		return
+	}
+	s.receive(m.Data)
+}

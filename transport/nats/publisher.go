@@ -1,0 +1,124 @@
+package natstransport
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// publisher sends what lines have to send, in a goroutine of its own: NATS may
+// keep whoever publishes waiting for the network. What callers add until it is
+// their line's turn goes out in one message:
+//
+//	A: append, wait              ┄┄ woken
+//	B: append, wait              ┄┄ woken
+//	run:             publish(A, B)
+type publisher struct {
+	nc *nats.Conn
+
+	mu     sync.Mutex
+	queue  []*line
+	spare  []*line
+	kicked chan struct{}
+	ended  bool
+	done   chan struct{}
+}
+
+var errDisconnected = errors.New("the connection to NATS is interrupted")
+
+// newPublisher returns a publisher at work, until close.
+func newPublisher(nc *nats.Conn) *publisher {
+	p := &publisher{nc: nc, kicked: make(chan struct{}, 1), done: make(chan struct{})}
+	go p.run()
+	return p
+}
+
+// add puts a line into the queue.
+func (p *publisher) add(l *line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.queue = append(p.queue, l)
+	if len(p.queue) == 1 {
+		p.kick()
+	}
+}
+
+// kick wakes run. The publisher is locked.
+func (p *publisher) kick() {
+	select {
+	case p.kicked <- struct{}{}:
+	default:
+	}
+}
+
+// close ends the publisher when it has sent what is queued.
+func (p *publisher) close() {
+	p.mu.Lock()
+	p.ended = true
+	p.kick()
+	p.mu.Unlock()
+	<-p.done
+}
+
+func (p *publisher) run() {
+	defer close(p.done)
+	for range p.kicked {
+		// Others that are ready to run may add something.
+		runtime.Gosched()
+		for {
+			p.mu.Lock()
+			lines := p.queue
+			p.queue, p.spare = p.spare[:0], nil
+			ended := p.ended
+			p.mu.Unlock()
+			if len(lines) == 0 {
+				if ended {
+					return
+				}
+				break
+			}
+			for i, l := range lines {
+				p.publish(l)
+				lines[i] = nil
+			}
+			p.mu.Lock()
+			p.spare = lines[:0]
+			p.mu.Unlock()
+		}
+	}
+}
+
+// publish sends the next packet of a line.
+func (p *publisher) publish(l *line) {
+	limit := int(min(p.nc.MaxPayload(), maxPacketData+headRoom))
+	to, packet, size := l.next(limit)
+	switch {
+	case packet == nil:
+		return
+	case !p.nc.IsConnected(): // nothing of a stream outlives a connection
+		l.failed(errDisconnected)
+		return
+	case limit < minPayload:
+		l.failed(&gcnode.Error{Kind: gcnode.KindUnreachable, Err: fmt.Errorf(
+			"the NATS server takes messages of %d bytes; streams need at least %d (max_payload)", limit, minPayload)})
+		return
+	}
+	publish := p.nc.Publish
+	if l.reply != "" {
+		publish = func(to string, packet []byte) error { return p.nc.PublishRequest(to, l.reply, packet) }
+	}
+	err := publish(to, packet)
+	switch {
+	case errors.Is(err, nats.ErrMaxPayload): // it is another server since limit was asked for
+		l.unsent(size)
+	case err != nil:
+		l.failed(fmt.Errorf("publish: %w", err))
+	default:
+		l.sent()
+	}
+}

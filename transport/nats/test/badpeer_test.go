@@ -1,0 +1,228 @@
+package test
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// stranger is a bare connection that speaks to a server by the protocol, or
+// nearly so.
+type stranger struct {
+	t    *testing.T
+	nc   *nats.Conn
+	sub  *nats.Subscription
+	back string
+	to   string
+}
+
+// newStranger opens a stream to the member "server".
+func newStranger(t *testing.T, url string) *stranger {
+	t.Helper()
+	s := &stranger{t: t, nc: connect(t, url), back: "gcnode.default.back.stranger.1"}
+	var err error
+	s.sub, err = s.nc.SubscribeSync(s.back)
+	require.NoError(t, err)
+	s.to = "gcnode.default.node.server"
+	s.send(wire.Packet{Number: 1})
+	p := s.next()
+	require.EqualValues(t, 1, p.Number)
+	require.NotEmpty(t, p.At)
+	s.to = "gcnode.default.at." + p.At
+	return s
+}
+
+func (s *stranger) send(p wire.Packet) {
+	s.t.Helper()
+	require.NoError(s.t, s.nc.PublishRequest(s.to, s.back, wire.AppendPacket(nil, &p)))
+}
+
+func (s *stranger) next() wire.Packet {
+	s.t.Helper()
+	m, err := s.sub.NextMsg(patience)
+	require.NoError(s.t, err)
+	p, err := wire.DecodePacket(m.Data)
+	require.NoError(s.t, err)
+	return p
+}
+
+// untilClose is why the member ends the stream.
+func (s *stranger) untilClose() error {
+	s.t.Helper()
+	for {
+		if p := s.next(); p.Close != nil {
+			return p.Close
+		}
+	}
+}
+
+// call is a fetch as data of a packet.
+func call(t *testing.T, exchange uint64) []byte {
+	t.Helper()
+	request, err := wire.AppendRequest(nil, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}})
+	require.NoError(t, err)
+	return wire.AppendCallRequest(nil, exchange, request)
+}
+
+// TestBadClients sends what ends the stream, and nothing else.
+func TestBadClients(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	server := serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	tests := map[string]struct {
+		packets []wire.Packet
+		want    string
+	}{
+		"a packet is missing": {[]wire.Packet{{Number: 3, Data: call(t, 1)}}, "lost"},
+		"a packet twice":      {[]wire.Packet{{Number: 2}, {Number: 2}}, "lost"},
+		"took what was not sent": {
+			[]wire.Packet{{Number: 2, Taken: 1}}, "were taken of 0",
+		},
+		"no message":          {[]wire.Packet{{Number: 2, Data: []byte("\xff\xff\xff\xff\xff\xff")}}, "message"},
+		"no call":             {[]wire.Packet{{Number: 2, Data: []byte("\x01\xff")}}, "malformed"},
+		"an old exchange":     {[]wire.Packet{{Number: 2, Data: call(t, 2)}, {Number: 3, Data: call(t, 1)}}, "exchange 1 after 2"},
+		"more than asked for": {[]wire.Packet{{Number: 2, Data: wire.AppendCallRequest(nil, 1, largeStart(t))}, {Number: 3, Data: tooLong()}}, "has more"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			s := newStranger(t, url)
+			for _, p := range test.packets {
+				s.send(p)
+			}
+			require.ErrorContains(t, s.untilClose(), test.want)
+			s.send(wire.Packet{Number: 9, Ping: true})
+			require.ErrorContains(t, s.next().Close, "knows nothing of the stream")
+		})
+	}
+	require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "server"}, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, &collect{}))
+	eventually(t, func() bool { return server.Stats().Streams == 1 && server.Stats().Running == 0 }, "nothing is left of the strangers")
+}
+
+// largeStart is a request with the first piece of a value.
+func largeStart(t *testing.T) []byte {
+	t.Helper()
+	value := gcnode.StringValue(strings.Repeat("v", wire.PieceBytes+1))
+	request, rest, err := wire.AppendRequestStart(nil, &gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: value})
+	require.NoError(t, err)
+	require.Len(t, rest, 1)
+	return request
+}
+
+// tooLong is a piece of two bytes.
+func tooLong() []byte {
+	b, _ := wire.AppendCallPiece(nil, 1, "xx")
+	return b
+}
+
+// TestValueThatDoesNotCome begins a request and sends no more of it.
+func TestValueThatDoesNotCome(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	server := serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{BodyTimeout: time.Millisecond})
+	s := newStranger(t, url)
+	s.send(wire.Packet{Number: 2, Data: wire.AppendCallRequest(nil, 1, largeStart(t))})
+	require.ErrorContains(t, s.untilClose(), "does not come")
+	eventually(t, func() bool { return server.Stats().Running == 0 }, "its place is free")
+}
+
+// TestWhoTakesNothing asks for much and takes no answer: the member looks at
+// nothing more that it asks, and gives it up after a while.
+func TestWhoTakesNothing(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	value := gcnode.StringValue(strings.Repeat("v", 64<<10))
+	server := serve(t, connect(t, url), handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		return w.WriteReply(gcnode.Reply{Value: value})
+	}), natstransport.ServerOptions{WriteTimeout: 2 * time.Second})
+	s := newStranger(t, url)
+	const asked = 40
+	number := uint64(1)
+	ask := func() {
+		number++
+		s.send(wire.Packet{Number: number, Data: call(t, number)})
+	}
+	for range asked {
+		ask()
+	}
+	got := 0
+	for got < wire.StreamWindow {
+		got += len(s.next().Data)
+	}
+	require.Equal(t, wire.StreamWindow, got)
+	eventually(t, func() bool { return server.Stats().Running > 0 }, "answers wait for the client")
+	for range asked {
+		ask()
+	}
+	s.send(wire.Packet{Number: number + 1, Ping: true})
+	p := s.next()
+	require.Nil(t, p.Close)
+	require.Empty(t, p.Data, "no more comes than the window allows")
+	require.Less(t, server.Stats().Requests, uint64(2*asked), "not all was looked at")
+	require.ErrorContains(t, s.untilClose(), "does not take")
+	eventually(t, func() bool { return server.Stats().Running == 0 }, "its places are free")
+}
+
+// TestBadServers answers a request with what ends the stream: the request fails
+// at once, and the next one is asked on another stream.
+func TestBadServers(t *testing.T) {
+	reply := func(key int, value string) []byte {
+		out, err := wire.AppendReply(nil, 1, &gcnode.Reply{Key: key, Value: gcnode.StringValue(value)})
+		require.NoError(t, err)
+		return append(out.Head, out.Data...)
+	}
+	end := wire.AppendEnd(nil, 1, nil)
+	tests := map[string]struct {
+		packets []wire.Packet // after the first one
+		want    string        // empty: the answer is in order
+	}{
+		"in order":               {[]wire.Packet{{Number: 2, Data: append(reply(0, "v"), end...)}}, ""},
+		"a message in parts":     {[]wire.Packet{{Number: 2, Data: reply(0, "v")[:3]}, {Number: 3, Data: append(reply(0, "v")[3:], end...)}}, ""},
+		"a packet is missing":    {[]wire.Packet{{Number: 3, Data: end}}, "lost"},
+		"took what was not sent": {[]wire.Packet{{Number: 2, Taken: 1 << 40}}, "were taken of"},
+		"no message":             {[]wire.Packet{{Number: 2, Data: []byte("\xff\xff\xff\xff\xff\xff")}}, "message"},
+		"no place for packets":   {[]wire.Packet{{Number: 2, At: "a.b.c d"}}, "no place"},
+		"a key twice":            {[]wire.Packet{{Number: 2, Data: append(reply(0, "v"), reply(0, "v")...)}}, "second reply"},
+		"another key":            {[]wire.Packet{{Number: 2, Data: reply(1, "v")}}, "not asked for"},
+		"closed":                 {[]wire.Packet{{Number: 9, Close: &gcnode.Error{Kind: gcnode.KindDraining}}}, "shutting down"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			url := startServer(t, nil).ClientURL()
+			nc := connect(t, url)
+			answer := func(m *nats.Msg, p wire.Packet) {
+				if err := nc.Publish(m.Reply, wire.AppendPacket(nil, &p)); err != nil {
+					t.Error(err)
+				}
+			}
+			_, err := nc.Subscribe("gcnode.default.node.server", func(m *nats.Msg) { answer(m, wire.Packet{Number: 1, At: "THEM.1"}) })
+			require.NoError(t, err)
+			_, err = nc.Subscribe("gcnode.default.at.THEM.1", func(m *nats.Msg) {
+				if p, err := wire.DecodePacket(m.Data); err != nil || p.Number != 2 {
+					return // the client ends the stream
+				}
+				for _, p := range test.packets {
+					answer(m, p)
+				}
+			})
+			require.NoError(t, err)
+			require.NoError(t, nc.Flush())
+			client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+			start := time.Now()
+			got, err := fetch(t.Context(), client, "k")
+			require.Less(t, time.Since(start), 2*time.Second, "it is known at once")
+			if test.want == "" {
+				require.NoError(t, err)
+				require.Equal(t, "v", got[0].Value.String())
+				return
+			}
+			require.ErrorIs(t, err, gcnode.ErrUnreachable)
+			require.ErrorContains(t, err, test.want)
+		})
+	}
+}

@@ -1,0 +1,55 @@
+package test
+
+import (
+	"cmp"
+	"testing"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+func TestConformance(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*natsserver.Options)
+		opts   natstransport.ServerOptions
+		byAddr bool
+	}{
+		{name: "usual payload"},
+		{
+			name: "payload of 64 KiB by address", change: maxPayload(64 << 10), byAddr: true,
+			opts: natstransport.ServerOptions{ID: "node a/.*>\xff", Cluster: "other"},
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+				t.Helper()
+				url := startServer(t, test.change).ClientURL()
+				members := connect(t, url)
+				server := serve(t, members, h, test.opts)
+				others := connect(t, url)
+				cluster := cmp.Or(test.opts.Cluster, natstransport.DefaultCluster)
+				_, err := others.Subscribe("gcnode."+cluster+".node.silent", func(*nats.Msg) {})
+				require.NoError(t, err)
+				require.NoError(t, others.Flush())
+				e := transporttest.Endpoint{
+					Transport: newClient(t, connect(t, url), natstransport.ClientOptions{Cluster: test.opts.Cluster}),
+					Peer:      gcnode.Peer{ID: "server"},
+					Absent:    gcnode.Peer{ID: "nobody"},
+					Silent:    gcnode.Peer{ID: "silent"},
+					Cut:       members.Close,
+				}
+				if test.byAddr {
+					e.Peer = gcnode.Peer{ID: test.opts.ID, Addr: server.Addr()}
+				}
+				return e
+			})
+		})
+	}
+}
