@@ -29,7 +29,7 @@ TOOLS := tools/buf tools/golangci-lint tools/wazero
 export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 
 # How long each fuzz target runs.
-FUZZTIME ?= 10s
+FUZZTIME ?= 5s
 
 # How many states of each scenario "make model" looks at; a million take about
 # 1 GB of memory and 10 s.
@@ -94,7 +94,7 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -shuffle=on $$run ./core/...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (10s)
+fuzz: ## run every fuzz target for FUZZTIME (5s)
 	@tools/fuzz.sh $(FUZZTIME)
 
 SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
