@@ -136,16 +136,19 @@ func TestASetThatIsRepeatedOverwritesNothing(t *testing.T) {
 			return transporttest.Fault{}
 		})
 		c.mustSet(0, key, "first")
-		for what, change := range map[string]func(){
-			"a later set":     func() { c.mustSet(0, key, "second") },
-			"a removal":       func() { c.mustRemove(0, key) },
-			"a clear":         func() { c.mustClear(0) },
-			"long afterwards": func() { time.Sleep(time.Hour); c.mustRemove(0, key); time.Sleep(time.Hour) },
+		for _, after := range []struct {
+			what   string
+			change func()
+		}{
+			{"a later set", func() { c.mustSet(0, key, "second") }},
+			{"a removal", func() { c.mustRemove(0, key) }},
+			{"long afterwards", func() { time.Sleep(time.Hour); c.mustRemove(0, key); time.Sleep(time.Hour) }},
+			{"a clear", func() { c.mustClear(0) }}, // last: it stands in for all removals before
 		} {
-			change()
+			after.change()
 			serve(t, c.nodes[1], sent)
 			if v, err := c.groups[1].Get(t.Context(), key); err != nil || v.String() == "first" {
-				t.Errorf("%s, and then the same request again: %v, %v", what, v, err)
+				t.Errorf("%s, and then the same request again: %v, %v", after.what, v, err)
 			}
 		}
 	})
