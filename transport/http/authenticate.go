@@ -2,7 +2,6 @@ package httptransport
 
 import (
 	"crypto/sha256"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"hash"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
 const (
@@ -56,7 +56,8 @@ func newGate(opts HandlerOptions) *gate {
 // read. With secrets, only what is signed gets in.
 func (h *Handler) authenticate(r *http.Request) (*caller, error) {
 	if h.gate == nil {
-		return &caller{names: certificateNames(r)}, nil
+		names, _ := certs.Names(r.TLS)
+		return &caller{names: names}, nil
 	}
 	return h.gate.verify(r)
 }
@@ -140,24 +141,6 @@ func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, who *caller, 
 // valid reports whether the secret of a stream is still one of the secrets.
 func (h *Handler) valid(who *caller) bool {
 	return who.signed == nil || h.gate.secrets.find(who.secret.id) == who.secret
-}
-
-// certificateNames are those of the certificate that the sender has shown, if it
-// was checked when the connection was made.
-func certificateNames(r *http.Request) []string {
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
-		return nil
-	}
-	return namesOf(r.TLS.VerifiedChains[0][0])
-}
-
-// namesOf are the names of a certificate, the common one first.
-func namesOf(cert *x509.Certificate) []string {
-	names := cert.DNSNames
-	if cert.Subject.CommonName != "" {
-		names = append([]string{cert.Subject.CommonName}, names...)
-	}
-	return names
 }
 
 // body is that of the request, whose end is an error unless it is the one that

@@ -36,12 +36,20 @@ func (s Secret) String() string { return "secret " + s.ID }
 // GoString is String.
 func (s Secret) GoString() string { return s.String() }
 
+// CheckID fails if the ID cannot be used.
+func (s Secret) CheckID() error {
+	if s.ID == "" || len(s.ID) > maxKeyIDBytes || strings.Trim(s.ID, keyIDBytes) != "" {
+		return fmt.Errorf("the id of a secret, %q, must be 1 to %d letters, digits, dots, dashes and underscores", s.ID, maxKeyIDBytes)
+	}
+	return nil
+}
+
 // Check fails if the secret cannot be used. The error does not show it.
 func (s Secret) Check() error {
-	switch {
-	case s.ID == "" || len(s.ID) > maxKeyIDBytes || strings.Trim(s.ID, keyIDBytes) != "":
-		return fmt.Errorf("the id of a secret, %q, must be 1 to %d letters, digits, dots, dashes and underscores", s.ID, maxKeyIDBytes)
-	case len(s.Secret) < MinSecretBytes:
+	if err := s.CheckID(); err != nil {
+		return err
+	}
+	if len(s.Secret) < MinSecretBytes {
 		return fmt.Errorf("the secret %q has %d bytes; at least %d are needed, such as those of: openssl rand -hex 32", s.ID, len(s.Secret), MinSecretBytes)
 	}
 	return nil

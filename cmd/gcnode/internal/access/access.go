@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"github.com/gcnode/gcnode/transport/http/certs"
 )
 
 // Right is what somebody may do with a group.
@@ -171,15 +173,11 @@ func (p *policy) names(r *http.Request) ([]string, error) {
 		}
 		return []string{name}, nil
 	}
-	if r.TLS == nil || len(r.TLS.VerifiedChains) == 0 {
+	names, checked := certs.Names(r.TLS)
+	switch {
+	case !checked:
 		return nil, errNobody
-	}
-	cert := r.TLS.VerifiedChains[0][0]
-	names := cert.DNSNames
-	if cert.Subject.CommonName != "" {
-		names = append([]string{cert.Subject.CommonName}, names...)
-	}
-	if len(names) == 0 {
+	case len(names) == 0:
 		return nil, errors.New("the client certificate has no name")
 	}
 	return names, nil

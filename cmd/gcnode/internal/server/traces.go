@@ -4,6 +4,7 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/otel/propagation"
+	"go.opentelemetry.io/otel/trace"
 	"go.opentelemetry.io/otel/trace/noop"
 
 	"github.com/gcnode/gcnode/tracing"
@@ -32,7 +33,7 @@ type tracedFetches struct{ next http.RoundTripper }
 
 // RoundTrip implements [http.RoundTripper].
 func (t tracedFetches) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Header.Get("Traceparent") == "" {
+	if trace.SpanContextFromContext(r.Context()).IsValid() && r.Header.Get("Traceparent") == "" {
 		r = r.Clone(r.Context())
 		propagation.TraceContext{}.Inject(r.Context(), propagation.HeaderCarrier(r.Header))
 	}
