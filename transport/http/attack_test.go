@@ -152,7 +152,7 @@ func manyConnections(t *testing.T) int {
 }
 
 // connectionBytes is what a connection, or a stream, may take on which nothing
-// happens; half as much is usual, without the race detector.
+// happens, on both of its ends.
 const connectionBytes = 64 << 10
 
 func TestIdleConnectionsTakeLittle(t *testing.T) {

@@ -108,7 +108,7 @@ type Handler struct {
 //
 // What comes before a request is the server's matter: it should have a
 // ReadHeaderTimeout, and a MaxHeaderBytes of 16 KiB is plenty. It sets no limit
-// to the number of connections, each of which takes about 32 KiB.
+// to the number of connections, each of which takes up to 64 KiB when it is idle.
 func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	if h == nil {
 		return nil, errors.New("new HTTP handler: there is no gcnode.Handler to serve")
