@@ -140,9 +140,10 @@ func TestTypedValuesTravelBetweenMembers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		net := transporttest.NewNetwork()
 		loads := 0
+		c := &cluster{t: t, net: net}
 		var views []*gcnode.Typed[user]
 		for i := range 2 {
-			node, err := gcnode.NewNode(gcnode.Config{Self: list(2)[i], Transport: net.Transport(id(i))})
+			node, err := gcnode.NewNode(gcnode.Config{Self: list(2)[i], Transport: net.Transport(id(i)), ClockResolution: exact})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -161,12 +162,11 @@ func TestTypedValuesTravelBetweenMembers(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := node.SetPeers(list(2)); err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = node.Close(context.Background()) }()
-			views = append(views, users)
+			c.setPeers(node, 2)
+			c.nodes, views = append(c.nodes, node), append(views, users)
 		}
+		defer c.close()
+		c.join()
 		for _, users := range views {
 			it, err := users.GetItem(t.Context(), "ann")
 			if err != nil || it != (gcnode.Item[user]{Value: user{Name: "ann"}, Keep: gcnode.For(time.Second)}) {
