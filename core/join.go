@@ -231,7 +231,7 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Kno
 		return 0, nil, errNoAck(last)
 	default:
 		n.knowledge.accept(known) // now that the removals are here
-		n.arrive(Sender{to.ID, last.Ack.Incarnation})
+		n.present(Sender{to.ID, last.Ack.Incarnation})
 		return last.ListHash, known, nil
 	}
 }

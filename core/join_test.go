@@ -367,6 +367,35 @@ func TestAGoodbyeIsToldByOthers(t *testing.T) {
 	})
 }
 
+// A member that was off the list, so that nothing is known of its lives, is not
+// kept off it by what comes late of an earlier one.
+func TestAnEarlierLifeThatComesLateKeepsNobodyAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		was := gcnode.Sender{ID: "n1", Incarnation: serve(t, c.nodes[1], &gcnode.Request{Op: gcnode.OpRemove}).Ack.Incarnation}
+		if err := c.nodes[1].Close(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		c.restart(1, 3)
+		c.join()
+		if err := c.nodes[0].SetPeers([]gcnode.Peer{{ID: "n0"}, {ID: "n2"}}); err != nil {
+			t.Fatal(err)
+		}
+		c.setPeers(c.nodes[0], 3)
+		time.Sleep(gcnode.DefaultHotTTL + time.Second) // they have met again, and compare no sooner than in a while
+		for _, op := range []gcnode.Op{gcnode.OpHello, gcnode.OpGoodbye} {
+			serve(t, c.nodes[0], &gcnode.Request{Op: op, From: was})
+		}
+		if n := len(c.nodes[0].Peers()); n != 2 {
+			t.Fatalf("n0 has a list of %d: it was not misled", n)
+		}
+		time.Sleep(gcnode.DefaultHotTTL)
+		if n := len(c.nodes[0].Peers()); n != 3 {
+			t.Errorf("n0 has a list of %d", n)
+		}
+	})
+}
+
 // A member that has left by saying so is not waited for.
 func TestRemovalsDoNotWaitForAMemberThatIsGone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -30,7 +30,8 @@ type roll struct {
 	left       map[string]uint64
 	lives      map[string]uint64
 	superseded map[string][]uint64
-	settle     *time.Timer // forgets what an earlier list has left behind
+	asked      map[string]bool // those that are being asked which life they have
+	settle     *time.Timer     // forgets what an earlier list has left behind
 	// ready is closed but while the node joins, which it has done since joining.
 	ready   chan struct{}
 	joining int64        // on the node's clock
@@ -214,14 +215,59 @@ func (n *Node) leave() {
 	n.relist()
 }
 
-// arrive takes note that a life of a member is there, so that one that left
-// before has been followed by it.
+// arrive takes note of a request by a life of a member, so that one that left
+// before has been followed by it. If it was followed itself, as far as this node
+// knows, its request has come late; or one of an earlier life had, and was taken
+// for a later one. The member is asked.
 func (n *Node) arrive(who Sender) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
-	if !n.roll.lists(who.ID) || slices.Contains(n.roll.superseded[who.ID], who.Incarnation) {
+	switch {
+	case !n.roll.lists(who.ID):
+	case slices.Contains(n.roll.superseded[who.ID], who.Incarnation):
+		n.askLife(who.ID)
+	default:
+		n.follow(who)
+	}
+}
+
+// present takes note that a life of a member has answered this node, which no
+// other had followed when it was asked.
+func (n *Node) present(who Sender) {
+	n.roll.mu.Lock()
+	defer n.roll.mu.Unlock()
+	if n.roll.lists(who.ID) {
+		n.roll.superseded[who.ID] = slices.DeleteFunc(n.roll.superseded[who.ID], func(life uint64) bool { return life == who.Incarnation })
+		n.follow(who)
+	}
+}
+
+// askLife asks a member on the list which life it has, unless that is under
+// way. roll.mu is held.
+func (n *Node) askLife(id string) {
+	if n.roll.asked[id] {
 		return
 	}
+	n.roll.asked[id] = true
+	to := n.roll.list[slices.IndexFunc(n.roll.list, func(p Peer) bool { return p.ID == id })]
+	n.goBackground(func() {
+		err := n.roundTrip(n.done, to, &Request{Op: OpSync, Known: n.knowledge.known()}, func(r Reply) error {
+			if r.Ack != nil {
+				n.present(Sender{id, r.Ack.Incarnation})
+			}
+			return nil
+		})
+		if err != nil { // it is asked when it is heard of again
+			n.log.LogAttrs(n.done, levelInfo, "peer did not tell which life it has", peerAttr(to), errAttr(err))
+		}
+		n.roll.mu.Lock()
+		defer n.roll.mu.Unlock()
+		delete(n.roll.asked, id)
+	})
+}
+
+// follow makes a life the last one of its member. roll.mu is held.
+func (n *Node) follow(who Sender) {
 	last, heard := n.roll.lives[who.ID]
 	n.roll.lives[who.ID] = who.Incarnation
 	if heard && last != who.Incarnation {

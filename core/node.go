@@ -192,7 +192,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)
 	r := &n.roll
-	r.left, r.lives, r.superseded = map[string]uint64{}, map[string]uint64{}, map[string][]uint64{}
+	r.left, r.lives, r.superseded, r.asked = map[string]uint64{}, map[string]uint64{}, map[string][]uint64{}, map[string]bool{}
 	r.ready, r.news = make(chan struct{}), make(chan struct{}, 1)
 	close(r.ready)
 	n.strangers.news = make(chan struct{}, 1)

@@ -76,6 +76,8 @@ type telling struct {
 	pending map[string]bool   // have not confirmed
 	failed  map[string]*Error // the first failure of those that have not confirmed, or were given up
 	left    bool              // nobody waits for it
+	early   bool              // somebody has left what may have been written before the call
+	again   bool              // it is the repetition of one that was
 	settled chan struct{}     // holds one element when that may have become so of every pending one
 }
 
@@ -168,9 +170,23 @@ func (o *outboxes) told(t *telling, p Peer, ack *Ack) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t.told[p.ID] = p
+	o.heed(t, ack)
+}
+
+// heed takes note of what a confirmation says beside that it is one.
+// outboxes.mu is held.
+func (o *outboxes) heed(t *telling, ack *Ack) {
+	o.node.stamps.merge(Stamp{Time: ack.Time})
+	t.early = t.early || ack.Time != 0 && ack.Time >= t.Stamp.Time
 	for _, p := range ack.Members {
 		o.enqueue(t, p)
 	}
+}
+
+func (o *outboxes) isEarly(t *telling) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return t.early
 }
 
 // of is the outbox of the peer, nil on a closed node. outboxes.mu is held.
@@ -320,11 +336,10 @@ func (o *outboxes) send(m *mail) error {
 	}
 	late := 0
 	for _, t := range m.batch {
+		o.heed(t, ack)
 		if t.left {
 			late++
-		}
-		for _, p := range ack.Members {
-			o.enqueue(t, p)
+			o.repeat(t)
 		}
 		o.confirmed(t, m.to.ID)
 	}
@@ -332,6 +347,27 @@ func (o *outboxes) send(m *mail) error {
 		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
 	}
 	return nil
+}
+
+// repeat tells everybody again, with a later stamp, of a removal that nobody
+// waits for, if it was early. outboxes.mu is held.
+func (o *outboxes) repeat(t *telling) {
+	if !t.early || t.again {
+		return
+	}
+	t.again = true
+	o.node.goBackground(func() {
+		next := o.node.newTelling(t.Removal)
+		next.again = true
+		o.node.applyWhole(next.Removal)
+		peers := o.node.untold(next)
+		o.mu.Lock()
+		for _, p := range peers {
+			o.enqueue(next, p)
+		}
+		o.mu.Unlock()
+		o.leave(next)
+	})
 }
 
 // landed takes note of the end of a request. What failed is sent again.

@@ -55,15 +55,16 @@ func checkBatch(keys []string) error {
 
 // remove runs the removal protocol: apply here, tell all members in parallel,
 // and extend the targets by the members that those who confirm know.
-func (n *Node) remove(ctx context.Context, begun time.Time, r Removal) error {
-	n.applyWhole(r)
-	return n.spread(ctx, begun, newTelling(r))
+func (n *Node) remove(ctx context.Context, begun time.Time, t *telling) error {
+	n.applyWhole(t.Removal)
+	return n.spread(ctx, begun, t)
 }
 
-// sign gives the removal its number and its stamp.
-func (n *Node) sign(r *Removal) {
+// newTelling gives the removal its number and its stamp.
+func (n *Node) newTelling(r Removal) *telling {
 	r.ID = RemovalID{Sender: n.cfg.Self.ID, Incarnation: n.incarnation, Seq: n.seq.Add(1)}
 	r.Stamp = n.stamps.take(n.incarnation)
+	return newTelling(r)
 }
 
 // spread tells all members of a removal that was applied here.
@@ -125,6 +126,38 @@ func confirmation(ctx context.Context, ack *Ack, refusal *Error, err error) (*Ac
 	default:
 		return ack, nil
 	}
+}
+
+// ackRemovals confirms the removals of a request, which were applied. A sender
+// that this node does not agree with about the list, or has not met, may never
+// have been told of what was set here: the confirmation says how late it is if
+// it was kept.
+func (n *Node) ackRemovals(req *Request, rs ...Removal) *Ack {
+	a := n.ack()
+	if req.ListHash == n.view.Load().ring.Hash() && !n.strangers.has(req.From.ID) {
+		return a
+	}
+	for i := range rs {
+		if g, ok := n.Lookup(rs[i].Group); ok {
+			a.Time = max(a.Time, g.kept(&rs[i]))
+		}
+	}
+	return a
+}
+
+// kept is the latest time of what was written later than the removal says, of
+// its keys; 0 if there is nothing.
+func (g *Group) kept(r *Removal) (latest int64) {
+	keys := r.Keys
+	if r.All {
+		keys = g.node.removals.written(g.name, r.Stamp)
+	}
+	for _, key := range keys {
+		if e, ok := g.owned.Get(key); ok && Stamp(e.Stamp).Compare(r.Stamp) > 0 {
+			latest = max(latest, e.Stamp.Time)
+		}
+	}
+	return latest
 }
 
 // applyWhole is apply for a removal that has all its keys.

@@ -36,7 +36,7 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 			n.applyWhole(r)
 		}
 		n.removals.finish(req.Finished)
-		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ack()})
+		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ackRemovals(req, req.Removals...)})
 	case OpFinish:
 		n.removals.finish(req.Finished)
 		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})

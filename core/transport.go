@@ -362,7 +362,10 @@ type Ack struct {
 	// Left are the lives of members that said goodbye, and Lives those that the
 	// member has heard of since, with OpHello and OpSync.
 	Left, Lives []Sender
-	// Time is the member's hybrid logical clock, with OpHello and OpSync.
+	// Time is the member's hybrid logical clock, with OpHello and OpSync. With
+	// OpRemove and OpSet it is not 0 if the sender could not know of something
+	// that was left because it was written later: then it is the time of that,
+	// and the sender repeats the removal with another ID and a later stamp.
 	Time int64
 	// Known, with OpHello and OpSync, is what the member knows of the removals
 	// of all members. Removals are those that the sender of the request lacks,

@@ -35,8 +35,8 @@ func (g *Group) Set(ctx context.Context, key string, it Item[Value]) error {
 	if g.setAlone(key, it) {
 		return nil
 	}
-	return g.write(ctx, OpSet, Removal{Group: g.name, Keys: []string{key}}, func(ctx context.Context, begun time.Time, r Removal) error {
-		return g.set(ctx, begun, r, it)
+	return g.write(ctx, OpSet, Removal{Group: g.name, Keys: []string{key}}, func(ctx context.Context, begun time.Time, t *telling) error {
+		return g.set(ctx, begun, t, it)
 	})
 }
 
@@ -48,8 +48,9 @@ func (g *Group) Clear(ctx context.Context) error {
 }
 
 // write gives a removal its number and its stamp, once this node has joined,
-// and lets run do the rest.
-func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx context.Context, begun time.Time, r Removal) error) error {
+// and lets run do the rest. If somebody was behind whose clock this node could
+// not know, it does so once more: what was kept there then has an earlier stamp.
+func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx context.Context, begun time.Time, t *telling) error) error {
 	n := g.node
 	refuse := func(kind Kind, err error) error {
 		return &Error{Kind: kind, Op: op, Group: g.name, Err: err}
@@ -71,17 +72,20 @@ func (g *Group) write(ctx context.Context, op Op, r Removal, run func(ctx contex
 	if n.isClosed() && ctx.Err() != nil { // nobody is told any more when this call ends
 		return refuse(KindDraining, ctx.Err())
 	}
-	n.sign(&r)
-	return run(ctx, begun, r)
+	t := n.newTelling(r)
+	err := run(ctx, begun, t)
+	if n.outboxes.isEarly(t) {
+		err = run(ctx, begun, n.newTelling(r))
+	}
+	return err
 }
 
 // set stores the value at the owner, and then tells everybody else, this node
 // included, that older ones are void: if they heard of it before the owner had
 // the value, they could fetch an older one that the owner has loaded meanwhile,
 // and would not be told again.
-func (g *Group) set(ctx context.Context, begun time.Time, r Removal, it Item[Value]) error {
-	n, key := g.node, r.Keys[0]
-	t := newTelling(r)
+func (g *Group) set(ctx context.Context, begun time.Time, t *telling, it Item[Value]) error {
+	n, r, key := g.node, t.Removal, t.Keys[0]
 	v := n.view.Load()
 	owner := v.owner(key)
 	if owner == "" || owner == n.cfg.Self.ID {
@@ -204,5 +208,5 @@ func (n *Node) serveSet(req *Request, w ReplyWriter) error {
 	} else {
 		n.applyWhole(r)
 	}
-	return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ack()})
+	return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash(), Ack: n.ackRemovals(req, r)})
 }

@@ -216,9 +216,9 @@ class Client:
             targets = self._ask_times(failures, deadline)
             if not targets:
                 raise Unreachable("nobody told the time: " + "; ".join(map(str, failures.values())))
-            self._seq += 1
-            self._clock = max(self._clock + 1, time.time_ns())
-            self._tell(self._removal(group, keys), targets, failures, deadline)
+            early = self._tell(self._next(group, keys), targets, failures, deadline)
+            if early:
+                self._tell(self._next(group, keys), targets, failures, deadline)
             # One of the clocks may have been set, and one may stand still while
             # the machine sleeps.
             took = max(time.monotonic() - begun, time.time() - wall)
@@ -230,6 +230,12 @@ class Client:
     def _removal(self, group: bytes, keys: Tuple[bytes, ...]) -> wire.Removal:
         rid = wire.RemovalID(self._id, self._incarnation, self._seq)
         return wire.Removal(rid, self._clock, self._incarnation, group, keys)
+
+    def _next(self, group: bytes, keys: Tuple[bytes, ...]) -> wire.Removal:
+        """A removal that takes a number, and is later than the clock."""
+        self._seq += 1
+        self._clock = max(self._clock + 1, time.time_ns())
+        return self._removal(group, keys)
 
     def _ask_times(self, failures: Dict[str, PeerError], deadline: float) -> List[Target]:
         """Asks the members at the client's URLs, and all that these know, for
@@ -255,10 +261,13 @@ class Client:
 
     def _tell(
         self, removal: wire.Removal, targets: List[Target], failures: Dict[str, PeerError], deadline: float
-    ) -> None:
+    ) -> bool:
         """Sends the removal to all and to those whom they name, to each after
-        what it has not confirmed so far, and announces what all have confirmed."""
+        what it has not confirmed so far, and announces what all have confirmed.
+        Returns whether somebody whose clock was not asked for has kept something
+        that was set later; the client's clock is not behind it then."""
         confirmed: Set[wire.RemovalID] = set()
+        asked, kept = set(map(_key, targets)), [0]
 
         def tell(target: Target) -> List[Target]:
             owed = self._owed.setdefault(_key(target), [])
@@ -267,6 +276,8 @@ class Client:
             while True:
                 ack = self._ack(target, wire.Request(wire.REMOVE, removals=owed[:1]), deadline)
                 confirmed.add(owed.pop(0).id)
+                if _key(target) not in asked:
+                    kept.append(ack.time)
                 if not owed:
                     return ack.members
 
@@ -278,6 +289,8 @@ class Client:
         if finished:  # nothing depends on it: others remember the removals for a minute
             request = wire.Request(wire.FINISH, finished=sorted(finished)[: wire.MAX_KEYS])
             _spread(told, lambda target: list(self._exchange_with(target, request, deadline))[:0], {})
+        self._clock = max(self._clock, *kept)
+        return max(kept) >= removal.time
 
     def _ack(self, target: Target, request: wire.Request, deadline: float) -> wire.Ack:
         """What the member acknowledges, in one reply or several."""

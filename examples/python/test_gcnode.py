@@ -199,6 +199,14 @@ class Removals(unittest.TestCase):
         c.remove("g", ["k"])
         self.assertEqual([r.id.seq for r in c.removals("late")], [1])
 
+        c = Growing(["a"], a=["a"], late=["late"])
+        c.clocks["late"] = time.time_ns() + 3600 * 10**9
+        c.remove("g", ["k"])
+        for name in ["a", "late"]:
+            self.assertEqual([r.id.seq for r in c.removals(name)], [1, 2])
+        self.assertGreater(c.removals("late")[1].time, c.clocks["late"], "what it has kept was set before")
+        self.assertEqual(c.finished("late"), [1, 2])
+
     def test_what_was_not_confirmed_is_sent_again_in_order(self) -> None:
         c = Scripted(["a"], a=["a", "b"], b=["a", "b"])
         c.dead.add("b")

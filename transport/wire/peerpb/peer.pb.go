@@ -1613,7 +1613,8 @@ type Ack struct {
 	Members []*Peer `protobuf:"bytes,2,rep,name=members,proto3" json:"members,omitempty"`
 	// left are the lives of members that said goodbye.
 	Left []*Sender `protobuf:"bytes,3,rep,name=left,proto3" json:"left,omitempty"`
-	// time is the member's hybrid logical clock.
+	// time is the member's hybrid logical clock, or in answer to remove and set
+	// that of what it has left and the sender could not know of.
 	Time uint64 `protobuf:"fixed64,4,opt,name=time,proto3" json:"time,omitempty"`
 	// known is what the member knows of the removals of all members, and
 	// removals those that the sender of the request lacks.
