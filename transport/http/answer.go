@@ -22,7 +22,7 @@ type answer struct {
 
 // newAnswer is the answer to who has asked, sealed if that is known by a signature.
 func newAnswer(w http.ResponseWriter, timeout time.Duration, who *caller) *answer {
-	out := &deadlineWriter{w: w, control: http.NewResponseController(w), timeout: timeout}
+	out := newDeadlineWriter(w, contentType, timeout)
 	return &answer{out: out, frames: wire.NewWriter(who.seal(w.Header(), http.StatusOK, out))}
 }
 
@@ -34,14 +34,29 @@ func (a *answer) WriteReply(r gcnode.Reply) error {
 	if a.ended {
 		return errors.New("the request is already finished")
 	}
+	if err := a.write(r); err != nil {
+		return err
+	}
+	return a.out.flush()
+}
+
+// write leaves it to the server when the reply is sent.
+func (a *answer) write(r gcnode.Reply) error {
 	err := a.frames.WriteReply(r)
 	if refused, ok := errors.AsType[*gcnode.Error](err); ok {
 		err = a.frames.WriteReply(gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused})
 	}
-	if err != nil {
-		return err
-	}
-	return a.out.flush()
+	return err
+}
+
+// whole is the answer when there is one reply, which was known at once.
+func (a *answer) whole(r gcnode.Reply) {
+	a.finish(func() error {
+		if err := a.write(r); err != nil {
+			return err
+		}
+		return a.frames.WriteEnd(nil)
+	})
 }
 
 // refuse answers a request that is not begun.
@@ -66,17 +81,22 @@ func (a *answer) finish(last func() error) {
 // deadlineWriter gives each write a deadline of its own. The server takes the
 // last one away when the request is finished.
 type deadlineWriter struct {
-	w       http.ResponseWriter
-	control *http.ResponseController
-	timeout time.Duration
-	begun   bool
+	w           http.ResponseWriter
+	control     *http.ResponseController
+	contentType string
+	timeout     time.Duration
+	begun       bool
+}
+
+func newDeadlineWriter(w http.ResponseWriter, contentType string, timeout time.Duration) *deadlineWriter {
+	return &deadlineWriter{w: w, control: http.NewResponseController(w), contentType: contentType, timeout: timeout}
 }
 
 // Write implements [io.Writer].
 func (d *deadlineWriter) Write(b []byte) (int, error) {
 	if !d.begun {
 		d.begun = true
-		d.w.Header().Set("Content-Type", contentType)
+		d.w.Header().Set("Content-Type", d.contentType)
 	}
 	if err := ignoreUnsupported(d.control.SetWriteDeadline(time.Now().Add(d.timeout))); err != nil {
 		return 0, fmt.Errorf("set the write deadline: %w", err)

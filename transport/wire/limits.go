@@ -30,8 +30,8 @@ const (
 	// larger ones travel apart.
 	MaxCallRequestBytes = 256 << 10
 	// MaxBundleBytes bounds the calls of a bundle, MaxBundleReturnBytes what is
-	// returned for one of them, and MaxBundledBytes the returns that have values,
-	// together.
+	// returned for one of them, and MaxBundledBytes that for all of them, but for
+	// those that are to be asked apart.
 	MaxBundleBytes       = 64 << 10
 	MaxBundleReturnBytes = 32 << 10
 	MaxBundledBytes      = 256 << 10
