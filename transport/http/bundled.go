@@ -88,10 +88,10 @@ func (b *bundled) take(message []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case call.Exchange <= b.last:
-		return fmt.Errorf("%w: call %d after %d", wire.ErrMalformed, call.Exchange, b.last)
 	case call.Request == nil:
 		return nil // what is unknown is left alone
+	case call.Exchange <= b.last:
+		return fmt.Errorf("%w: call %d after %d", wire.ErrMalformed, call.Exchange, b.last)
 	}
 	b.last = call.Exchange
 	if err := b.requests.Decode(call.Request, &b.req); err != nil {
