@@ -27,12 +27,17 @@ func newAnswer(w http.ResponseWriter, timeout time.Duration, who *caller) *answe
 }
 
 // WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it
-// returns. One that is over a limit is replaced by an error that says so.
+// returns, unless nothing can be sent before the end: then a sign of life would
+// come too late, and is left out. A reply that is over a limit is replaced by an
+// error that says so.
 func (a *answer) WriteReply(r gcnode.Reply) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.ended {
 		return errors.New("the request is already finished")
+	}
+	if !a.out.flushes && r.Pending {
+		return nil
 	}
 	if err := a.write(r); err != nil {
 		return err
@@ -86,10 +91,27 @@ type deadlineWriter struct {
 	contentType string
 	timeout     time.Duration
 	begun       bool
+	flushes     bool
 }
 
 func newDeadlineWriter(w http.ResponseWriter, contentType string, timeout time.Duration) *deadlineWriter {
-	return &deadlineWriter{w: w, control: http.NewResponseController(w), contentType: contentType, timeout: timeout}
+	return &deadlineWriter{
+		w: w, control: http.NewResponseController(w), contentType: contentType, timeout: timeout, flushes: canFlush(w),
+	}
+}
+
+// canFlush reports whether something of an answer can be sent before its end.
+func canFlush(w http.ResponseWriter) bool {
+	for {
+		switch next := w.(type) {
+		case interface{ FlushError() error }, http.Flusher:
+			return true
+		case interface{ Unwrap() http.ResponseWriter }:
+			w = next.Unwrap()
+		default:
+			return false
+		}
+	}
 }
 
 // Write implements [io.Writer].
@@ -104,8 +126,12 @@ func (d *deadlineWriter) Write(b []byte) (int, error) {
 	return d.w.Write(b)
 }
 
-// flush sends what was written. The deadline of the last write applies.
+// flush sends what was written, if that is possible. The deadline of the last
+// write applies.
 func (d *deadlineWriter) flush() error {
+	if !d.flushes {
+		return nil
+	}
 	if err := d.control.Flush(); err != nil {
 		return fmt.Errorf("send a reply: %w", err)
 	}

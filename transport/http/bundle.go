@@ -61,7 +61,7 @@ func (c *bundle) carry(t ticket) {
 	err := c.post(ctx)
 	none, ok := errors.AsType[*noBundleError](err)
 	if ok {
-		b.refused(none)
+		b.off.set(none.lasts())
 	}
 	for _, f := range c.fetches {
 		switch {

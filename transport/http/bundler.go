@@ -39,7 +39,7 @@ const (
 type bundler struct {
 	p *peer
 
-	off     atomic.Pointer[time.Time] // the peer takes no bundles before that; nil: it does
+	off     spell // the peer takes no bundles
 	bundles atomic.Uint64
 	bundled atomic.Uint64
 
@@ -72,14 +72,7 @@ func mayShare(req *gcnode.Request) bool {
 
 // takes reports whether an encoded request that may share a POST is to do so.
 func (b *bundler) takes(request []byte) bool {
-	off := b.off.Load()
-	return len(request) <= maxSharedBytes && (off == nil || !time.Now().Before(*off))
-}
-
-// refused notes that the peer takes no bundles for some time.
-func (b *bundler) refused(err *noBundleError) {
-	until := time.Now().Add(err.lasts())
-	b.off.Store(&until)
+	return len(request) <= maxSharedBytes && b.off.over()
 }
 
 // exchange sends a request, alone or with others, and hands the reply to w.

@@ -221,7 +221,7 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 	if err != nil {
 		return err
 	}
-	if c.plain && !mayShare(req) || req.Value.Len() > wire.PieceBytes {
+	if c.plain && len(req.Keys) <= 1 && !mayShare(req) || req.Value.Len() > wire.PieceBytes {
 		return p.post(ctx, req, w)
 	}
 	buf, _ := buffers.Get().(*[]byte)

@@ -100,9 +100,11 @@ type Handler struct {
 }
 
 // NewHandler returns what serves h to its peers. It looks at no path, and
-// replaces the read and write deadlines of the server by its own. It needs a
-// response writer that can flush, and for streams one that can be hijacked,
-// perhaps through Unwrap. A panic of h is logged and answered as an internal
+// replaces the read and write deadlines of the server by its own. The response
+// writer should be one that can flush, and for streams one that can be hijacked,
+// perhaps through Unwrap. Without flushing, as in an [http.TimeoutHandler], signs
+// of life do not arrive either, so that who loads for longer than the PeerTimeout
+// of others is taken for dead. A panic of h is logged and answered as an internal
 // error. It fails if h is nil, an option is negative or too small, or there are
 // Secrets without Self.
 //
@@ -199,10 +201,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // which nothing is answered then.
 func (h *Handler) serveRequest(w http.ResponseWriter, r *http.Request, who *caller, memory *share) error {
 	req, err := h.read(w, r, who, memory)
-	if err == nil {
-		h.answer(r.Context(), who, req, newAnswer(w, h.opts.WriteTimeout, who))
+	if err != nil {
+		return err
 	}
-	return err
+	if len(req.Keys) > 1 && !canFlush(w) {
+		return &problem{http.StatusNotImplemented, "replies cannot be sent here as they become ready: ask for each key by itself"}
+	}
+	h.answer(r.Context(), who, req, newAnswer(w, h.opts.WriteTimeout, who))
+	return nil
 }
 
 // decline answers a request that is not begun.

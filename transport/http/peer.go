@@ -32,6 +32,7 @@ type peer struct {
 
 	stream  atomic.Pointer[stream] // nil: there is none that takes requests
 	bundler bundler                // for then
+	split   spell                  // requests have one key
 
 	mu        sync.Mutex
 	dialing   *dialing  // nil: nobody asks for a stream

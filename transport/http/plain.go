@@ -20,10 +20,18 @@ const maxProblemBytes = 256
 
 // ask sends a request without a stream, and hands the replies to w.
 func (p *peer) ask(ctx context.Context, request []byte, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if mayShare(req) && p.bundler.takes(request) {
+	switch {
+	case mayShare(req) && p.bundler.takes(request):
 		return p.bundler.exchange(ctx, request, req, w)
+	case len(req.Keys) > 1 && !p.split.over():
+		return p.askEach(ctx, req, w)
 	}
-	return p.post(ctx, req, w)
+	err := p.post(ctx, req, w)
+	if answer, ok := errors.AsType[*statusError](err); ok && answer.status == http.StatusNotImplemented && len(req.Keys) > 1 {
+		p.split.set(plainFor)
+		return p.askEach(ctx, req, w)
+	}
+	return err
 }
 
 // post sends a request as a POST and hands the replies to w.
@@ -104,6 +112,15 @@ func receive(resp *http.Response, answers *wire.Answers, w gcnode.ReplyWriter) e
 	}
 }
 
+// statusError is an answer that is none of a peer to a request.
+type statusError struct {
+	status int
+	text   string
+}
+
+// Error implements the error interface.
+func (e *statusError) Error() string { return e.text }
+
 // problemText is the beginning of what a server says that does not answer as a peer.
 func problemText(resp *http.Response) string {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
@@ -113,7 +130,7 @@ func problemText(resp *http.Response) string {
 // checkResponse tells the answer of a peer from that of some other server.
 func checkResponse(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		err := fmt.Errorf("the answer is %s: %q", resp.Status, problemText(resp))
+		err := &statusError{resp.StatusCode, fmt.Sprintf("the answer is %s: %q", resp.Status, problemText(resp))}
 		if resp.StatusCode == http.StatusRequestEntityTooLarge {
 			return &wire.EndError{Refused: true, Cause: &gcnode.Error{Kind: gcnode.KindTooLarge, Err: err}}
 		}
