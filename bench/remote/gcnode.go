@@ -148,7 +148,7 @@ func joined(ctx context.Context, node *gcnode.Node) error {
 // checkCarrier fails if requests went over the other carrier.
 func checkCarrier(stats httptransport.ClientStats, options httptransport.ClientOptions) error {
 	for _, p := range stats.Peers {
-		if options.Plain && p.Streams > 0 || !options.Plain && p.Posts > 0 {
+		if options.Plain && p.Streams > 0 || !options.Plain && p.Posts+p.Bundles > 0 {
 			return fmt.Errorf("%d streams and %d plain requests (%s)", p.Streams, p.Posts, p.Problem)
 		}
 	}

@@ -134,7 +134,7 @@ func (h *Handler) turnAway(w http.ResponseWriter, r *http.Request, who *caller, 
 	case isUpgrade(r):
 		h.refuse(w, r, who, &problem{http.StatusServiceUnavailable, refusal.Reason()})
 	default:
-		newAnswer(w, h.opts.WriteTimeout, who).refuse(refusal)
+		h.decline(w, r, who, refusal)
 	}
 }
 

@@ -219,10 +219,16 @@ func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
 		req   gcnode.Request
 	}{
 		"no stream yet": {req: gcnode.Request{Keys: []string{"k"}}},
-		"plain":         {opts: httptransport.ClientOptions{Plain: true}, asked: true, req: gcnode.Request{Keys: []string{"k"}}},
-		"large":         {asked: true, req: gcnode.Request{Keys: []string{large, large, large, large, large}}},
-		"over a limit":  {asked: true, req: gcnode.Request{Keys: []string{large + "k"}}},
-		"with a value":  {asked: true, req: gcnode.Request{Keys: []string{"k"}, Value: gcnode.StringValue("v")}},
+		"plain with removals": {
+			opts: httptransport.ClientOptions{Plain: true}, req: gcnode.Request{Keys: []string{"k"}, Removals: make([]gcnode.Removal, 1)},
+		},
+		"plain and traced": {
+			opts: httptransport.ClientOptions{Plain: true}, req: gcnode.Request{Keys: []string{"k"}, Trace: gcnode.Trace{Parent: "p"}},
+		},
+		"plain and long": {opts: httptransport.ClientOptions{Plain: true}, req: gcnode.Request{Keys: []string{large}}},
+		"large":          {asked: true, req: gcnode.Request{Keys: []string{large, large, large, large, large}}},
+		"over a limit":   {asked: true, req: gcnode.Request{Keys: []string{large + "k"}}},
+		"with a value":   {asked: true, req: gcnode.Request{Keys: []string{"k"}, Value: gcnode.StringValue("v")}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			client := newClient(t, test.opts)

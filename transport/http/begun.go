@@ -26,15 +26,16 @@ type begun struct {
 var errCancelled = errors.New("the request was abandoned")
 
 // Begin implements [gcnode.Beginner] for requests of one key, where there is a
-// stream that takes them at once. Many replies would have nobody to hold up their
-// sender while they are not wanted yet.
-func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+// stream that takes them at once, or for those that may go in a bundle where there
+// is none. Many replies would have nobody to hold up their sender while they are
+// not wanted yet.
+func (c *Client) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
 	p, err := c.peer(to)
-	if err != nil || c.plain || len(req.Keys) > 1 || req.Value.Len() > 0 {
+	if err != nil || len(req.Keys) > 1 || req.Value.Len() > 0 {
 		return gcnode.Ticket{}, false
 	}
 	s := p.ready()
-	if s == nil {
+	if s == nil && !(mayShare(req) && p.isPlain()) {
 		return gcnode.Ticket{}, false
 	}
 	buf, _ := buffers.Get().(*[]byte)
@@ -44,6 +45,12 @@ func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x
 		return gcnode.Ticket{}, false
 	}
 	*buf = request
+	if s == nil {
+		if !p.bundler.takes(request) {
+			return gcnode.Ticket{}, false
+		}
+		return p.bundler.begin(ctx, request, to, req, x), true
+	}
 	id := s.start(request, to, req, x)
 	return gcnode.Ticket{Of: s, Number: id}, id != 0
 }

@@ -45,10 +45,14 @@ func (p *pipes) Close() error {
 
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "pipes"} }
 
-// dial is a connection to the server of p.
+// dial is a connection to the server of p, or a closed one if that is.
 func (p *pipes) dial() net.Conn {
 	ours, theirs := net.Pipe()
-	p.conns <- theirs
+	select {
+	case p.conns <- theirs:
+	case <-p.closed:
+		_ = theirs.Close()
+	}
 	return ours
 }
 

@@ -163,11 +163,21 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if err == nil {
 		return nil
 	}
+	if ctx.Err() != nil {
+		if _, stopped := errors.AsType[*writerError](err); !stopped {
+			return fmt.Errorf("peer %q at %s: %w", to.ID, to.Addr, endOf(ctx))
+		}
+	}
+	return outcomeOf(to, req, err)
+}
+
+// outcomeOf is what RoundTrip returns when ctx has not ended.
+func outcomeOf(to gcnode.Peer, req *gcnode.Request, err error) error {
+	if err == nil {
+		return nil
+	}
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		return stopped.err
-	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("peer %q at %s: %w", to.ID, to.Addr, endOf(ctx))
 	}
 	return failed(to, req, err)
 }
@@ -211,7 +221,7 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 	if err != nil {
 		return err
 	}
-	if c.plain || req.Value.Len() > wire.PieceBytes {
+	if c.plain && len(req.Keys) <= 1 && !mayShare(req) || req.Value.Len() > wire.PieceBytes {
 		return p.post(ctx, req, w)
 	}
 	buf, _ := buffers.Get().(*[]byte)
@@ -220,10 +230,10 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 	if err != nil {
 		return &requestError{err}
 	}
-	if len(request) > wire.MaxCallRequestBytes {
-		return p.post(ctx, req, w)
-	}
 	*buf = request
+	if c.plain || len(request) > wire.MaxCallRequestBytes {
+		return p.ask(ctx, request, req, w)
+	}
 	answers := wire.NewAnswers(req)
 	for again := false; ; {
 		s, err := p.get(ctx)
@@ -231,7 +241,7 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 			return err
 		}
 		if s == nil {
-			return p.post(ctx, req, w)
+			return p.ask(ctx, request, req, w)
 		}
 		err = s.exchange(ctx, request, answers, w)
 		lost, ok := errors.AsType[*lostError](err)
@@ -292,6 +302,7 @@ func (c *Client) peer(member gcnode.Peer) (*peer, error) {
 		maps.DeleteFunc(c.peers, func(_ peerKey, p *peer) bool { return p.forgettable() })
 	}
 	p = &peer{client: c, addr: to.addr, id: to.id}
+	p.bundler.p = p
 	p.used.Store(true)
 	c.peers[to] = p
 	return p, nil

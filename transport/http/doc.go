@@ -11,5 +11,9 @@
 // certs). A handler that others than members can reach needs one of the two.
 package httptransport
 
-// contentType is that of requests and of answers.
-const contentType = "application/vnd.gcnode.peer.v1"
+const (
+	// contentType is that of requests and of answers.
+	contentType = "application/vnd.gcnode.peer.v1"
+	// bundleType is that of bundles and of what is returned for them.
+	bundleType = "application/vnd.gcnode.bundle.v1"
+)

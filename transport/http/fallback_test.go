@@ -1,8 +1,10 @@
 package httptransport_test
 
 import (
+	"context"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -10,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	gcnode "github.com/gcnode/gcnode/core"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
@@ -67,16 +70,76 @@ func TestClientFallsBack(t *testing.T) {
 	}
 }
 
-// TestClientBehindTimeoutHandler finds out that there are no streams. A plain
-// answer cannot be sent as it becomes ready either, which the peer says.
+// TestClientBehindTimeoutHandler finds out that there are no streams, and that no
+// reply can be sent before others: keys are asked for one by one then, so that a
+// slow one holds up nobody.
 func TestClientBehindTimeoutHandler(t *testing.T) {
-	member := newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{})
-	server := httptest.NewServer(http.TimeoutHandler(member, patience, "late"))
+	l := newLibrary()
+	server := httptest.NewServer(http.TimeoutHandler(newHandler(t, l, httptransport.HandlerOptions{}), patience, "late"))
 	defer server.Close()
 	client := newClient(t, httptransport.ClientOptions{})
-	_, err := fetch(t.Context(), client, server.URL, "k")
-	require.ErrorContains(t, err, "feature not supported")
+	for range 2 {
+		order := make(chan int, 5)
+		done := make(chan error, 1)
+		go func() {
+			req := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"a", "slow", "b", "none", "c"}, Heartbeat: 1}
+			done <- client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL}, req, writeFunc(func(r gcnode.Reply) error {
+				if r.Err == nil && r.Value.String() != req.Keys[r.Key] {
+					return errEnough
+				}
+				order <- r.Key
+				return nil
+			}))
+		}()
+		var first []int
+		for range 4 {
+			first = append(first, <-order)
+		}
+		require.ElementsMatch(t, []int{0, 2, 3, 4}, first)
+		require.Equal(t, "slow", <-l.begun)
+		require.Empty(t, done)
+		l.release <- struct{}{}
+		require.Equal(t, 1, <-order)
+		require.NoError(t, <-done)
+	}
 	require.Contains(t, statsOf(t, client).Problem, "501 Not Implemented")
+
+	// One that fails ends the others, and so does a caller that leaves.
+	failing := make(chan error, 1)
+	go func() {
+		failing <- client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL}, fetchOf("slow", "a"),
+			writeFunc(func(gcnode.Reply) error { return errEnough }))
+	}()
+	require.Equal(t, errEnough, <-failing)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		for key := range l.begun {
+			if key == "slow last" {
+				cancel()
+				return
+			}
+		}
+	}()
+	_, err := fetch(ctx, client, server.URL, "slow last", "a")
+	require.ErrorIs(t, err, context.Canceled)
+	_, err = fetch(t.Context(), client, server.URL, strings.Repeat("k", gcnode.MaxKeyBytes+1), "a")
+	require.ErrorIs(t, err, gcnode.ErrTooLarge)
+}
+
+// TestNoSignOfLifeBehindTimeoutHandler has an answer that arrives as a whole.
+func TestNoSignOfLifeBehindTimeoutHandler(t *testing.T) {
+	member := handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		if err := w.WriteReply(gcnode.Reply{Pending: true}); err != nil {
+			return err
+		}
+		return echo(ctx, req, w)
+	})
+	server := httptest.NewServer(http.TimeoutHandler(newHandler(t, member, httptransport.HandlerOptions{}), patience, "late"))
+	defer server.Close()
+	got, err := fetch(t.Context(), newClient(t, httptransport.ClientOptions{}), server.URL, "k")
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, "k", got[0].Value.String())
 }
 
 // TestClientAsksAgainForStream has a peer that allows streams after a while.

@@ -100,9 +100,11 @@ type Handler struct {
 }
 
 // NewHandler returns what serves h to its peers. It looks at no path, and
-// replaces the read and write deadlines of the server by its own. It needs a
-// response writer that can flush, and for streams one that can be hijacked,
-// perhaps through Unwrap. A panic of h is logged and answered as an internal
+// replaces the read and write deadlines of the server by its own. The response
+// writer should be one that can flush, and for streams one that can be hijacked,
+// perhaps through Unwrap. Without flushing, as in an [http.TimeoutHandler], signs
+// of life do not arrive either, so that who loads for longer than the PeerTimeout
+// of others is taken for dead. A panic of h is logged and answered as an internal
 // error. It fails if h is nil, an option is negative or too small, or there are
 // Secrets without Self.
 //
@@ -169,36 +171,66 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.upgrade(w, r, who)
 		return
 	}
-	if problem := checkHeader(r); problem != nil {
+	if problem := h.checkHeader(r); problem != nil {
 		h.refuse(w, r, who, problem)
 		return
 	}
-	answer := newAnswer(w, h.opts.WriteTimeout, who)
 	if refusal := h.place(); refusal != nil {
-		answer.refuse(refusal)
+		h.decline(w, r, who, refusal)
 		return
 	}
 	defer func() { <-h.places }()
 	memory := share{of: h.large}
 	defer memory.release()
-	req, err := h.read(w, r, who, &memory)
+	if isBundle(r) {
+		err = h.serveBundle(w, r, who, &memory)
+	} else {
+		err = h.serveRequest(w, r, who, &memory)
+	}
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
 	case err == nil:
-		h.answer(r.Context(), who, req, answer)
 	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
-		answer.refuse(refusal)
+		h.decline(w, r, who, refusal)
 	default:
 		h.refuse(w, r, who, problemOf(err))
 	}
 }
 
+// serveRequest serves a plain request. An error is what is wrong with it, of
+// which nothing is answered then.
+func (h *Handler) serveRequest(w http.ResponseWriter, r *http.Request, who *caller, memory *share) error {
+	req, err := h.read(w, r, who, memory)
+	if err != nil {
+		return err
+	}
+	if len(req.Keys) > 1 && !canFlush(w) {
+		return &problem{http.StatusNotImplemented, "replies cannot be sent here as they become ready: ask for each key by itself"}
+	}
+	h.answer(r.Context(), who, req, newAnswer(w, h.opts.WriteTimeout, who))
+	return nil
+}
+
+// decline answers a request that is not begun.
+func (h *Handler) decline(w http.ResponseWriter, r *http.Request, who *caller, e *gcnode.Error) {
+	if isBundle(r) {
+		h.writeBundle(w, who, wire.AppendRefusal(nil, 0, e))
+		return
+	}
+	newAnswer(w, h.opts.WriteTimeout, who).refuse(e)
+}
+
 // answer lets the member answer a plain request, if its sender may ask for it.
 func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, a *answer) {
 	member, denied := h.admit(who, req)
-	switch {
-	case denied != nil:
+	if denied != nil {
 		a.refuse(denied)
+		return
+	}
+	reply, prompt := h.answerNow(ctx, req)
+	switch {
+	case prompt:
+		a.whole(reply)
 	case member:
 		a.end(h.serve(ctx, req, a))
 	default:
@@ -229,20 +261,39 @@ type problem struct {
 func (p *problem) Error() string { return p.text }
 
 // checkHeader finds what is wrong before any of the body is read.
-func checkHeader(r *http.Request) *problem {
+func (h *Handler) checkHeader(r *http.Request) *problem {
 	if r.Method != http.MethodPost {
 		return &problem{http.StatusMethodNotAllowed, "this is for members of a gcnode cluster, which send POST requests"}
 	}
-	if got, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || got != contentType {
+	most := int64(maxBodyBytes)
+	switch got := mediaType(r.Header); {
+	case got == bundleType && h.prompt == nil:
+		return &problem{http.StatusUnsupportedMediaType, "this member answers nothing at once, so that it takes no bundles"}
+	case got == bundleType:
+		most = wire.MaxBundleBytes
+	case got != contentType:
 		return &problem{http.StatusUnsupportedMediaType, "the content type is not " + contentType}
 	}
-	if r.ContentLength > maxBodyBytes {
+	if r.ContentLength > most {
 		return &problem{
 			http.StatusRequestEntityTooLarge,
-			"the body has " + strconv.FormatInt(r.ContentLength, 10) + " bytes; at most " + strconv.Itoa(maxBodyBytes) + " are allowed",
+			"the body has " + strconv.FormatInt(r.ContentLength, 10) + " bytes; at most " + strconv.FormatInt(most, 10) + " are allowed",
 		}
 	}
 	return nil
+}
+
+// mediaType is the content type without its parameters; empty: there is none.
+func mediaType(header http.Header) string {
+	text := header.Get("Content-Type")
+	if text == contentType || text == bundleType {
+		return text
+	}
+	got, _, err := mime.ParseMediaType(text)
+	if err != nil {
+		return ""
+	}
+	return got
 }
 
 // problemOf is the answer to a body that cannot be read.
@@ -282,13 +333,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, who *caller, p 
 // read reads the body, which is one request. It reads to the end, because
 // only from then on does the server notice that the peer is gone.
 func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller, memory *share) (*gcnode.Request, error) {
-	in := &deadlineReader{
-		r: who.body(http.MaxBytesReader(w, r.Body, maxBodyBytes)), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
-		memory: memory, most: maxBodyBytes,
-	}
-	if r.ContentLength >= 0 {
-		in.most = r.ContentLength
-	}
+	in := h.body(w, r, who, memory, maxBodyBytes)
 	body := wire.NewReader(in)
 	req, err := body.ReadRequest()
 	if err != nil && !errors.Is(err, gcnode.ErrUnsupported) {
@@ -304,6 +349,18 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller, memo
 		return nil, full
 	}
 	return req, nil
+}
+
+// body is what is read of a request, up to a limit.
+func (h *Handler) body(w http.ResponseWriter, r *http.Request, who *caller, memory *share, most int64) *deadlineReader {
+	in := &deadlineReader{
+		r: who.body(http.MaxBytesReader(w, r.Body, most)), control: http.NewResponseController(w), timeout: h.opts.BodyTimeout,
+		memory: memory, most: most,
+	}
+	if r.ContentLength >= 0 {
+		in.most = r.ContentLength
+	}
+	return in
 }
 
 // serve lets the member answer, and turns a panic into an error.

@@ -44,10 +44,11 @@ func newPiped(t *testing.T, h gcnode.Handler, wrap func(http.Handler) http.Handl
 	require.NoError(t, err)
 	p.stop = func() {
 		p.client.Close()
-		transport.CloseIdleConnections()
 		require.NoError(t, server.Close())
 		p.handler.Close()
 		require.ErrorIs(t, <-served, http.ErrServerClosed)
+		synctest.Wait() // for connections that nobody needed in the end
+		transport.CloseIdleConnections()
 	}
 	return p
 }

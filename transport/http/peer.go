@@ -30,7 +30,9 @@ type peer struct {
 	posts  atomic.Uint64
 	used   atomic.Bool // since it was looked for peers that are not
 
-	stream atomic.Pointer[stream] // nil: there is none that takes requests
+	stream  atomic.Pointer[stream] // nil: there is none that takes requests
+	bundler bundler                // for then
+	split   spell                  // requests have one key
 
 	mu        sync.Mutex
 	dialing   *dialing  // nil: nobody asks for a stream
@@ -100,6 +102,21 @@ func (p *peer) dial() (*dialing, error) {
 		return d, nil
 	}
 	return p.dialing, nil
+}
+
+// isPlain reports whether requests are plain ones now.
+func (p *peer) isPlain() bool {
+	if p.client.plain {
+		return true
+	}
+	p.mu.Lock()
+	plain := p.plain
+	p.mu.Unlock()
+	if !plain {
+		return false
+	}
+	d, err := p.dial() // perhaps it is time to ask again
+	return d == nil && err == nil
 }
 
 // open asks the peer for a stream.

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"net/url"
 	"strings"
@@ -19,6 +18,22 @@ import (
 // not answer as a peer.
 const maxProblemBytes = 256
 
+// ask sends a request without a stream, and hands the replies to w.
+func (p *peer) ask(ctx context.Context, request []byte, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	switch {
+	case mayShare(req) && p.bundler.takes(request):
+		return p.bundler.exchange(ctx, request, req, w)
+	case len(req.Keys) > 1 && !p.split.over():
+		return p.askEach(ctx, req, w)
+	}
+	err := p.post(ctx, req, w)
+	if answer, ok := errors.AsType[*statusError](err); ok && answer.status == http.StatusNotImplemented && len(req.Keys) > 1 {
+		p.split.set(plainFor)
+		return p.askEach(ctx, req, w)
+	}
+	return err
+}
+
 // post sends a request as a POST and hands the replies to w.
 func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	p.posts.Add(1)
@@ -30,23 +45,12 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, p.addr, bytes.NewReader(body.Bytes()))
-	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
-	}
-	post.Header.Set("Content-Type", contentType)
-	post.Header.Set("Accept", contentType)
-	post.Header.Set("User-Agent", "gcnode")
-	if large { // nothing of it is sent to a peer that refuses the request
-		post.Header.Set("Expect", "100-continue")
-	}
-	// Every request may be repeated. This says so to net/http, which then
-	// tries another connection when the peer has closed one that was kept;
-	// without a value it is not sent.
-	post.Header["Idempotency-Key"] = nil
-	signed, err := p.client.sign(post, p.id, body.Bytes())
+	post, signed, err := p.newPost(ctx, contentType, body.Bytes())
 	if err != nil {
 		return err
+	}
+	if large { // nothing of it is sent to a peer that refuses the request
+		post.Header.Set("Expect", "100-continue")
 	}
 	resp, err := p.client.http.Do(post)
 	if err != nil {
@@ -57,6 +61,23 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 		return unsigned(resp, err)
 	}
 	return receive(resp, wire.NewAnswers(req), w)
+}
+
+// newPost is a POST to the peer, signed if that is wanted.
+func (p *peer) newPost(ctx context.Context, contentType string, body []byte) (*http.Request, *signed, error) {
+	post, err := http.NewRequestWithContext(ctx, http.MethodPost, p.addr, bytes.NewReader(body))
+	if err != nil {
+		return nil, nil, fmt.Errorf("make the request: %w", err)
+	}
+	post.Header.Set("Content-Type", contentType)
+	post.Header.Set("Accept", contentType)
+	post.Header.Set("User-Agent", "gcnode")
+	// Every request may be repeated. This says so to net/http, which then
+	// tries another connection when the peer has closed one that was kept;
+	// without a value it is not sent.
+	post.Header["Idempotency-Key"] = nil
+	signed, err := p.client.sign(post, p.id, body)
+	return post, signed, err
 }
 
 // withoutURL leaves out of an error the address, which is named around it.
@@ -91,6 +112,15 @@ func receive(resp *http.Response, answers *wire.Answers, w gcnode.ReplyWriter) e
 	}
 }
 
+// statusError is an answer that is none of a peer to a request.
+type statusError struct {
+	status int
+	text   string
+}
+
+// Error implements the error interface.
+func (e *statusError) Error() string { return e.text }
+
 // problemText is the beginning of what a server says that does not answer as a peer.
 func problemText(resp *http.Response) string {
 	text, _ := io.ReadAll(io.LimitReader(resp.Body, maxProblemBytes))
@@ -100,15 +130,15 @@ func problemText(resp *http.Response) string {
 // checkResponse tells the answer of a peer from that of some other server.
 func checkResponse(resp *http.Response) error {
 	if resp.StatusCode != http.StatusOK {
-		err := fmt.Errorf("the answer is %s: %q", resp.Status, problemText(resp))
+		err := &statusError{resp.StatusCode, fmt.Sprintf("the answer is %s: %q", resp.Status, problemText(resp))}
 		if resp.StatusCode == http.StatusRequestEntityTooLarge {
 			return &wire.EndError{Refused: true, Cause: &gcnode.Error{Kind: gcnode.KindTooLarge, Err: err}}
 		}
 		return err
 	}
-	header := resp.Header.Get("Content-Type")
-	if got, _, err := mime.ParseMediaType(header); err != nil || got != contentType {
-		return fmt.Errorf("the answer has the content type %q and not %s: is this the URL of a peer?", header, contentType)
+	if mediaType(resp.Header) != contentType {
+		return fmt.Errorf("the answer has the content type %q and not %s: is this the URL of a peer?",
+			resp.Header.Get("Content-Type"), contentType)
 	}
 	return nil
 }

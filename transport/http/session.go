@@ -319,13 +319,17 @@ func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error)
 
 // answer queues a reply that is the whole answer.
 func (s *session) answer(id uint64, r *gcnode.Reply) error {
-	return s.queue(func(b []byte) []byte {
-		out, err := wire.AppendReply(b, id, r)
-		if refused, ok := errors.AsType[*gcnode.Error](err); ok {
-			out, _ = wire.AppendReply(b, id, &gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused})
-		}
-		return wire.AppendEnd(append(out.Head, out.Data...), id, nil)
-	})
+	return s.queue(func(b []byte) []byte { return wire.AppendEnd(appendReply(b, id, r), id, nil) })
+}
+
+// appendReply appends a reply without further pieces. One that is over a limit is
+// replaced by an error that says so.
+func appendReply(b []byte, id uint64, r *gcnode.Reply) []byte {
+	out, err := wire.AppendReply(b, id, r)
+	if refused, ok := errors.AsType[*gcnode.Error](err); ok {
+		out, _ = wire.AppendReply(b, id, &gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: refused})
+	}
+	return append(out.Head, out.Data...)
 }
 
 // refuse answers a request that is not begun.

@@ -25,9 +25,12 @@ type PeerStats struct {
 	// Problem is why requests are plain now; empty: they are not, or the
 	// client has not asked for a stream.
 	Problem string
-	// Posts is how many requests were plain, those that are too large for a
-	// stream included.
+	// Posts is how many requests were a POST of their own, those that are too
+	// large for a stream included.
 	Posts uint64
+	// Bundles is how many POSTs were sent that had several fetches in them, and
+	// Bundled how many fetches they have answered. Others were asked for again.
+	Bundles, Bundled uint64
 }
 
 // Stats returns the figures of the client.
@@ -41,6 +44,7 @@ func (c *Client) Stats() ClientStats {
 		stats.Peers = append(stats.Peers, PeerStats{
 			Addr: p.addr, Stream: p.stream.Load() != nil, Streams: p.streams, Fallbacks: p.fallbacks,
 			Problem: p.problem, Posts: p.posts.Load(),
+			Bundles: p.bundler.bundles.Load(), Bundled: p.bundler.bundled.Load(),
 		})
 		p.mu.Unlock()
 	}

@@ -29,6 +29,12 @@ const (
 	// MaxCallRequestBytes bounds a request on a stream of a carrier on which
 	// larger ones travel apart.
 	MaxCallRequestBytes = 256 << 10
+	// MaxBundleBytes bounds the calls of a bundle, MaxBundleReturnBytes what is
+	// returned for one of them, and MaxBundledBytes that for all of them, but for
+	// those that are to be asked apart.
+	MaxBundleBytes       = 64 << 10
+	MaxBundleReturnBytes = 32 << 10
+	MaxBundledBytes      = 256 << 10
 	// Window is how much of an answer is on its way on a stream before the
 	// asking member gives credit.
 	Window = 1 << 20

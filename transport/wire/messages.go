@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+
+	"google.golang.org/protobuf/encoding/protowire"
 )
 
 const (
@@ -56,6 +58,20 @@ func (m *MessageReader) Next() ([]byte, error) {
 			}
 			return nil, fmt.Errorf("read a message: %w", err)
 		}
+	}
+}
+
+// CutMessage returns the message that b begins with, after its length, and what
+// comes after it. It fails with [ErrMalformed].
+func CutMessage(b []byte) (message, rest []byte, _ error) {
+	size, n := protowire.ConsumeVarint(b)
+	switch {
+	case n < 0:
+		return nil, nil, malformed("the length of a message: %w", protowire.ParseError(n))
+	case size > uint64(len(b)-n):
+		return nil, nil, malformed("a message of %d bytes, of which %d are there", size, len(b)-n)
+	default:
+		return b[n : n+int(size)], b[n+int(size):], nil
 	}
 }
 

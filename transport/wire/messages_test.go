@@ -66,8 +66,10 @@ func sampleReturns(tb testing.TB) (ours []byte, theirs []*peerpb.Return) {
 	frame(300, &peerpb.Frame{Kind: &peerpb.Frame_Refusal{Refusal: errorToProto(cause)}})
 	frame(1, &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{}}})
 	frame(2, &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{Error: errorToProto(cause)}}})
-	ours = wire.AppendGoAway(ours)
-	return ours, append(theirs, &peerpb.Return{Kind: &peerpb.Return_Goaway{Goaway: &peerpb.GoAway{}}})
+	ours = wire.AppendApart(wire.AppendGoAway(ours), 300)
+	return ours, append(theirs,
+		&peerpb.Return{Kind: &peerpb.Return_Goaway{Goaway: &peerpb.GoAway{}}},
+		&peerpb.Return{Exchange: 300, Kind: &peerpb.Return_Apart{Apart: &peerpb.Apart{}}})
 }
 
 func TestStreamSameAsGenerated(t *testing.T) {
@@ -214,6 +216,17 @@ func TestStreamLimits(t *testing.T) {
 	}
 }
 
+func TestCutMessageRefuses(t *testing.T) {
+	for data, says := range map[string]string{
+		"": "unexpected EOF", "\x80": "unexpected EOF", "\x02a": "a message of 2 bytes, of which 1 are there",
+		"\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02": "overflow", "\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01": "of which 0",
+	} {
+		_, _, err := wire.CutMessage([]byte(data))
+		require.ErrorIs(t, err, wire.ErrMalformed)
+		require.ErrorContains(t, err, says, "%q", data)
+	}
+}
+
 // FuzzCall checks that what can be read means the same to the generated code.
 func FuzzCall(f *testing.F) {
 	_, calls := sampleCalls(f)
@@ -255,6 +268,7 @@ func FuzzReturn(f *testing.F) {
 		}
 		require.Equal(t, theirs.GetExchange(), r.Exchange)
 		require.Equal(t, theirs.GetGoaway() != nil, r.GoAway)
+		require.Equal(t, theirs.GetApart() != nil, r.Apart)
 		require.Equal(t, theirs.GetFrame() != nil, r.Frame != nil)
 		var replies wire.Collector
 		got, complete, err := replies.Add(r.Frame)
@@ -274,6 +288,13 @@ func FuzzMessages(f *testing.F) {
 	f.Add([]byte("\x80\x80\x80\x80"), uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, step uint8) {
 		whole, first := messages(bytes.NewReader(data), 1<<10)
+		rest := data
+		for _, want := range whole {
+			b, after, err := wire.CutMessage(rest)
+			require.NoError(t, err)
+			require.Equal(t, want, bytes.Clone(b))
+			rest = after
+		}
 		cut, second := messages(stepping{bytes.NewReader(data), int(step)%7 + 1}, 1<<10)
 		require.Equal(t, whole, cut)
 		require.Equal(t, first.Error(), second.Error())

@@ -11,10 +11,12 @@ const (
 	returnExchange = 1
 	returnFrame    = 2
 	returnGoAway   = 3
+	returnApart    = 4
 )
 
-// Return is what the answering member sends on a stream. One of its parts is
-// set, or none: then it is of a kind that is unknown here.
+// Return is what the answering member sends on a stream, or for each call of a
+// bundle. One of its parts is set, or none: then it is of a kind that is unknown
+// here.
 type Return struct {
 	// Exchange is the number that the asking member has given it.
 	Exchange uint64
@@ -24,6 +26,9 @@ type Return struct {
 	// GoAway says that the stream will be closed once the exchanges under way
 	// have ended.
 	GoAway bool
+	// Apart says that the call of a bundle was not begun, and is to be asked in
+	// a request of its own.
+	Apart bool
 }
 
 // DecodeReturn decodes a message of the answering member. It fails with
@@ -42,6 +47,9 @@ func DecodeReturn(b []byte) (Return, error) {
 			r.Frame = f.bytes()
 		case f.is(returnGoAway, protowire.BytesType):
 			r.GoAway = true
+			f.err = skipAll(f.bytes(), f.err)
+		case f.is(returnApart, protowire.BytesType):
+			r.Apart = true
 			f.err = skipAll(f.bytes(), f.err)
 		default:
 			f.skip()
@@ -113,6 +121,14 @@ func AppendEnd(b []byte, exchange uint64, e *gcnode.Error) []byte {
 		b = appendMessage(b, 1, func(b []byte) []byte { return appendError(b, e) })
 	}
 	return appendReturn(b, start, exchange, frameEnd, 0, "").Head
+}
+
+// AppendApart appends to b the message that says that a call is to be asked in a
+// request of its own.
+func AppendApart(b []byte, exchange uint64) []byte {
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+protowire.SizeTag(returnApart)+1))
+	b = appendVarint(b, returnExchange, exchange)
+	return append(protowire.AppendTag(b, returnApart, protowire.BytesType), 0)
 }
 
 // AppendGoAway appends to b the message that announces the end of the stream.

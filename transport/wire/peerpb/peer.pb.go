@@ -856,7 +856,8 @@ func (*Frame_Refusal) isFrame_Kind() {}
 
 func (*Frame_End) isFrame_Kind() {}
 
-// Call is what the asking member sends on a stream.
+// Call is what the asking member sends on a stream, or several times in a
+// bundle.
 type Call struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// exchange counts up from 1.
@@ -1023,7 +1024,8 @@ func (*Cancel) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{8}
 }
 
-// Return is what the answering member sends on a stream.
+// Return is what the answering member sends on a stream, or for each call of a
+// bundle.
 type Return struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Exchange uint64                 `protobuf:"varint,1,opt,name=exchange,proto3" json:"exchange,omitempty"`
@@ -1031,6 +1033,7 @@ type Return struct {
 	//
 	//	*Return_Frame
 	//	*Return_Goaway
+	//	*Return_Apart
 	Kind          isReturn_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -1098,6 +1101,15 @@ func (x *Return) GetGoaway() *GoAway {
 	return nil
 }
 
+func (x *Return) GetApart() *Apart {
+	if x != nil {
+		if x, ok := x.Kind.(*Return_Apart); ok {
+			return x.Apart
+		}
+	}
+	return nil
+}
+
 type isReturn_Kind interface {
 	isReturn_Kind()
 }
@@ -1113,9 +1125,17 @@ type Return_Goaway struct {
 	Goaway *GoAway `protobuf:"bytes,3,opt,name=goaway,proto3,oneof"`
 }
 
+type Return_Apart struct {
+	// apart says that the call of a bundle was not begun, and is to be asked in
+	// a request of its own.
+	Apart *Apart `protobuf:"bytes,4,opt,name=apart,proto3,oneof"`
+}
+
 func (*Return_Frame) isReturn_Kind() {}
 
 func (*Return_Goaway) isReturn_Kind() {}
+
+func (*Return_Apart) isReturn_Kind() {}
 
 // GoAway has no fields yet.
 type GoAway struct {
@@ -1154,6 +1174,43 @@ func (*GoAway) Descriptor() ([]byte, []int) {
 	return file_peer_proto_rawDescGZIP(), []int{10}
 }
 
+// Apart has no fields yet.
+type Apart struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Apart) Reset() {
+	*x = Apart{}
+	mi := &file_peer_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Apart) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Apart) ProtoMessage() {}
+
+func (x *Apart) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Apart.ProtoReflect.Descriptor instead.
+func (*Apart) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{11}
+}
+
 // Packet is a part of a stream on a carrier of messages.
 type Packet struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1175,7 +1232,7 @@ type Packet struct {
 
 func (x *Packet) Reset() {
 	*x = Packet{}
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1187,7 +1244,7 @@ func (x *Packet) String() string {
 func (*Packet) ProtoMessage() {}
 
 func (x *Packet) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[11]
+	mi := &file_peer_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1200,7 +1257,7 @@ func (x *Packet) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Packet.ProtoReflect.Descriptor instead.
 func (*Packet) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{11}
+	return file_peer_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Packet) GetNumber() uint64 {
@@ -1261,7 +1318,7 @@ type Announcement struct {
 
 func (x *Announcement) Reset() {
 	*x = Announcement{}
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1273,7 +1330,7 @@ func (x *Announcement) String() string {
 func (*Announcement) ProtoMessage() {}
 
 func (x *Announcement) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[12]
+	mi := &file_peer_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1286,7 +1343,7 @@ func (x *Announcement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Announcement.ProtoReflect.Descriptor instead.
 func (*Announcement) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{12}
+	return file_peer_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Announcement) GetPeer() *Peer {
@@ -1346,7 +1403,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1415,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1428,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1461,7 +1518,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1530,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1543,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1507,7 +1564,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1576,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1589,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *End) GetError() *Error {
@@ -1556,7 +1613,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1625,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1638,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1628,7 +1685,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1640,7 +1697,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1653,7 +1710,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1718,7 +1775,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1787,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1800,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1828,13 +1885,15 @@ const file_peer_proto_rawDesc = "" +
 	"\x06credit\x18\x04 \x01(\x04H\x00R\x06credit\x12-\n" +
 	"\x05piece\x18\x05 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05pieceB\x06\n" +
 	"\x04kind\"\b\n" +
-	"\x06Cancel\"\x8d\x01\n" +
+	"\x06Cancel\"\xbc\x01\n" +
 	"\x06Return\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\x04R\bexchange\x12-\n" +
 	"\x05frame\x18\x02 \x01(\v2\x15.gcnode.peer.v1.FrameH\x00R\x05frame\x120\n" +
-	"\x06goaway\x18\x03 \x01(\v2\x16.gcnode.peer.v1.GoAwayH\x00R\x06goawayB\x06\n" +
+	"\x06goaway\x18\x03 \x01(\v2\x16.gcnode.peer.v1.GoAwayH\x00R\x06goaway\x12-\n" +
+	"\x05apart\x18\x04 \x01(\v2\x15.gcnode.peer.v1.ApartH\x00R\x05apartB\x06\n" +
 	"\x04kind\"\b\n" +
-	"\x06GoAway\"\x9b\x01\n" +
+	"\x06GoAway\"\a\n" +
+	"\x05Apart\"\x9b\x01\n" +
 	"\x06Packet\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x14\n" +
 	"\x05taken\x18\x02 \x01(\x04R\x05taken\x12\x12\n" +
@@ -1933,7 +1992,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_peer_proto_goTypes = []any{
 	(Op)(0),              // 0: gcnode.peer.v1.Op
 	(Source)(0),          // 1: gcnode.peer.v1.Source
@@ -1949,14 +2008,15 @@ var file_peer_proto_goTypes = []any{
 	(*Cancel)(nil),       // 11: gcnode.peer.v1.Cancel
 	(*Return)(nil),       // 12: gcnode.peer.v1.Return
 	(*GoAway)(nil),       // 13: gcnode.peer.v1.GoAway
-	(*Packet)(nil),       // 14: gcnode.peer.v1.Packet
-	(*Announcement)(nil), // 15: gcnode.peer.v1.Announcement
-	(*Reply)(nil),        // 16: gcnode.peer.v1.Reply
-	(*Piece)(nil),        // 17: gcnode.peer.v1.Piece
-	(*End)(nil),          // 18: gcnode.peer.v1.End
-	(*Error)(nil),        // 19: gcnode.peer.v1.Error
-	(*Ack)(nil),          // 20: gcnode.peer.v1.Ack
-	(*Peer)(nil),         // 21: gcnode.peer.v1.Peer
+	(*Apart)(nil),        // 14: gcnode.peer.v1.Apart
+	(*Packet)(nil),       // 15: gcnode.peer.v1.Packet
+	(*Announcement)(nil), // 16: gcnode.peer.v1.Announcement
+	(*Reply)(nil),        // 17: gcnode.peer.v1.Reply
+	(*Piece)(nil),        // 18: gcnode.peer.v1.Piece
+	(*End)(nil),          // 19: gcnode.peer.v1.End
+	(*Error)(nil),        // 20: gcnode.peer.v1.Error
+	(*Ack)(nil),          // 21: gcnode.peer.v1.Ack
+	(*Peer)(nil),         // 22: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -1968,32 +2028,33 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	16, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	17, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	19, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	18, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	17, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	18, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	20, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	19, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
 	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
 	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
-	17, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
+	18, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
 	9,  // 16: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
 	13, // 17: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
-	19, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
-	21, // 19: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
-	1,  // 20: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	19, // 21: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	20, // 22: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	19, // 23: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 24: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	21, // 25: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 26: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 27: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 28: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 29: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	14, // 18: gcnode.peer.v1.Return.apart:type_name -> gcnode.peer.v1.Apart
+	20, // 19: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
+	22, // 20: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
+	1,  // 21: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	20, // 22: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	21, // 23: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	20, // 24: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 25: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	22, // 26: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 27: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 28: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 29: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 30: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	31, // [31:31] is the sub-list for method output_type
+	31, // [31:31] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2016,6 +2077,7 @@ func file_peer_proto_init() {
 	file_peer_proto_msgTypes[9].OneofWrappers = []any{
 		(*Return_Frame)(nil),
 		(*Return_Goaway)(nil),
+		(*Return_Apart)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
@@ -2023,7 +2085,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

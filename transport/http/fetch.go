@@ -1,0 +1,116 @@
+package httptransport
+
+import (
+	"context"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+// fetch is a request that may go in a bundle.
+type fetch struct {
+	b *bundler
+
+	// Of one that somebody waits for.
+	done chan outcome // has room for one
+
+	// Of one that was begun, for which nobody waits.
+	ctx      context.Context // for its values
+	to       gcnode.Peer
+	req      *gcnode.Request
+	exchange gcnode.Exchange
+
+	// Under the mutex of the bundler.
+	in     *bundle
+	taken  bool               // its outcome is known, or not wanted
+	cancel context.CancelFunc // of one that was begun and goes alone
+	gone   bool               // it is not wanted, and may be about to go alone
+}
+
+// outcome is what becomes of a fetch.
+type outcome struct {
+	reply *gcnode.Reply
+	err   error
+	// apart says that it is to go alone, with this turn.
+	apart  bool
+	ticket ticket
+}
+
+// take reports whether the caller is the one who is to bring the outcome, or to
+// do without. The bundler is locked.
+func (f *fetch) take() bool {
+	if f.taken {
+		return false
+	}
+	f.taken = true
+	f.in.left--
+	return true
+}
+
+// leave reports whether nobody has brought an outcome, and nobody will.
+func (f *fetch) leave() bool {
+	f.b.mu.Lock()
+	defer f.b.mu.Unlock()
+	if !f.take() {
+		f.gone = true
+		if f.cancel != nil {
+			f.cancel()
+		}
+		return false
+	}
+	if f.in.left == 0 && f.in.cancel != nil {
+		f.in.cancel()
+	}
+	return true
+}
+
+// finish ends a fetch that was taken, with a reply or an error.
+func (f *fetch) finish(reply *gcnode.Reply, err error) {
+	if f.exchange == nil {
+		f.done <- outcome{reply: reply, err: err}
+		return
+	}
+	f.exchange.End(outcomeOf(f.to, f.req, finish(reply, err, f.req, f.exchange)))
+}
+
+// finish hands a reply to w, or what a peer says that refuses the request.
+func finish(reply *gcnode.Reply, err error, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if err != nil {
+		return refused(err, wire.NewAnswers(req), w)
+	}
+	if err := w.WriteReply(*reply); err != nil {
+		return &writerError{err}
+	}
+	return nil
+}
+
+// goApart lets a fetch that was taken go alone. Whoever waits for it does it.
+func (f *fetch) goApart(t ticket) {
+	if f.exchange == nil {
+		f.done <- outcome{apart: true, ticket: t}
+		return
+	}
+	ctx, cancel := context.WithCancel(context.WithoutCancel(f.ctx))
+	f.b.mu.Lock()
+	f.cancel = cancel
+	if f.gone {
+		cancel()
+	}
+	f.b.mu.Unlock()
+	go func() {
+		defer cancel()
+		err := f.b.p.post(ctx, f.req, f.exchange)
+		f.b.release(t)
+		if err != nil && ctx.Err() != nil {
+			err = errCancelled
+		}
+		f.exchange.End(outcomeOf(f.to, f.req, err))
+	}()
+}
+
+// CancelRequest implements [gcnode.Canceler].
+func (f *fetch) CancelRequest(uint64) {
+	if f.leave() {
+		f.exchange.End(failed(f.to, f.req, errCancelled))
+	}
+}
