@@ -34,6 +34,8 @@ func newProxies(t *testing.T) *proxies {
 
 func (*proxies) name() string { return "proxies" }
 
+func (*proxies) discovers() bool { return false }
+
 func (*proxies) host() string { return "127.0.0.1" }
 
 func (p *proxies) place(t *testing.T, nodes cluster) {
@@ -49,6 +51,8 @@ func (p *proxies) place(t *testing.T, nodes cluster) {
 		}
 	}
 }
+
+func (p *proxies) members(n *node, all cluster) string { return peersSetting(n, all, p.url) }
 
 func (p *proxies) url(from, to *node) string {
 	if from == to {
