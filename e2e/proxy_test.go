@@ -63,14 +63,7 @@ func (p *proxies) url(from, to *node) string {
 
 func (p *proxies) cut(t *testing.T, from, to *node) {
 	t.Helper()
-	l := p.links[[2]string{from.id, to.id}]
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.open:
-		l.open = make(chan struct{})
-	default:
-	}
+	p.links[[2]string{from.id, to.id}].cut()
 }
 
 func (p *proxies) mend(t *testing.T) {
@@ -144,6 +137,17 @@ func (l *link) wait() {
 	open := l.open
 	l.mu.Unlock()
 	<-open
+}
+
+// cut stops passing on, until mend.
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.open:
+		l.open = make(chan struct{})
+	default:
+	}
 }
 
 func (l *link) mend() {

@@ -32,6 +32,10 @@ func forRestarts() settings { return settings{10 * time.Second, 10 * time.Second
 
 const worldJoinTimeout = 10 * time.Second
 
+// logDelay is how much later than it is used a new list may be in the log of a
+// node: making its ring comes in between.
+const logDelay = 500 * time.Millisecond
+
 // world is a cluster with all that happens to it and in it, recorded.
 type world struct {
 	fabric   fabric
@@ -65,7 +69,7 @@ func newWorld(t *testing.T, f fabric, size int, s settings) *world {
 	}
 	w.rec = history.NewRecorder(t.Name(), history.Bounds{
 		Resolution: int64(time.Second),
-		Grace:      int64(2 * s.hotTTL),
+		Grace:      int64(2*s.hotTTL - logDelay),
 		Heal:       int64(s.hotTTL),
 		Settle:     int64(2 * worldJoinTimeout),
 		// Whoever is not told of the end of a removal carries it for a minute.
@@ -300,7 +304,7 @@ func (w *world) lists(t *testing.T) (events []history.Event) {
 	for id, lives := range w.logs {
 		for i, p := range lives {
 			members := map[string]bool{}
-			for _, found := range listing.FindAllStringSubmatch(p.log.String(), -1) {
+			for order, found := range listing.FindAllStringSubmatch(p.log.String(), -1) {
 				at, err := time.Parse(time.RFC3339Nano, found[1])
 				require.NoError(t, err, found[0])
 				for _, joined := range strings.Split(found[2], ", ") {
@@ -311,7 +315,7 @@ func (w *world) lists(t *testing.T) (events []history.Event) {
 				}
 				delete(members, "")
 				events = append(events, history.Event{
-					At: int64(at.Sub(w.begun.Round(0))), What: history.List, Node: id, Life: i + 1, Members: slices.Sorted(maps.Keys(members)),
+					At: int64(at.Sub(w.begun.Round(0))) + int64(order), What: history.List, Node: id, Life: i + 1, Members: slices.Sorted(maps.Keys(members)),
 				})
 			}
 		}

@@ -25,6 +25,7 @@ const (
 	minStoreBytes     = 1 * mebibyte
 	minRouteSecret    = 16
 	routeExample      = "10.0.0.5:7001"
+	jwtDots           = 2 // between the parts of a JWT
 )
 
 // NATS says how nodes talk over NATS, and through which servers.
@@ -116,6 +117,7 @@ func (r *reader) nats(file, in *section, n *NATS) {
 	case in.broken:
 	case embedded && in.find("url") != nil:
 		in.wrongKey("url", "cannot stand beside embedded; the nodes use either servers that are there, or their own")
+		n.URLs = nil
 	case embedded:
 		n.Embedded = server
 		r.checkEmbedded(in)
@@ -263,11 +265,12 @@ func checkCreds(path string) error {
 		return err
 	}
 	pair, err := nkeys.ParseDecoratedUserNKey(data)
+	token := ""
 	if err == nil {
 		pair.Wipe()
-		_, err = nkeys.ParseDecoratedJWT(data)
+		token, err = nkeys.ParseDecoratedJWT(data)
 	}
-	if err != nil {
+	if err != nil || strings.Count(token, ".") != jwtDots {
 		return fmt.Errorf("there are no JWT and seed of a user in %s, as nsc and nk write them", filepath.Base(path))
 	}
 	return nil
