@@ -37,7 +37,7 @@ STATES ?= 2000000
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-wasip1 fuzz sim release-check demo
+	test-arm64 test test-wasip1 fuzz sim release-check demo demo-nats
 
 .PHONY: help
 help: ## list the targets
@@ -58,8 +58,12 @@ plugins: ## build the ready-made getters into bin/plugins/
 	done
 
 .PHONY: demo
-demo: build plugins ## show a cluster of three nodes at work (KEEP=1 leaves it up)
-	@exec bin/gcnode demo --plugin bin/plugins/godoc.wasm $(if $(filter 1,$(KEEP)),--keep)
+demo: build plugins ## show a cluster of three nodes at work (TRANSPORT=nats: over NATS; KEEP=1 leaves it up)
+	@exec bin/gcnode demo --plugin bin/plugins/godoc.wasm $(if $(TRANSPORT),--transport '$(TRANSPORT)') $(if $(filter 1,$(KEEP)),--keep)
+
+.PHONY: demo-nats
+demo-nats: ## the same over NATS
+	@$(MAKE) --no-print-directory demo TRANSPORT=nats
 
 .PHONY: test
 test: ## test all modules, with the race detector where it works

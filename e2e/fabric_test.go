@@ -1,7 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 
@@ -16,12 +18,42 @@ type fabric interface {
 	host() string
 	// place gives nodes their addresses.
 	place(t *testing.T, nodes cluster)
-	// url is where a node reaches another for what peers say to each other.
-	url(from, to *node) string
+	// members is the part of a node's configuration that says what members talk
+	// over, and where it finds the others.
+	members(n *node, all cluster) string
+	// discovers reports whether nodes find each other, so that their lists of
+	// members change by themselves.
+	discovers() bool
 	// cut keeps what one node asks of another from arriving, and mend ends
 	// that for all of them. Nobody is told: requests hang.
 	cut(t *testing.T, from, to *node)
 	mend(t *testing.T)
+}
+
+// overEach runs a test with nodes that talk over HTTP, and with nodes that talk
+// over NATS: nothing but their configuration differs.
+func overEach(t *testing.T, test func(t *testing.T, f fabric)) {
+	t.Helper()
+	t.Parallel()
+	for name, make := range map[string]func(t *testing.T) fabric{
+		"http": func(t *testing.T) fabric { t.Helper(); return newProxies(t) },
+		"nats": func(*testing.T) fabric { return embeddedNATS{} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, make(t))
+		})
+	}
+}
+
+// peersSetting is the setting peers, with the URLs of members as a node has them.
+func peersSetting(n *node, all cluster, url func(from, to *node) string) string {
+	var text strings.Builder
+	text.WriteString("peers:\n")
+	for _, other := range all {
+		fmt.Fprintf(&text, "  - {id: %s, url: %q}\n", other.id, url(n, other))
+	}
+	return text.String()
 }
 
 // partitionsBy is the variable in the environment that decides how nodes are

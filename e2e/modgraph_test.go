@@ -20,7 +20,7 @@ const thirdParty = "third parties"
 
 // knows says which modules each of our modules may depend on, with its tests.
 func knows() map[string][]string {
-	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "tracing", "transport/http", "transport/wire", thirdParty}
+	libraries := []string{"codec/proto", "core", "discovery", "getters/wasm", "tracing", "transport/http", "transport/nats", "transport/wire", thirdParty}
 	return map[string][]string{
 		"core":                {},
 		"codec/proto":         {"core", thirdParty},

@@ -85,6 +85,8 @@ func newNamespaces(t *testing.T) fabric {
 
 func (*namespaces) name() string { return "network namespaces" }
 
+func (*namespaces) discovers() bool { return false }
+
 func (*namespaces) host() string { return "10.9.0.1" }
 
 // ip runs commands of ip.
@@ -111,6 +113,8 @@ func (f *namespaces) place(t *testing.T, nodes cluster) {
 		n.peers, n.api, n.admin = fmt.Sprintf("%s:%d", address, peersPort), fmt.Sprintf("%s:%d", address, apiPort), fmt.Sprintf("%s:%d", address, adminPort)
 	}
 }
+
+func (f *namespaces) members(n *node, all cluster) string { return peersSetting(n, all, f.url) }
 
 func (*namespaces) url(_, to *node) string { return "http://" + to.peers + "/" }
 

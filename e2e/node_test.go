@@ -24,6 +24,14 @@ type node struct {
 	inside            []string // the command that runs the node's in another network namespace
 }
 
+// listenPeers is the setting of the address for other nodes; empty: it has none.
+func (n *node) listenPeers() string {
+	if n.peers == "" {
+		return ""
+	}
+	return fmt.Sprintf("peers: %q,", n.peers)
+}
+
 // stop makes the node stand still until SIGCONT.
 func (n *node) stop(t *testing.T) {
 	t.Helper()

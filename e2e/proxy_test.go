@@ -34,6 +34,8 @@ func newProxies(t *testing.T) *proxies {
 
 func (*proxies) name() string { return "proxies" }
 
+func (*proxies) discovers() bool { return false }
+
 func (*proxies) host() string { return "127.0.0.1" }
 
 func (p *proxies) place(t *testing.T, nodes cluster) {
@@ -50,6 +52,8 @@ func (p *proxies) place(t *testing.T, nodes cluster) {
 	}
 }
 
+func (p *proxies) members(n *node, all cluster) string { return peersSetting(n, all, p.url) }
+
 func (p *proxies) url(from, to *node) string {
 	if from == to {
 		return "http://" + to.peers + "/"
@@ -59,14 +63,7 @@ func (p *proxies) url(from, to *node) string {
 
 func (p *proxies) cut(t *testing.T, from, to *node) {
 	t.Helper()
-	l := p.links[[2]string{from.id, to.id}]
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	select {
-	case <-l.open:
-		l.open = make(chan struct{})
-	default:
-	}
+	p.links[[2]string{from.id, to.id}].cut()
 }
 
 func (p *proxies) mend(t *testing.T) {
@@ -140,6 +137,17 @@ func (l *link) wait() {
 	open := l.open
 	l.mu.Unlock()
 	<-open
+}
+
+// cut stops passing on, until mend.
+func (l *link) cut() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	select {
+	case <-l.open:
+		l.open = make(chan struct{})
+	default:
+	}
 }
 
 func (l *link) mend() {

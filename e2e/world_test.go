@@ -32,6 +32,10 @@ func forRestarts() settings { return settings{10 * time.Second, 10 * time.Second
 
 const worldJoinTimeout = 10 * time.Second
 
+// logDelay is how much later than it is used a new list may be in the log of a
+// node: making its ring comes in between.
+const logDelay = 500 * time.Millisecond
+
 // world is a cluster with all that happens to it and in it, recorded.
 type world struct {
 	fabric   fabric
@@ -65,7 +69,7 @@ func newWorld(t *testing.T, f fabric, size int, s settings) *world {
 	}
 	w.rec = history.NewRecorder(t.Name(), history.Bounds{
 		Resolution: int64(time.Second),
-		Grace:      int64(2 * s.hotTTL),
+		Grace:      int64(2*s.hotTTL - logDelay),
 		Heal:       int64(s.hotTTL),
 		Settle:     int64(2 * worldJoinTimeout),
 		// Whoever is not told of the end of a removal carries it for a minute.
@@ -116,13 +120,8 @@ func (w *world) up(t *testing.T, n *node) {
 	w.mu.Lock()
 	w.lives[n.id]++
 	w.mu.Unlock()
-	var members strings.Builder
-	for _, other := range w.nodes {
-		fmt.Fprintf(&members, "  - {id: %s, url: %q}\n", other.id, w.fabric.url(n, other))
-	}
 	config := fmt.Sprintf(`id: %s
-listen: {peers: %q, api: %q, admin: %q}
-peers:
+listen: {%s api: %q, admin: %q}
 %speer_timeout: %v
 hot_ttl: %v
 join_timeout: %v
@@ -135,7 +134,7 @@ groups:
       instances: 32
       allow_fetch: [%q]
       config: {origin: "%[11]s/%[1]s/%[12]d"}
-`, n.id, n.peers, n.api, n.admin, members.String(), w.settings.peerTimeout, w.settings.hotTTL, worldJoinTimeout,
+`, n.id, n.listenPeers(), n.api, n.admin, w.fabric.members(n, w.nodes), w.settings.peerTimeout, w.settings.hotTTL, worldJoinTimeout,
 		built.compiled, built.versions, w.origin.url, w.life(n))
 	require.NoError(t, os.WriteFile(n.config, []byte(config), 0o600))
 	w.event(history.Up, n, "")
@@ -264,7 +263,7 @@ func (w *world) heal(t *testing.T) {
 	for _, n := range w.nodes {
 		n.until(t, func(s stats) bool {
 			down := slices.ContainsFunc(s.Peers, func(p peerStats) bool { return p.Down })
-			return s.Node.Joined && len(s.Node.Silent) == 0 && s.Node.RetryingRemovals == 0 && !down
+			return s.Node.Joined && s.Discovery.Members == len(w.nodes) && len(s.Node.Silent) == 0 && s.Node.RetryingRemovals == 0 && !down
 		}, "it does not recover")
 	}
 	w.event(history.Healed, nil, "")
@@ -294,6 +293,35 @@ func (w *world) pass(t *testing.T, d time.Duration) {
 // warning finds in a log when a node dropped everything, or took another for
 // dead.
 var warning = regexp.MustCompile(`(?m)^time=(\S+) level=WARN msg="(dropping everything|peer is down)".*$`)
+
+// listing finds in a log when a node has taken over a list of members, and how
+// it differs from the one before.
+var listing = regexp.MustCompile(`(?m)^time=(\S+) level=\S+ msg="(?:list of members|the new list of members [^"]*)" .*?joined="?([^"=]*?)"? left="?([^"=]*?)"?$`)
+
+// lists are events of what the nodes say of their lists of members.
+func (w *world) lists(t *testing.T) (events []history.Event) {
+	t.Helper()
+	for id, lives := range w.logs {
+		for i, p := range lives {
+			members := map[string]bool{}
+			for order, found := range listing.FindAllStringSubmatch(p.log.String(), -1) {
+				at, err := time.Parse(time.RFC3339Nano, found[1])
+				require.NoError(t, err, found[0])
+				for _, joined := range strings.Split(found[2], ", ") {
+					members[joined] = true
+				}
+				for _, left := range strings.Split(found[3], ", ") {
+					delete(members, left)
+				}
+				delete(members, "")
+				events = append(events, history.Event{
+					At: int64(at.Sub(w.begun.Round(0))) + int64(order), What: history.List, Node: id, Life: i + 1, Members: slices.Sorted(maps.Keys(members)),
+				})
+			}
+		}
+	}
+	return events
+}
 
 // warnings are events of what the nodes say in their logs. A node that takes
 // another for dead while there is no outage is one that was not planned.
@@ -329,6 +357,9 @@ func (w *world) judge(t *testing.T, musts ...string) {
 	t.Helper()
 	h := w.rec.History()
 	h.Events = append(h.Events, w.warnings(t)...)
+	if w.fabric.discovers() {
+		h.Events = append(h.Events, w.lists(t)...)
+	}
 	w.met["removals that crossed loads"] = crossings(h)
 	for _, n := range w.nodes {
 		g := n.stats(t).group("versions")

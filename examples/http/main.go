@@ -1,37 +1,29 @@
-// Http runs three members of a cluster in one process, which talk over HTTP on
-// the loopback interface. In a real cluster each is a process of its own, on
-// another machine.
 package main
 
 import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
-	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
 const members = 3
 
 func main() {
 	if err := run(context.Background()); err != nil {
-		fmt.Fprintln(os.Stderr, "http example:", err)
+		fmt.Fprintln(os.Stderr, "example:", err)
 		os.Exit(1)
 	}
 }
 
-// member is one node with its server and group.
+// member is one node with its transport and group.
 type member struct {
-	node    *gcnode.Node
-	client  *httptransport.Client
-	handler *httptransport.Handler
-	server  *http.Server
-	users   *gcnode.Group
+	node      *gcnode.Node
+	transport *transport
+	users     *gcnode.Group
 }
 
 func run(ctx context.Context) error {
@@ -79,20 +71,13 @@ func run(ctx context.Context) error {
 	return nil
 }
 
-// start makes a member and serves it to the others on a port of its own.
+// start makes a member and serves it to the others.
 func start(ctx context.Context, id string) (*member, error) {
-	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	t, err := newTransport(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	client, err := httptransport.NewClient(httptransport.ClientOptions{})
-	if err != nil {
-		return nil, err
-	}
-	node, err := gcnode.NewNode(gcnode.Config{
-		Self:      gcnode.Peer{ID: id, Addr: "http://" + listener.Addr().String() + "/cache"},
-		Transport: client,
-	})
+	node, err := gcnode.NewNode(gcnode.Config{Self: t.self, Transport: t.client})
 	if err != nil {
 		return nil, err
 	}
@@ -103,31 +88,19 @@ func start(ctx context.Context, id string) (*member, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := httptransport.NewHandler(node, httptransport.HandlerOptions{})
-	if err != nil {
+	if err := t.serve(node); err != nil {
 		return nil, err
 	}
-	mux := http.NewServeMux()
-	mux.Handle("/cache", handler)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
-	go func() {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
-			fmt.Fprintln(os.Stderr, "server:", err)
-		}
-	}()
-	return &member{node: node, client: client, handler: handler, server: server, users: users}, nil
+	return &member{node: node, transport: t, users: users}, nil
 }
 
-// stop answers what is running, and then goes. A server waits up to five seconds
-// for connections that were made and not used.
+// stop answers what is running, and then goes.
 func (m *member) stop(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	// The server knows nothing of the streams of peers, which the handler ends.
-	if err := errors.Join(m.node.Close(ctx), m.server.Shutdown(ctx), m.handler.Shutdown(ctx)); err != nil {
+	if err := errors.Join(m.node.Close(ctx), m.transport.stop(ctx)); err != nil {
 		fmt.Fprintln(os.Stderr, "stop:", err)
 	}
-	m.client.Close()
 }
 
 // loadUser stands for a look-up in a database.

@@ -17,6 +17,8 @@ type collector struct {
 	info    *prometheus.Desc
 	node    []figure[status.Report]
 	members []figure[status.Discovery]
+	nats    []figure[status.NATS]
+	server  []figure[status.NATSServer]
 	peers   []figure[status.Peer]
 	groups  []figure[status.Group]
 	stores  []figure[status.Store]
@@ -155,6 +157,34 @@ func newCollector(source *status.Source) *collector {
 			gauge("discovery_held_back", "1 when a list is held back since it loses more than half of the members.", nil,
 				func(d *status.Discovery) int64 { return one(d.HeldBack) }),
 		},
+		nats: []figure[status.NATS]{
+			gauge("nats_connected", "0 while there is no connection to NATS.", nil,
+				func(n *status.NATS) int64 { return one(n.Connected) }),
+			counter("nats_interruptions", "Times that the connection to NATS was lost.", nil,
+				func(n *status.NATS) uint64 { return n.Interruptions }),
+			counter("nats_slow_consumers", "Times that messages were thrown away because too many had come.", nil,
+				func(n *status.NATS) uint64 { return n.SlowConsumers }),
+			counter("nats_received_messages", "Messages from NATS.", nil,
+				func(n *status.NATS) uint64 { return n.In.Messages }),
+			counter("nats_received_bytes", "Bytes of messages from NATS.", nil,
+				func(n *status.NATS) uint64 { return n.In.Bytes }),
+			counter("nats_sent_messages", "Messages to NATS.", nil,
+				func(n *status.NATS) uint64 { return n.Out.Messages }),
+			counter("nats_sent_bytes", "Bytes of messages to NATS.", nil,
+				func(n *status.NATS) uint64 { return n.Out.Bytes }),
+			gauge("nats_streams", "Streams that other nodes have opened to this one.", nil,
+				func(n *status.NATS) int64 { return int64(n.Streams.Open) }),
+			counter("nats_requests", "Requests of other nodes on streams.", nil,
+				func(n *status.NATS) uint64 { return n.Streams.Requests }),
+			counter("nats_requests_refused", "Requests of other nodes that were too many at a time.", nil,
+				func(n *status.NATS) uint64 { return n.Streams.Refused }),
+		},
+		server: []figure[status.NATSServer]{
+			gauge("nats_routes", "Servers that the one within this node is connected with.", nil,
+				func(s *status.NATSServer) int64 { return int64(s.Routes) }),
+			gauge("nats_clients", "Connections to the server within this node, that of the node included.", nil,
+				func(s *status.NATSServer) int64 { return int64(s.Clients) }),
+		},
 		peers: []figure[status.Peer]{
 			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
 				func(p *status.Peer) int64 { return one(p.Down) }),
@@ -236,6 +266,8 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.fetchTime
 	describe(ch, c.node)
 	describe(ch, c.members)
+	describe(ch, c.nats)
+	describe(ch, c.server)
 	describe(ch, c.peers)
 	describe(ch, c.groups)
 	describe(ch, c.stores)
@@ -263,6 +295,7 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 			f.emit(ch, d)
 		}
 	}
+	c.collectNATS(ch, report.NATS)
 	for _, p := range report.Peers {
 		for _, f := range c.peers {
 			f.emit(ch, &p, p.ID)
@@ -280,6 +313,21 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 		if g.Plugin != nil {
 			c.collectPlugin(ch, g.Name, g.Plugin)
+		}
+	}
+}
+
+// collectNATS sends the figures of the connection to NATS, if there is one.
+func (c *collector) collectNATS(ch chan<- prometheus.Metric, n *status.NATS) {
+	if n == nil {
+		return
+	}
+	for _, f := range c.nats {
+		f.emit(ch, n)
+	}
+	if n.Embedded != nil {
+		for _, f := range c.server {
+			f.emit(ch, n.Embedded)
 		}
 	}
 }

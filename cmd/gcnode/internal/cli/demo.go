@@ -12,9 +12,10 @@ import (
 
 // demoCommand shows what a cluster does.
 type demoCommand struct {
-	Plugin string `placeholder:"FILE" help:"The godoc plugin (default: plugins/godoc.wasm beside this program, or in bin)."`
-	Src    string `placeholder:"DIR" help:"The Go source tree to serve (default: the src of go env GOROOT)."`
-	Keep   bool   `help:"Leave the cluster up until Ctrl-C, and print what to try."`
+	Plugin    string `placeholder:"FILE" help:"The godoc plugin (default: plugins/godoc.wasm beside this program, or in bin)."`
+	Src       string `placeholder:"DIR" help:"The Go source tree to serve (default: the src of go env GOROOT)."`
+	Transport string `enum:"http,nats" default:"http" help:"What the nodes talk over: http, or nats with a NATS server in each node (default: http)."`
+	Keep      bool   `help:"Leave the cluster up until Ctrl-C, and print what to try."`
 }
 
 // Run implements the command. A terminal or pipe that is closed ends it like
@@ -32,6 +33,7 @@ func (c *demoCommand) Run(ctx context.Context, console *console) error {
 		Program: program,
 		Plugin:  c.Plugin,
 		Src:     c.Src,
+		NATS:    c.Transport == "nats",
 		Keep:    c.Keep,
 		Out:     console.out,
 	})

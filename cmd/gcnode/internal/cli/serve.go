@@ -131,7 +131,10 @@ func (c *checkCommand) Run(ctx context.Context, console *console) error {
 		return &statusError{status: statusUsage, err: err}
 	}
 	peers := some(max(len(cfg.Peers)-1, 0), "peer")
-	if cfg.Discovery.On() {
+	switch {
+	case cfg.NATS != nil:
+		peers = "its peers from NATS"
+	case cfg.Discovery.On():
 		peers = "its peers from " + cfg.Discovery.String()
 	}
 	_, err = fmt.Fprintf(console.out, "%s is right: node %q with %s and %s\n",

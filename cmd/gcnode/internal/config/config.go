@@ -21,7 +21,9 @@ type Config struct {
 	// Discovery, or the node is alone.
 	Peers     []gcnode.Peer
 	Discovery Discovery
-	PeerTLS   PeerTLS
+	// NATS is what members talk over; nil: HTTP. Over NATS they find each other.
+	NATS    *NATS
+	PeerTLS PeerTLS
 	// PeerSecrets are those by which members know each other, ordered as in the
 	// file: the first one signs. Empty: nothing is signed.
 	PeerSecrets []httptransport.Secret

@@ -302,7 +302,7 @@ drain_timeout:
 		`node.yaml:36: log.format: "xml" must be one of text, json`,
 		`node.yaml:37: admin.pprof: "maybe" must be true or false`,
 		`node.yaml:38: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
-		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, discovery, peer_tls, peer_secrets, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
+		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, transport, nats, discovery, peer_tls, peer_secrets, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
 		`node.yaml:40: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
 		`node.yaml:41: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,

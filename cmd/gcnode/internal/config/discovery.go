@@ -125,7 +125,11 @@ func (r *reader) discovery(file *section, cfg *Config) {
 	hold.duration("for", &d.HoldBack.For, smallestTimeout, longestTime, nil)
 	hold.close()
 	in.close()
-	if !in.broken {
+	switch {
+	case in.broken:
+	case cfg.NATS != nil:
+		in.checkConfirmation(hold)
+	default:
 		r.discovered = at
 		in.checkDiscovery(at, d, hold)
 	}
@@ -163,6 +167,19 @@ func (s *section) checkDiscovery(at setting, d *Discovery, hold *section) {
 	} else if s.find("port") == nil {
 		s.missing("port", fmt.Sprintf("%v records do not say on which port the members listen (or use srv records)", d.Records))
 	}
+	s.checkHoldBack(hold)
+}
+
+// checkConfirmation checks the settings of discovery where nodes find each
+// other: they can only say what confirms a list.
+func (s *section) checkConfirmation(hold *section) {
+	for _, key := range []string{"file", "dns", "records", "port", "server", "refresh", "timeout"} {
+		s.useless(key, "is of no use with transport: nats; the nodes find each other")
+	}
+	s.checkHoldBack(hold)
+}
+
+func (s *section) checkHoldBack(hold *section) {
 	if s.find("hold_back") != nil && len(hold.entries) == 0 && !hold.broken {
 		s.wrongKey("hold_back", "must have answers or for, which say what confirms a list that loses most of the members")
 	}

@@ -175,6 +175,7 @@ func (r *reader) read(file *section, cfg *Config) {
 	for _, peer := range file.sections("peers", "peers, each with id and url") {
 		r.peer(peer, cfg)
 	}
+	r.transport(file, cfg)
 	r.discovery(file, cfg)
 	r.peerTLS(file.section("peer_tls"), cfg)
 	r.peerSecrets(file.section("peer_secrets"), cfg)
@@ -321,6 +322,10 @@ func (r *reader) logFormat(in *section, dst *bool) {
 
 // checkMembers checks that id, peers and the peer listener fit together.
 func (r *reader) checkMembers(file *section, cfg *Config, flags Flags) {
+	if cfg.NATS != nil {
+		r.checkNATS(file, cfg, flags)
+		return
+	}
 	if r.discovered.in != nil {
 		r.checkDiscovered(file, cfg, flags)
 		if len(flags.Peers) > 0 {

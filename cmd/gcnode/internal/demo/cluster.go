@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"time"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/client"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 )
 
 const (
@@ -24,6 +26,7 @@ const (
 	startTries = 5
 	readyTime  = 2 * time.Minute // for a node to compile its module on a slow machine
 	pollEvery  = 20 * time.Millisecond
+	maxAnswer  = 1 << 20
 )
 
 // member is one node of the cluster.
@@ -43,6 +46,7 @@ type cluster struct {
 	module  string
 	origin  string
 	starter *starter
+	nats    bool // what the members talk over; else HTTP
 	members []*member
 }
 
@@ -102,6 +106,25 @@ func (c *cluster) try(ctx context.Context) error {
 			return err
 		}
 	}
+	return c.meet(ctx)
+}
+
+// meet waits until each node knows all of them. Those that find each other may
+// be ready before.
+func (c *cluster) meet(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyTime)
+	defer cancel()
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for _, m := range c.members {
+		for m.known(ctx) < len(c.members) {
+			select {
+			case <-ticker.C:
+			case <-ctx.Done():
+				return fmt.Errorf("%s does not find the others: %w", m.ID, ctx.Err())
+			}
+		}
+	}
 	return nil
 }
 
@@ -149,9 +172,19 @@ listen:
   peers: {{.Self.Peer}}
   api: {{.Self.API}}
   admin: {{.Self.Admin}}
+{{- if .NATS}}
+transport: nats
+nats:
+  embedded: true
+  routes:
+{{- range .Members}}
+    - {{.Peer}}
+{{- end}}
+{{- else}}
 peers:
 {{- range .Members}}
   - {id: {{.ID}}, url: "http://{{.Peer}}/"}
+{{- end}}
 {{- end}}
 groups:
   {{.Group}}:
@@ -181,7 +214,7 @@ func (c *cluster) writeConfig(m *member) error {
 	}
 	var text strings.Builder
 	err = parsed.Execute(&text, map[string]any{
-		"Self": m, "Members": c.members, "Group": groupName, "Module": c.module, "Origin": c.origin,
+		"Self": m, "Members": c.members, "NATS": c.nats, "Group": groupName, "Module": c.module, "Origin": c.origin,
 		"Cache": filepath.Join(c.dir, "compiled"),
 	})
 	if err != nil {
@@ -221,21 +254,35 @@ func (m *member) await(ctx context.Context, states ...string) error {
 
 // state asks the node whether it is ready; empty: it does not answer.
 func (m *member) state(ctx context.Context) string {
+	return strings.TrimSpace(string(m.ask(ctx, "/readyz")))
+}
+
+// known is how many members the node knows and has joined, itself included.
+func (m *member) known(ctx context.Context) int {
+	var report status.Report
+	if json.Unmarshal(m.ask(ctx, "/v1/stats"), &report) != nil || !report.Node.Joined || report.Discovery == nil {
+		return 0
+	}
+	return report.Discovery.Members
+}
+
+// ask asks the node's administration listener; empty: it does not answer.
+func (m *member) ask(ctx context.Context, path string) []byte {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+"/readyz", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+m.Admin+path, http.NoBody)
 	if err != nil {
-		return ""
+		return nil
 	}
 	req.Close = true
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return ""
+		return nil
 	}
 	defer func() { _ = resp.Body.Close() }()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<10))
+	text, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
 	if err != nil {
-		return ""
+		return nil
 	}
-	return strings.TrimSpace(string(text))
+	return text
 }

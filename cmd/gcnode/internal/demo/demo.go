@@ -23,6 +23,9 @@ type Options struct {
 	// Src is the Go source tree that the origin serves; empty: that of the
 	// installed Go distribution.
 	Src string
+	// NATS is set for nodes that talk over NATS, with a server in each of them,
+	// and not over HTTP.
+	NATS bool
 	// Keep leaves the cluster up until the context ends.
 	Keep bool
 	Out  io.Writer
@@ -75,7 +78,7 @@ func Run(ctx context.Context, opts Options) (err error) {
 	starter := newStarter()
 	defer starter.close()
 	d.cluster = &cluster{
-		program: opts.Program, dir: dir, module: d.opts.Plugin, origin: d.origin.url, starter: starter,
+		program: opts.Program, dir: dir, module: d.opts.Plugin, origin: d.origin.url, starter: starter, nats: opts.NATS,
 	}
 	defer d.cluster.stop(context.WithoutCancel(ctx))
 	return d.perform(ctx)
@@ -96,6 +99,11 @@ func (d *demo) perform(ctx context.Context) error {
 	}
 	d.print.line("")
 	d.print.line("%s", d.print.strong.Sprintf("All %d steps did what they claim, in %s.", len(steps), short(time.Since(d.begun))))
+	if d.opts.NATS {
+		d.print.line("The same over HTTP: make demo (or gcnode demo).")
+	} else {
+		d.print.line("The same over NATS, with nothing to install: make demo TRANSPORT=nats (or gcnode demo --transport nats).")
+	}
 	if d.opts.Keep {
 		return d.keep(ctx)
 	}
@@ -141,6 +149,11 @@ func (d *demo) introduce(ctx context.Context) error {
 	}
 	for _, m := range d.cluster.members {
 		p.line("   %s  http://%s  process %d", m.ID, m.API, m.process.cmd.Process.Pid)
+	}
+	if d.opts.NATS {
+		p.line("   they talk over NATS: each has a NATS server in its process, and these are one cluster")
+	} else {
+		p.line("   they talk over HTTP")
 	}
 	p.line("   ready after %s; the first node compiled the getter, the others found it compiled", short(time.Since(begun)))
 	p.line("")

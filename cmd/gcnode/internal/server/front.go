@@ -88,9 +88,7 @@ func openFronts(ctx context.Context, specs []frontSpec, log *slog.Logger) (front
 			slog.String("listener", spec.name), slog.String("addr", listener.Addr().String()), slog.Bool("tls", spec.tls != nil))
 	}
 	if len(errs) > 0 {
-		for _, f := range opened {
-			_ = f.listener.Close()
-		}
+		opened.close()
 		return nil, errors.Join(errs...)
 	}
 	return opened, nil
@@ -150,6 +148,13 @@ func (fs fronts) shutdown(ctx context.Context, name string) error {
 		return fmt.Errorf("%s: requests were still running: %w", name, err)
 	}
 	return nil
+}
+
+// close drops everything, for fronts that are not served.
+func (fs fronts) close() {
+	for _, f := range fs {
+		_ = f.listener.Close()
+	}
 }
 
 // address is where the front listens.

@@ -13,8 +13,9 @@ import (
 
 // members keeps the member list of the node as the configuration says.
 type members struct {
-	node *gcnode.Node
-	log  *slog.Logger
+	node  *gcnode.Node
+	found discovery.Source // the members find each other; nil: the configuration says where they come from
+	log   *slog.Logger
 
 	mu      sync.Mutex
 	current *discovery.Members // nil: the node is alone
@@ -22,7 +23,9 @@ type members struct {
 }
 
 // alone reports whether the configuration names no members.
-func alone(cfg *config.Config) bool { return len(cfg.Peers) == 0 && !cfg.Discovery.On() }
+func alone(cfg *config.Config) bool {
+	return len(cfg.Peers) == 0 && !cfg.Discovery.On() && cfg.NATS == nil
+}
 
 // follow begins to follow the list of a configuration, instead of the one that
 // was followed before.
@@ -31,13 +34,18 @@ func (m *members) follow(ctx context.Context, cfg *config.Config) error {
 		return nil
 	}
 	source, opts := discovery.Static(cfg.Peers), discovery.Options{Self: cfg.ID, Logger: m.log}
-	if d := cfg.Discovery; d.On() {
+	d := cfg.Discovery
+	switch {
+	case m.found != nil:
+		source = m.found
+	case d.On():
 		found, err := d.Source()
 		if err != nil {
 			return err
 		}
-		source, opts.Confirm, opts.HoldBack = found, d.Confirm, d.HoldBack
+		source = found
 	}
+	opts.Confirm, opts.HoldBack = d.Confirm, d.HoldBack
 	next, err := discovery.New(m.node, source, opts)
 	if err != nil {
 		return err
@@ -118,6 +126,9 @@ func (s *server) reload(ctx context.Context, next *config.Config) {
 	switch {
 	case next.ID != now.ID || next.Listen != now.Listen:
 		s.refuse(ctx, "the id or the listeners are others than before, which needs a restart")
+		return
+	case (next.NATS == nil) != (now.NATS == nil):
+		s.refuse(ctx, "the transport is another than before, which needs a restart")
 		return
 	case alone(next) != alone(&now):
 		s.refuse(ctx, "a node that is alone becomes a member, or the other way round, only with a restart")

@@ -16,6 +16,7 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/build"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/natslink"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/getters/wasm"
@@ -41,8 +42,9 @@ type server struct {
 
 	node    *gcnode.Node
 	members *members
-	client  *httptransport.Client  // nil without a peer listener
+	client  *httptransport.Client  // nil without a peer listener, and over NATS
 	streams *httptransport.Handler // beside client, once the node serves peers
+	link    *natslink.Link         // nil over HTTP
 	plugins map[string]*wasm.Plugin
 }
 
@@ -73,6 +75,10 @@ func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config,
 	if err := s.openFronts(ctx); err != nil {
 		return err
 	}
+	if err := s.openLink(ctx); err != nil {
+		s.fronts.close()
+		return err
+	}
 	failed := s.fronts.serve()
 	err = s.start(ctx, failed, configs)
 	if err == nil {
@@ -91,6 +97,8 @@ func (s *server) serve(ctx context.Context, failed <-chan error, configs <-chan 
 		case <-ctx.Done():
 			return nil
 		case err := <-failed:
+			return err
+		case err := <-s.link.Failed():
 			return err
 		case cfg := <-configs:
 			s.reload(ctx, cfg)
@@ -113,7 +121,7 @@ func (s *server) openFronts(ctx context.Context) error {
 		{name: frontAdmin, address: s.cfg.Listen.Admin, handler: adminHandler, write: adminWriteTimeout, headerBytes: smallHeaderBytes},
 		{name: frontAPI, address: s.cfg.Listen.API, handler: s.metrics.Instrument(traced(apiHandler)), write: s.apiWriteTimeout(), headerBytes: apiHeaderBytes, tls: apiTLS},
 	}
-	if s.cfg.Listen.Peers != "" {
+	if s.overHTTP() {
 		spec := frontSpec{name: frontPeers, address: s.cfg.Listen.Peers, handler: s.peerHandler, headerBytes: smallHeaderBytes}
 		if s.member != nil {
 			spec.tls = s.member.Members(s.cfg.PeerTLS.Name)
@@ -192,12 +200,18 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 	if err := s.loadPlugins(ctx); err != nil {
 		return err
 	}
-	if err := s.makeNode(); err != nil {
+	if err := s.makeNode(ctx); err != nil {
 		return err
 	}
 	s.members = &members{node: s.node, log: s.log}
 	source := &status.Source{
 		Node: s.node, Members: s.members.status, Client: s.client, Plugins: s.plugins, Build: build.Current(), Started: s.started,
+	}
+	if s.link != nil {
+		if err := s.link.Serve(tracing.Handler(s.node, carried())); err != nil {
+			return err
+		}
+		s.members.found, source.NATS = s.link.Members(), s.link.Figures
 	}
 	if err := s.metrics.Observe(source); err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -231,8 +245,18 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 		s.peerHandler.show(peerHandler)
 	}
 	s.apiHandler.show(apiHandler)
-	s.readiness.ReadyUnless(joining(s.node, time.Now().Add(s.cfg.JoinTimeout)))
+	s.readiness.ReadyUnless(s.unready(time.Now().Add(s.cfg.JoinTimeout)))
 	return nil
+}
+
+// unready says why the node should not be asked, if there is a reason: it has
+// not joined yet, or it has lost its connection.
+func (s *server) unready(joinUntil time.Time) func() string {
+	join := joining(s.node, joinUntil)
+	if s.link == nil {
+		return join
+	}
+	return func() string { return cmp.Or(join(), s.link.CutOff()) }
 }
 
 // joining says, until the time for it is over, that the node has not joined its
@@ -250,7 +274,7 @@ func joining(node *gcnode.Node, until time.Time) func() string {
 }
 
 // makeNode makes the node with its groups.
-func (s *server) makeNode() error {
+func (s *server) makeNode(ctx context.Context) error {
 	cfg := gcnode.Config{
 		Self:            gcnode.Peer{ID: s.cfg.ID},
 		Logger:          s.log,
@@ -265,7 +289,15 @@ func (s *server) makeNode() error {
 			cfg.Self = p
 		}
 	}
-	if s.cfg.Listen.Peers != "" {
+	if s.link != nil {
+		s.readiness.NotReady("there is no connection to NATS yet")
+		transport, err := s.link.Connect(ctx)
+		if err != nil {
+			return err
+		}
+		cfg.Transport = tracing.Transport(transport, carried())
+	}
+	if s.overHTTP() {
 		client, err := httptransport.NewClient(s.clientOptions())
 		if err != nil {
 			return fmt.Errorf("peer client: %w", err)
@@ -299,6 +331,7 @@ func (s *server) announce(ctx context.Context) {
 	s.log.LogAttrs(ctx, slog.LevelInfo, "serving",
 		slog.String("id", s.cfg.ID), slog.Int("groups", len(s.cfg.Groups)), slog.Int("peers", max(len(s.node.Peers())-1, 0)),
 		slog.String("version", build.Current().Version), slog.Duration("start", time.Since(s.started).Round(time.Millisecond)))
+	s.warnOfLink(ctx)
 	if peers := s.fronts.find(frontPeers); peers != nil && !peers.loopback() && s.member == nil && s.secrets == nil {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
 			"whoever reaches this address can read, set and remove values; set peer_tls or peer_secrets, or bind it to a private network",
@@ -325,6 +358,10 @@ func (s *server) drain(ctx context.Context) error {
 	}
 	if s.node != nil {
 		errs = append(errs, s.node.Close(ctx))
+	}
+	if s.link != nil {
+		s.link.Leave()
+		errs = append(errs, s.link.Shutdown(ctx))
 	}
 	errs = append(errs, s.fronts.shutdown(ctx, frontPeers))
 	if s.streams != nil {

@@ -38,13 +38,13 @@ func discoveryOf(st discovery.Status) *Discovery {
 		Source:       st.Source,
 		Members:      st.Members,
 		Changes:      st.Changes,
-		ChangedAt:    moment(st.Changed),
-		AnsweredAt:   moment(st.Answered),
+		ChangedAt:    Moment(st.Changed),
+		AnsweredAt:   Moment(st.Answered),
 		Errors:       st.Errors,
-		FailedAt:     moment(st.Failed),
+		FailedAt:     Moment(st.Failed),
 		Losses:       st.Losses,
 		Waiting:      st.Waiting,
-		WaitingSince: moment(st.Since),
+		WaitingSince: Moment(st.Since),
 		HeldBack:     st.Held,
 	}
 	if st.Err != nil {
@@ -53,8 +53,8 @@ func discoveryOf(st discovery.Status) *Discovery {
 	return d
 }
 
-// moment is nil for no time.
-func moment(t time.Time) *time.Time {
+// Moment is nil for no time.
+func Moment(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
 	}

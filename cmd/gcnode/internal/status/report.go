@@ -7,8 +7,10 @@ type Report struct {
 	Node Node `json:"node"`
 	// Discovery is nil for a node that is alone.
 	Discovery *Discovery `json:"discovery,omitempty"`
-	Peers     []Peer     `json:"peers"`  // the other nodes, by id
-	Groups    []Group    `json:"groups"` // by name
+	// NATS is nil for a node that reaches the others by HTTP.
+	NATS   *NATS   `json:"nats,omitempty"`
+	Peers  []Peer  `json:"peers"`  // the other nodes, by id
+	Groups []Group `json:"groups"` // by name
 }
 
 // Node is this node.

@@ -19,7 +19,9 @@ type Source struct {
 	// Members is the state of where the members come from; nil, or false: the
 	// node is alone.
 	Members func() (discovery.Status, bool)
-	// Client is what the node reaches the others with; nil: it is alone.
+	// NATS is the connection to the others; nil: there is none.
+	NATS func() *NATS
+	// Client is what the node reaches the others with by HTTP; nil: it does not.
 	Client  *httptransport.Client
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
@@ -58,6 +60,9 @@ func (s *Source) Report() Report {
 		if st, ok := s.Members(); ok {
 			report.Discovery = discoveryOf(st)
 		}
+	}
+	if s.NATS != nil {
+		report.NATS = s.NATS()
 	}
 	ways := s.ways()
 	for _, p := range stats.Peers {
