@@ -11,7 +11,7 @@ import (
 // call is a request on a stream, on the side that asks.
 type call struct {
 	id      uint64
-	started time.Time
+	started time.Duration // since the stream was made
 	before  uint64 // messages that had come on the stream by then
 	wake    chan struct{}
 

@@ -169,12 +169,12 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if ctx.Err() != nil {
 		return fmt.Errorf("peer %q at %s: %w", to.ID, to.Addr, endOf(ctx))
 	}
-	return failed(to, req, err)
+	return failed(to, req.Op, req.Group, err)
 }
 
 // failed is what RoundTrip returns for err.
-func failed(to gcnode.Peer, req *gcnode.Request, err error) error {
-	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID}
+func failed(to gcnode.Peer, op gcnode.Op, group string, err error) error {
+	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: op, Group: group, Peer: to.ID}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
 	} else if over, ok := errors.AsType[*requestError](err); ok {

@@ -15,8 +15,8 @@ import (
 // lead reads the connection until there is something for the call, or for a
 // brief time, which what comes for others does not make longer. The caller has
 // the duty and loses it.
-func (s *stream) lead(c *call, now time.Time) {
-	for end := now.Add(briefly); ; {
+func (s *stream) lead(c *call, now time.Duration) {
+	for end := now + briefly; ; {
 		err := s.arm(now)
 		if err == nil {
 			err = s.step()
@@ -29,10 +29,10 @@ func (s *stream) lead(c *call, now time.Time) {
 		others := s.drain || len(s.calls) > 1 || len(s.calls) == 1 && c.done
 		over := len(c.replies) > 0 || c.done
 		if !over {
-			now = time.Now()
+			now = s.age()
 		}
 		switch {
-		case err != nil || over && others || !over && now.After(end):
+		case err != nil || over && others || !over && now > end:
 			s.mu.Unlock()
 			s.kick <- struct{}{}
 			return
@@ -47,12 +47,12 @@ func (s *stream) lead(c *call, now time.Time) {
 
 // arm sees to it that reading ends soon. Deadlines are costly, so one is set
 // when less than half of the time is left.
-func (s *stream) arm(now time.Time) error {
-	if s.until.Sub(now) > briefly/2 {
+func (s *stream) arm(now time.Duration) error {
+	if s.until-now > briefly/2 {
 		return nil
 	}
-	s.until = now.Add(briefly)
-	return s.conn.SetReadDeadline(s.until)
+	s.until = now + briefly
+	return s.conn.SetReadDeadline(s.made.Add(s.until))
 }
 
 // run reads the connection when it is not a caller that does, until the stream
@@ -64,9 +64,9 @@ func (s *stream) run() {
 		case <-s.out.done:
 			return
 		}
-		if !s.until.IsZero() {
-			s.until = time.Time{}
-			_ = s.conn.SetReadDeadline(s.until) // if it fails, so does reading
+		if s.until != 0 {
+			s.until = 0
+			_ = s.conn.SetReadDeadline(time.Time{}) // if it fails, so does reading
 		}
 		for more := true; more; {
 			if err := s.step(); err != nil {
