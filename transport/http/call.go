@@ -12,7 +12,7 @@ import (
 type call struct {
 	id      uint64
 	started time.Duration // since the stream was made
-	before  uint64 // messages that had come on the stream by then
+	before  uint64        // messages that had come on the stream by then
 	wake    chan struct{}
 
 	frames wire.Collector // of whoever reads the stream

@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
@@ -85,7 +86,13 @@ func (s *stream) run() {
 func (s *stream) step() error {
 	for {
 		b, err := s.in.Next()
-		if err == nil {
+		switch {
+		case err != nil:
+		case s.placed.size > 0:
+			p := s.placed
+			s.placed = placed{}
+			err = s.hand(p.exchange, nil, p)
+		default:
 			err = s.take(b)
 		}
 		if err != nil || !s.in.Ready() {
@@ -100,28 +107,70 @@ func (s *stream) take(b []byte) error {
 	if err != nil {
 		return err
 	}
-	s.mu.Lock()
-	s.heard++
 	if r.GoAway {
+		s.mu.Lock()
+		s.heard++
 		s.leaving = true
 		s.mu.Unlock()
 		s.retire()
 		return nil
 	}
-	c := s.calls[r.Exchange]
-	if c == nil || r.Frame == nil { // it was abandoned, or is of a newer version
+	return s.hand(r.Exchange, r.Frame, placed{size: len(b)})
+}
+
+// placed is a message that is a piece of a value, whose data is read to where the
+// value is put together.
+type placed struct {
+	exchange uint64
+	size     int // of the message
+	data     int // 0: it is in the frame
+}
+
+// place is where the end of a large message is read into: one of those of which
+// a large value consists need not be copied.
+func (s *stream) place(beginning []byte, message int) []byte {
+	exchange, data, ok := wire.PieceAhead(beginning, message)
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.calls[exchange]
+	if c == nil {
+		return nil
+	}
+	room := c.frames.Room(data)
+	if room != nil {
+		s.placed = placed{exchange, message, data}
+	}
+	return room
+}
+
+// hand hands on a frame of an exchange, or what was placed of it.
+func (s *stream) hand(exchange uint64, frame []byte, p placed) error {
+	s.mu.Lock()
+	s.heard++
+	c := s.calls[exchange]
+	if c == nil || frame == nil && p.data == 0 { // it was abandoned, or is of a newer version
 		s.mu.Unlock()
 		return nil
 	}
 	c.heard = true
 	over := c.unpaid >= wire.Window
-	c.unpaid += wire.Cost(len(b))
+	c.unpaid += wire.Cost(p.size)
 	if c.begun.exchange != nil {
 		c.begun.telling = true
 	}
 	s.mu.Unlock()
 
-	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
+	var reply gcnode.Reply
+	var complete bool
+	var err error
+	if p.data > 0 {
+		reply, complete = c.frames.Filled(p.data)
+	} else {
+		reply, complete, err = c.frames.Add(frame) // which may copy much
+	}
 	if over && err == nil {
 		err = errors.New("the peer sends more of an answer than it may")
 	}
@@ -136,7 +185,7 @@ func (s *stream) take(b []byte) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calls[r.Exchange] != c {
+	if s.calls[exchange] != c {
 		return nil // abandoned meanwhile
 	}
 	switch {

@@ -20,6 +20,8 @@ const (
 	briefly = 5 * time.Millisecond
 	// streamWriteTimeout bounds a write in the background.
 	streamWriteTimeout = 30 * time.Second
+	// answersAhead is how much of answers is read at once, if so much has come.
+	answersAhead = 128 << 10
 	// silence is how long a call has waited whose end without any sign of the
 	// peer makes the connection suspect. The next call opens another one.
 	silence = 250 * time.Millisecond
@@ -53,8 +55,9 @@ type stream struct {
 	signed *signed
 	kick   chan struct{} // the duty to read goes to run
 
-	made  time.Time
-	until time.Duration // of whoever reads: the deadline that is set, since made; 0: none
+	placed placed // of whoever reads: what it is reading; its size is 0: nothing
+	made   time.Time
+	until  time.Duration // of whoever reads: the deadline that is set, since made; 0: none
 
 	mu      sync.Mutex
 	calls   map[uint64]*call
@@ -79,6 +82,7 @@ func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.Canc
 		p: p, body: body, end: end, signed: signed, made: time.Now(), calls: map[uint64]*call{}, kick: make(chan struct{}, 1),
 	}
 	s.in = wire.NewMessageReader(body, wire.MaxReturnBytes)
+	s.in.Place, s.in.Ahead = s.place, answersAhead
 	s.out = newOutbox(body, nil, streamWriteTimeout, func(err error) { s.broken(err) })
 	switch conn := conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
