@@ -77,8 +77,8 @@ func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gc
 }
 
 // tell tells the exchange of a call what its frames have come to: a reply, or
-// nil.
-func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
+// nil; and whether it has ended with that.
+func (s *stream) tell(c *call, reply *gcnode.Reply, ended bool, err error) {
 	b := &c.begun
 	if err == nil && reply != nil {
 		if err = b.answers.Add(*reply); err == nil {
@@ -92,6 +92,13 @@ func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
 	switch {
 	case b.over != nil:
 		err = b.over
+	case err == nil && ended:
+		x := b.exchange
+		s.forget(c)
+		s.reuse(c)
+		s.mu.Unlock()
+		x.End(nil)
+		return
 	case err == nil:
 		s.pay(c)
 		s.mu.Unlock()

@@ -174,11 +174,16 @@ func (s *stream) hand(exchange uint64, frame []byte, p placed) error {
 	if over && err == nil {
 		err = errors.New("the peer sends more of an answer than it may")
 	}
+	ended := false
+	if complete && err == nil { // the end comes with the last reply
+		s.ending = wire.AppendEnd(s.ending[:0], exchange, nil)
+		ended = s.in.Skip(s.ending)
+	}
 	if c.begun.exchange != nil {
 		if complete {
-			s.tell(c, &reply, err)
+			s.tell(c, &reply, ended, err)
 		} else {
-			s.tell(c, nil, err)
+			s.tell(c, nil, false, err)
 		}
 		return nil
 	}
@@ -198,6 +203,10 @@ func (s *stream) hand(exchange uint64, frame []byte, p placed) error {
 		if _, said := errors.AsType[*wire.EndError](err); !said {
 			s.control(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
 		}
+	case ended:
+		c.replies = append(c.replies, reply)
+		c.finish(nil)
+		s.forget(c)
 	case complete:
 		c.replies = append(c.replies, reply)
 		c.signal()

@@ -56,6 +56,7 @@ type stream struct {
 	kick   chan struct{} // the duty to read goes to run
 
 	placed placed // of whoever reads: what it is reading; its size is 0: nothing
+	ending []byte // of whoever reads: memory for a message
 	made   time.Time
 	until  time.Duration // of whoever reads: the deadline that is set, since made; 0: none
 

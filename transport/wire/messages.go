@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -91,6 +92,17 @@ func (m *MessageReader) Ready() bool {
 	}
 	start, size, err := m.header()
 	return err != nil || start > 0 && m.end-m.begin >= start+size
+}
+
+// Skip takes the next message if it has come and is this one, with its length. The
+// message before it remains valid.
+func (m *MessageReader) Skip(message []byte) bool {
+	if m.placed || !bytes.HasPrefix(m.buf[m.begin:m.end], message) {
+		return false
+	}
+	m.begin += len(message)
+	m.asked = false
+	return true
 }
 
 // Begun reports whether a part of a message has come that Next has not
