@@ -135,11 +135,16 @@ func AppendRefusal(b []byte, exchange uint64, e *gcnode.Error) []byte {
 // AppendEnd appends to b the message that ends an exchange, with an error or
 // without.
 func AppendEnd(b []byte, exchange uint64, e *gcnode.Error) []byte {
-	start := len(b)
 	if e != nil {
+		start := len(b)
 		b = appendMessage(b, 1, func(b []byte) []byte { return appendError(b, e) })
+		return appendReturn(b, start, exchange, frameEnd, 0, "").Head
 	}
-	return appendReturn(b, start, exchange, frameEnd, 0, "").Head
+	// The end of nearly every exchange is written at once.
+	const frame = 2 // a tag, and the length of nothing
+	b = append(b, byte(sizeExchange(exchange)+2+frame))
+	b = appendVarint(b, returnExchange, exchange)
+	return append(b, returnFrame<<3|byte(protowire.BytesType), frame, frameEnd<<3|byte(protowire.BytesType), 0)
 }
 
 // AppendGoAway appends to b the message that announces the end of the stream.
