@@ -94,6 +94,11 @@ func measureFetch(j job) (m measures, err error) {
 	if err := j.Fetch.check(ctx, client); err != nil {
 		return nil, err
 	}
+	profiled, err := remote.Profile(c.Name + "-client")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, profiled()) }()
 	callers := newCrowd(j.Fetch.Load)
 	// A quarter of the time goes by before anything is measured.
 	if _, err := callers.run(ctx, client.Get, j.Fetch.Period/4); err != nil {

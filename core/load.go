@@ -31,12 +31,14 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	begun := g.node.now()
+	start := time.Now()
+	begun := g.node.clock.At(start)
 	for {
-		a, err := g.wait(ctx, g.board(ctx, flight.Ask, key, timeout), key, timeout)
+		a, err := g.wait(ctx, g.board(ctx, flight.Ask, key, timeout, start), key, timeout)
 		if err != nil || !a.endedBy(begun) {
 			return a, err
 		}
+		start = time.Time{}
 	}
 }
 
@@ -76,7 +78,7 @@ func (g *Group) load(ctx context.Context, key string) (answer, error) {
 }
 
 func (g *Group) loadOnce(ctx context.Context, key string) (answer, error) {
-	a, err := g.wait(ctx, g.board(ctx, flight.Load, key, g.timeout), key, g.timeout)
+	a, err := g.wait(ctx, g.board(ctx, flight.Load, key, g.timeout, time.Time{}), key, g.timeout)
 	if err != nil && !errors.Is(err, errNotHeld) {
 		return g.instead(ctx, key, err)
 	}
@@ -93,13 +95,13 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 	return answer{}, err
 }
 
-// board joins or starts a flight.
+// board joins or starts a flight; now is the time, if it is known.
 //
 // Whoever calls it has begun a piece of work on the node, so that a flight can
 // begin another one that may last longer.
-func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration) flight.Seat[answer] {
+func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration, now time.Time) flight.Seat[answer] {
 	g.node.beginMore()
-	plan := flight.Plan[answer]{Role: role, Key: key, Timeout: timeout}
+	plan := flight.Plan[answer]{Role: role, Key: key, Timeout: timeout, Start: now}
 	if role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil {
 		plan.Patience = g.node.cfg.PeerTimeout // a hook would hold up whoever brings the answers
 	}
@@ -393,8 +395,10 @@ func goesOn(k Kind) bool {
 // time before the request left: the peer counted it from some time after.
 func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
 	g.counts.fetches.Add(1)
-	q := g.newQuestion(p, key, sent)
-	return q.outcome(g.node.ask(ctx, p, &q.req, q.take))
+	q := &question{g: g, p: p, key: key, sent: sent}
+	var w wording
+	q.word(&w)
+	return q.outcome(g.node.ask(ctx, p, &w.req, q.take))
 }
 
 // noAnswer is the error of a fetch that has ended without an answer about the

@@ -97,7 +97,8 @@ type Config struct {
 type Node struct {
 	cfg         Config
 	log         *slog.Logger
-	beginner    Beginner // the transport, if it is one
+	beginner    Beginner  // the transport, if it is one
+	wordings    sync.Pool // of questions that were sent
 	incarnation uint64
 	clock       *clock.Clock
 	stamps      stampClock

@@ -54,7 +54,10 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 	defer cancel(nil)
 	silence := time.AfterFunc(n.cfg.PeerTimeout, func() { cancel(errSilent) })
 	defer silence.Stop()
-	n.complete(ctx, to, req)
+	n.complete(to, req)
+	if deadline, ok := ctx.Deadline(); ok {
+		req.Timeout = time.Until(deadline)
+	}
 	err := n.cfg.Transport.RoundTrip(ctx, to, req, replyFunc(func(r Reply) error {
 		silence.Stop() // it is not the peer's silence that take needs time
 		defer silence.Reset(n.cfg.PeerTimeout)
@@ -69,15 +72,12 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 	return err
 }
 
-// complete fills in what every request carries.
-func (n *Node) complete(ctx context.Context, to Peer, req *Request) {
+// complete fills in what every request carries, but for the time that it has.
+func (n *Node) complete(to Peer, req *Request) {
 	req.To = to.ID
 	req.From = Sender{ID: n.cfg.Self.ID, Incarnation: n.incarnation}
 	req.ListHash = n.view.Load().ring.Hash()
 	req.Heartbeat = n.cfg.PeerTimeout / heartbeats
-	if deadline, ok := ctx.Deadline(); ok {
-		req.Timeout = time.Until(deadline)
-	}
 }
 
 // ask is roundTrip with a member of the current list, whose health it keeps

@@ -15,28 +15,32 @@ import (
 type question struct {
 	g    *Group
 	p    *peer
-	sent int64 // on the node's clock
-	old  answer
-	req  Request
+	key  string
+	sent int64   // on the node's clock
+	old  *answer // the copy that the peer may vouch for; nil: there is none
 
 	got      Reply
 	answered bool
 
-	keys    [1]string
-	digests [1]Digest
-
 	errand errand // of a question that was begun
 }
 
-// newQuestion makes the request.
-func (g *Group) newQuestion(p *peer, key string, sent int64) *question {
-	removals, _ := g.node.removals.active(g.name, key) // too many: the flight is alone
-	q := &question{g: g, p: p, sent: sent, keys: [1]string{key}}
-	q.req = Request{Op: OpFetch, Group: g.name, Keys: q.keys[:], Removals: removals}
-	if q.old, q.digests[0] = g.aged(key); q.digests[0] != (Digest{}) {
-		q.req.Digests = q.digests[:]
+// wording is the request of a question, with the memory for its parts.
+type wording struct {
+	req     Request
+	keys    [1]string
+	digests [1]Digest
+}
+
+// word makes the request.
+func (q *question) word(w *wording) {
+	removals, _ := q.g.node.removals.active(q.g.name, q.key) // too many: the flight is alone
+	w.keys[0] = q.key
+	w.req = Request{Op: OpFetch, Group: q.g.name, Keys: w.keys[:], Removals: removals}
+	if old, digest := q.g.aged(q.key); digest != (Digest{}) {
+		q.old, w.digests[0] = new(old), digest
+		w.req.Digests = w.digests[:]
 	}
-	return q
 }
 
 // take takes the reply.
@@ -47,7 +51,7 @@ func (q *question) take(r Reply) error {
 	if r.Value.Len() > MaxValueBytes {
 		return fmt.Errorf("a value of %d bytes; at most %d are allowed", r.Value.Len(), MaxValueBytes)
 	}
-	if r.NotModified && len(q.req.Digests) == 0 {
+	if r.NotModified && q.old == nil {
 		return errors.New("not modified, but it was not asked that")
 	}
 	q.got, q.answered = r, true
@@ -57,13 +61,13 @@ func (q *question) take(r Reply) error {
 // outcome is the answer, with the hash of the peer's list, once the exchange
 // has ended.
 func (q *question) outcome(err error) (answer, uint64, *Error) {
-	g, key := q.g, q.keys[0]
+	g, key := q.g, q.key
 	if err != nil || !q.answered {
 		g.counts.fetchErrors.Add(1)
 		return answer{}, 0, g.noAnswer(q.p, key, err)
 	}
 	if q.got.NotModified {
-		g.vouched(&q.got, q.old)
+		g.vouched(&q.got, *q.old)
 	}
 	a, e := g.answerOfReply(&q.got, q.sent)
 	if e != nil {
@@ -79,9 +83,8 @@ func (q *question) outcome(err error) (answer, uint64, *Error) {
 type errand struct {
 	call      *flight.Call[answer]
 	v         *view
-	begun     time.Time
 	ticket    Ticket
-	heard     atomic.Int64 // when the peer gave the last sign of life, in nanoseconds since begun
+	heard     atomic.Int64 // when the peer gave the last sign of life, on the node's clock
 	silent    atomic.Bool  // it was given up for that
 	cancelled atomic.Bool
 }
@@ -99,11 +102,18 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 	if p.ID == n.cfg.Self.ID || p.down.Load() || n.strangers.has(p.ID) {
 		return false
 	}
-	q := g.newQuestion(p, key, n.now())
-	q.errand.call, q.errand.v, q.errand.begun = call, v, time.Now()
-	ctx := call.Context()
-	n.complete(ctx, p.Peer, &q.req)
-	ticket, ok := n.beginner.Begin(ctx, p.Peer, &q.req, q)
+	q := &question{g: g, p: p, key: key, sent: n.clock.At(call.Start())}
+	q.errand.call, q.errand.v = call, v
+	q.errand.heard.Store(q.sent)
+	w, _ := n.wordings.Get().(*wording)
+	if w == nil {
+		w = new(wording)
+	}
+	q.word(w)
+	n.complete(p.Peer, &w.req)
+	w.req.Timeout = call.Timeout()
+	ticket, ok := n.beginner.Begin(call.Context(), p.Peer, &w.req, q)
+	n.wordings.Put(w)
 	if ok {
 		q.errand.ticket = ticket
 		call.Entrust(q)
@@ -113,7 +123,7 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 
 // WriteReply implements [Exchange].
 func (q *question) WriteReply(r Reply) error {
-	q.errand.heard.Store(int64(time.Since(q.errand.begun)))
+	q.errand.heard.Store(q.g.node.clock.Now())
 	if r.Pending {
 		return nil
 	}
@@ -140,10 +150,10 @@ func (q *question) End(err error) {
 		g.node.unanswered(q.p, err)
 	}
 	a, listHash, failure := q.outcome(err)
-	g.fetchEnded(q.p, q.keys[0], q.sent, a, failure)
+	g.fetchEnded(q.p, q.key, q.sent, a, failure)
 	switch {
 	case failure == nil:
-		g.keepIfOwners(e.call, e.v, q.p, q.keys[0], a, listHash, q.sent)
+		g.keepIfOwners(e.call, e.v, q.p, q.key, a, listHash, q.sent)
 		e.call.Return(a, nil)
 	case ended:
 		e.call.Return(answer{}, context.Canceled)
@@ -162,7 +172,8 @@ func (q *question) End(err error) {
 
 // Due implements [flight.Errand].
 func (q *question) Due() time.Time {
-	return q.errand.begun.Add(time.Duration(q.errand.heard.Load()) + q.g.node.cfg.PeerTimeout)
+	n := q.g.node
+	return n.clock.Time(q.errand.heard.Load()).Add(n.cfg.PeerTimeout)
 }
 
 // GiveUp implements [flight.Errand].

@@ -38,10 +38,10 @@ type Transport interface {
 // this, too, or hides it.
 type Beginner interface {
 	Transport
-	// Begin sends req, which is not written to before the end of x, and
-	// returns without waiting for the answer. If it is not ok nothing has
-	// happened, and RoundTrip is to be called. ctx is that of RoundTrip but for
-	// its end, which Ticket.Cancel tells of.
+	// Begin sends req, of which it keeps nothing, and returns without waiting
+	// for the answer. If it is not ok nothing has happened, and RoundTrip is to
+	// be called. ctx is that of RoundTrip but for its end, which Ticket.Cancel
+	// tells of.
 	Begin(ctx context.Context, to Peer, req *Request, x Exchange) (t Ticket, ok bool)
 }
 

@@ -106,7 +106,7 @@ func Main() {
 
 // serve serves until standard input ends: so a server does not outlive who has
 // started it. For each line it says what it has used.
-func serve(text string) error {
+func serve(text string) (err error) {
 	var o order
 	if err := json.Unmarshal([]byte(text), &o); err != nil {
 		return err
@@ -120,6 +120,11 @@ func serve(text string) error {
 		return fmt.Errorf("the server of %s: %w", c.Name, err)
 	}
 	defer s.close()
+	profiled, err := Profile(c.Name + "-server")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, profiled()) }()
 	says := json.NewEncoder(os.Stdout)
 	if err := says.Encode(s.addr); err != nil {
 		return err

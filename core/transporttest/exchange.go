@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -95,9 +96,11 @@ func call(ctx context.Context, h gcnode.Handler, req *gcnode.Request, w gcnode.R
 // Begin begins a request on a transport that can only wait for the answer.
 func Begin(ctx context.Context, t gcnode.Transport, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) gcnode.Ticket {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // the ticket alone ends it
+	kept := *req
+	kept.Keys, kept.Digests = slices.Clone(req.Keys), slices.Clone(req.Digests)
 	go func() {
 		defer cancel()
-		x.End(t.RoundTrip(ctx, to, req, x))
+		x.End(t.RoundTrip(ctx, to, &kept, x))
 	}()
 	return gcnode.Ticket{Of: canceler{cancel}}
 }

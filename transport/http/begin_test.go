@@ -26,6 +26,9 @@ type beginning struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // Begin does not look
+		return b.Client.RoundTrip(ctx, to, req, w)
+	}
 	x := &queue{news: make(chan struct{}, 1)}
 	ticket, ok := b.Begin(ctx, to, req, x)
 	if !ok {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -15,7 +14,8 @@ import (
 type begun struct {
 	exchange gcnode.Exchange // nil: somebody waits
 	to       gcnode.Peer
-	req      *gcnode.Request
+	op       gcnode.Op
+	group    string
 	answers  wire.Answers
 
 	// Under the mutex of the stream.
@@ -58,7 +58,7 @@ func (c *Client) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request,
 // start sends a request for which nobody waits, and returns its number; 0 when
 // the stream does not take it now.
 func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (id uint64) {
-	started := time.Now()
+	started := s.age()
 	s.mu.Lock()
 	if s.gone {
 		s.mu.Unlock()
@@ -71,7 +71,7 @@ func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gc
 	}
 	c := s.enter(started)
 	id = c.id
-	c.begun.exchange, c.begun.to, c.begun.req = x, to, req
+	c.begun.exchange, c.begun.to, c.begun.op, c.begun.group = x, to, req.Op, req.Group
 	c.begun.answers.Reset(req)
 	s.resident = true
 	s.read()
@@ -84,8 +84,8 @@ func (s *stream) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gc
 }
 
 // tell tells the exchange of a call what its frames have come to: a reply, or
-// nil.
-func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
+// nil; and whether it has ended with that.
+func (s *stream) tell(c *call, reply *gcnode.Reply, ended bool, err error) {
 	b := &c.begun
 	if err == nil && reply != nil {
 		if err = b.answers.Add(*reply); err == nil {
@@ -99,6 +99,13 @@ func (s *stream) tell(c *call, reply *gcnode.Reply, err error) {
 	switch {
 	case b.over != nil:
 		err = b.over
+	case err == nil && ended:
+		x := b.exchange
+		s.forget(c)
+		s.reuse(c)
+		s.mu.Unlock()
+		x.End(nil)
+		return
 	case err == nil:
 		s.pay(c)
 		s.mu.Unlock()
@@ -125,7 +132,7 @@ func (s *stream) finished(c *call, err error) {
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		err = stopped.err
 	} else if err != nil {
-		err = failed(b.to, b.req, err)
+		err = failed(b.to, b.op, b.group, err)
 	}
 	x := b.exchange
 	s.recycle(c)

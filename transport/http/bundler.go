@@ -97,7 +97,8 @@ func (b *bundler) exchange(ctx context.Context, request []byte, req *gcnode.Requ
 
 // begin sends a request for which nobody waits.
 func (b *bundler) begin(ctx context.Context, request []byte, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) gcnode.Ticket {
-	f := &fetch{b: b, ctx: ctx, to: to, req: req, exchange: x}
+	f := &fetch{b: b, ctx: ctx, to: to, exchange: x}
+	f.keep(req)
 	b.add(f, request)
 	return gcnode.Ticket{Of: f}
 }

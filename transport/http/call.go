@@ -11,8 +11,8 @@ import (
 // call is a request on a stream, on the side that asks.
 type call struct {
 	id      uint64
-	started time.Time
-	before  uint64 // messages that had come on the stream by then
+	started time.Duration // since the stream was made
+	before  uint64        // messages that had come on the stream by then
 	wake    chan struct{}
 
 	frames wire.Collector // of whoever reads the stream
@@ -49,14 +49,19 @@ func (s *stream) newCall() *call {
 
 // recycle takes a call back that nobody refers to any more.
 func (s *stream) recycle(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reuse(c)
+}
+
+// reuse is recycle when the stream is locked.
+func (s *stream) reuse(c *call) {
 	taken := c.taken
 	clear(taken)
 	if cap(taken) > maxKeptReplies {
 		taken = nil
 	}
 	*c = call{wake: c.wake, taken: taken[:0]}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(s.free) < maxFree {
 		s.free = append(s.free, c)
 	}

@@ -79,7 +79,9 @@ type Client struct {
 
 	closed atomic.Bool
 
-	mu    sync.RWMutex // taken before that of a peer, never after
+	known atomic.Pointer[map[peerKey]*peer] // a copy of peers, which does not change
+
+	mu    sync.Mutex // taken before that of a peer, never after
 	peers map[peerKey]*peer
 	swept time.Time // when those were looked for that may be forgotten
 }
@@ -95,6 +97,7 @@ func NewClient(opts ClientOptions) (*Client, error) {
 			opts.DialTimeout, opts.MaxIdlePerPeer)
 	}
 	c := &Client{plain: opts.Plain, peers: map[peerKey]*peer{}, swept: time.Now(), dialTime: cmp.Or(opts.DialTimeout, DefaultDialTimeout)}
+	c.known.Store(&map[peerKey]*peer{})
 	c.secrets, c.now = opts.Secrets, opts.Now
 	if c.now == nil {
 		c.now = time.Now
@@ -179,12 +182,12 @@ func outcomeOf(to gcnode.Peer, req *gcnode.Request, err error) error {
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		return stopped.err
 	}
-	return failed(to, req, err)
+	return failed(to, req.Op, req.Group, err)
 }
 
 // failed is what RoundTrip returns for err.
-func failed(to gcnode.Peer, req *gcnode.Request, err error) error {
-	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID}
+func failed(to gcnode.Peer, op gcnode.Op, group string, err error) error {
+	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: op, Group: group, Peer: to.ID}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
 	} else if over, ok := errors.AsType[*requestError](err); ok {
@@ -274,13 +277,8 @@ func (c *Client) peer(member gcnode.Peer) (*peer, error) {
 	if c.secrets != nil {
 		to.id = member.ID
 	}
-	c.mu.RLock()
-	p := c.peers[to]
-	if p != nil && !p.used.Load() {
-		p.used.Store(true) // while it cannot be forgotten
-	}
-	c.mu.RUnlock()
-	if p != nil {
+	// One that was used lately is not forgotten just now.
+	if p := (*c.known.Load())[to]; p != nil && p.used.Load() {
 		return p, nil
 	}
 	if err := checkAddr(to.addr); err != nil {
@@ -301,10 +299,12 @@ func (c *Client) peer(member gcnode.Peer) (*peer, error) {
 		c.swept = now
 		maps.DeleteFunc(c.peers, func(_ peerKey, p *peer) bool { return p.forgettable() })
 	}
-	p = &peer{client: c, addr: to.addr, id: to.id}
+	p := &peer{client: c, addr: to.addr, id: to.id}
 	p.bundler.p = p
 	p.used.Store(true)
 	c.peers[to] = p
+	known := maps.Clone(c.peers)
+	c.known.Store(&known)
 	return p, nil
 }
 

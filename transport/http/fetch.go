@@ -17,7 +17,9 @@ type fetch struct {
 	// Of one that was begun, for which nobody waits.
 	ctx      context.Context // for its values
 	to       gcnode.Peer
-	req      *gcnode.Request
+	req      gcnode.Request // in memory of its own
+	key      [1]string
+	digest   [1]gcnode.Digest
 	exchange gcnode.Exchange
 
 	// Under the mutex of the bundler.
@@ -34,6 +36,12 @@ type outcome struct {
 	// apart says that it is to go alone, with this turn.
 	apart  bool
 	ticket ticket
+}
+
+// keep copies a request that may share a POST.
+func (f *fetch) keep(req *gcnode.Request) {
+	f.req, f.key[0] = *req, req.Keys[0]
+	f.req.Keys, f.req.Digests = f.key[:], f.digest[:copy(f.digest[:], req.Digests)]
 }
 
 // take reports whether the caller is the one who is to bring the outcome, or to
@@ -70,7 +78,7 @@ func (f *fetch) finish(reply *gcnode.Reply, err error) {
 		f.done <- outcome{reply: reply, err: err}
 		return
 	}
-	f.exchange.End(outcomeOf(f.to, f.req, finish(reply, err, f.req, f.exchange)))
+	f.exchange.End(outcomeOf(f.to, &f.req, finish(reply, err, &f.req, f.exchange)))
 }
 
 // finish hands a reply to w, or what a peer says that refuses the request.
@@ -99,18 +107,18 @@ func (f *fetch) goApart(t ticket) {
 	f.b.mu.Unlock()
 	go func() {
 		defer cancel()
-		err := f.b.p.post(ctx, f.req, f.exchange)
+		err := f.b.p.post(ctx, &f.req, f.exchange)
 		f.b.release(t)
 		if err != nil && ctx.Err() != nil {
 			err = errCancelled
 		}
-		f.exchange.End(outcomeOf(f.to, f.req, err))
+		f.exchange.End(outcomeOf(f.to, &f.req, err))
 	}()
 }
 
 // CancelRequest implements [gcnode.Canceler].
 func (f *fetch) CancelRequest(uint64) {
 	if f.leave() {
-		f.exchange.End(failed(f.to, f.req, errCancelled))
+		f.exchange.End(failed(f.to, f.req.Op, f.req.Group, errCancelled))
 	}
 }

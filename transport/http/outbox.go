@@ -19,8 +19,11 @@ const (
 	// copyBytes is the size up to which data is copied to what else is
 	// written; a larger one is worth a system call of its own.
 	copyBytes = 16 << 10
-	// keptBytes is how much memory is kept for further writes.
-	keptBytes = 64 << 10
+	// keptBytes is how much memory is kept for further writes, and flushBytes after
+	// how much answers are written though there are more requests to read, so that
+	// they fit into it.
+	keptBytes  = 64 << 10
+	flushBytes = 32 << 10
 )
 
 // outbox writes the messages of many exchanges to one connection. Whoever

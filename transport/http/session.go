@@ -244,7 +244,7 @@ func (s *session) begin(call wire.Call) error {
 	}
 	s.last = call.Exchange
 	// A peer that does not read what it gets must not make this side collect it.
-	if s.queued >= keptBytes {
+	if s.queued >= flushBytes {
 		s.flush()
 	}
 	if s.queued == 0 {

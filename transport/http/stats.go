@@ -35,9 +35,9 @@ type PeerStats struct {
 
 // Stats returns the figures of the client.
 func (c *Client) Stats() ClientStats {
-	c.mu.RLock()
+	c.mu.Lock()
 	peers := slices.Collect(maps.Values(c.peers))
-	c.mu.RUnlock()
+	c.mu.Unlock()
 	var stats ClientStats
 	for _, p := range peers {
 		p.mu.Lock()

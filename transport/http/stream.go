@@ -20,6 +20,8 @@ const (
 	briefly = 5 * time.Millisecond
 	// streamWriteTimeout bounds a write in the background.
 	streamWriteTimeout = 30 * time.Second
+	// answersAhead is how much of answers is read at once, if so much has come.
+	answersAhead = 128 << 10
 	// silence is how long a call has waited whose end without any sign of the
 	// peer makes the connection suspect. The next call opens another one.
 	silence = 250 * time.Millisecond
@@ -53,7 +55,10 @@ type stream struct {
 	signed *signed
 	kick   chan struct{} // the duty to read goes to run
 
-	until time.Time // of whoever reads: the deadline that is set
+	placed placed // of whoever reads: what it is reading; its size is 0: nothing
+	ending []byte // of whoever reads: memory for a message
+	made   time.Time
+	until  time.Duration // of whoever reads: the deadline that is set, since made; 0: none
 
 	mu      sync.Mutex
 	calls   map[uint64]*call
@@ -74,8 +79,11 @@ type stream struct {
 
 // newStream makes a stream of the body of an answer to an Upgrade.
 func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.CancelFunc, signed *signed) *stream {
-	s := &stream{p: p, body: body, end: end, signed: signed, calls: map[uint64]*call{}, kick: make(chan struct{}, 1)}
+	s := &stream{
+		p: p, body: body, end: end, signed: signed, made: time.Now(), calls: map[uint64]*call{}, kick: make(chan struct{}, 1),
+	}
 	s.in = wire.NewMessageReader(body, wire.MaxReturnBytes)
+	s.in.Place, s.in.Ahead = s.place, answersAhead
 	s.out = newOutbox(body, nil, streamWriteTimeout, func(err error) { s.broken(err) })
 	switch conn := conn.(type) {
 	case *net.TCPConn, *net.UnixConn:
@@ -92,6 +100,9 @@ func newStream(p *peer, body io.ReadWriteCloser, conn net.Conn, end context.Canc
 	s.idle = time.AfterFunc(idleTimeout, s.tick)
 	return s
 }
+
+// age is the time since the stream was made, which costs less than the time.
+func (s *stream) age() time.Duration { return time.Since(s.made) }
 
 // exchange sends an encoded request and hands the replies to w.
 func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Answers, w gcnode.ReplyWriter) error {
@@ -133,7 +144,7 @@ func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Ans
 
 // begin sends a request.
 func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
-	started := time.Now()
+	started := s.age()
 	for {
 		s.mu.Lock()
 		if s.gone {
@@ -168,7 +179,7 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 }
 
 // enter notes a call that was sent. The stream is locked.
-func (s *stream) enter(started time.Time) *call {
+func (s *stream) enter(started time.Duration) *call {
 	c := s.newCall()
 	s.last++
 	c.id, c.started, c.before = s.last, started, s.heard
@@ -193,7 +204,7 @@ func (s *stream) await(ctx context.Context, c *call) (_ []gcnode.Reply, done boo
 	if c.busy { // it has done with what it has taken
 		c.busy = false
 		s.pay(c)
-		now = time.Now()
+		now = s.age()
 	}
 	for len(c.replies) == 0 && !c.done {
 		if !s.reading && s.conn != nil {
@@ -265,7 +276,7 @@ func (s *stream) drop(c *call) (silent bool) {
 	s.forget(c)
 	s.drain = true
 	s.read()
-	return s.heard == c.before && time.Since(c.started) >= silence
+	return s.heard == c.before && s.age()-c.started >= silence
 }
 
 // forget takes a call out. The last one of a stream that takes no more ends it.

@@ -2,7 +2,6 @@ package wire
 
 import (
 	"io"
-	"strings"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -27,10 +26,7 @@ func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
 		if err := c.value.add(f.piece); err != nil || c.value.missing() > 0 {
 			return gcnode.Reply{}, false, err
 		}
-		r := c.reply
-		r.Value = c.value.take()
-		c.reply = gcnode.Reply{}
-		return r, true, nil
+		return c.whole(), true, nil
 	}
 	switch {
 	case f.piece != nil:
@@ -52,17 +48,48 @@ func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
 	}
 }
 
+// Room is where the next n bytes of the value that is being put together can be
+// read into, which [Collector.Filled] is to be told of; nil if they have to be
+// added in a frame.
+func (c *Collector) Room(n int) []byte {
+	g := &c.value
+	if n == 0 || n > g.missing() || n > cap(g.text)-g.size {
+		return nil
+	}
+	return g.text[g.size : g.size+n]
+}
+
+// Filled takes the piece that was read into [Collector.Room]. complete says that
+// a reply has come.
+func (c *Collector) Filled(n int) (_ gcnode.Reply, complete bool) {
+	g := &c.value
+	g.size += n
+	g.text = g.text[:g.size]
+	if g.missing() > 0 {
+		return gcnode.Reply{}, false
+	}
+	return c.whole(), true
+}
+
+// whole is the reply whose value is complete.
+func (c *Collector) whole() gcnode.Reply {
+	r := c.reply
+	r.Value = c.value.take()
+	c.reply = gcnode.Reply{}
+	return r
+}
+
 // growing is a value that comes in pieces. It takes at most GrowthFactor times
 // the memory of what has come.
 type growing struct {
 	discard     bool // nothing of it is wanted
 	size, total int
-	text        *strings.Builder
+	text        []byte // what has come, with room for more
 }
 
 // start begins a value of total bytes with its first piece.
 func (g *growing) start(total int, first []byte) error {
-	g.size, g.total, g.text = 0, total, new(strings.Builder)
+	g.size, g.total, g.text = 0, total, nil
 	if len(first) == 0 {
 		return nil
 	}
@@ -84,21 +111,16 @@ func (g *growing) add(piece []byte) error {
 	if g.discard {
 		return nil
 	}
-	if g.size > g.text.Cap() {
-		// The last step is to the exact size, which Grow has for an empty
-		// builder only.
-		larger := new(strings.Builder)
-		larger.Grow(min(g.total, GrowthFactor*g.size))
-		larger.WriteString(g.text.String())
-		g.text = larger
+	if g.size > cap(g.text) {
+		g.text = append(unset(min(g.total, GrowthFactor*g.size)), g.text...)
 	}
-	g.text.Write(piece)
+	g.text = append(g.text, piece...)
 	return nil
 }
 
 // take is the complete value.
 func (g *growing) take() gcnode.Value {
-	v := gcnode.StringValue(g.text.String())
+	v := gcnode.StringValue(stringOf(g.text))
 	g.text = nil
 	return v
 }

@@ -13,11 +13,24 @@ type fields struct {
 	err  error
 }
 
-// next moves to the next field; it is false at the end and after an error.
+// next moves to the next field; it is false at the end and after an error. Tags,
+// lengths and numbers of one byte are the rule, and are read without further ado.
 func (f *fields) next() bool {
 	if f.err != nil || len(f.rest) == 0 {
 		return false
 	}
+	if c := f.rest[0]; c < oneByte && c >= 1<<3 {
+		f.num, f.typ, f.rest = protowire.Number(c>>3), protowire.Type(c&7), f.rest[1:]
+		return true
+	}
+	return f.nextLong()
+}
+
+// oneByte is the first number that is encoded in more than one byte.
+const oneByte = 1 << 7
+
+// nextLong is next for tags that are encoded in more than one byte, or wrong.
+func (f *fields) nextLong() bool {
 	num, typ, n := protowire.ConsumeTag(f.rest)
 	if n < 0 {
 		f.err = malformed("a field's tag: %w", protowire.ParseError(n))
@@ -49,6 +62,11 @@ func (f *fields) advance(n int) {
 }
 
 func (f *fields) varint() uint64 {
+	if len(f.rest) > 0 && f.rest[0] < oneByte {
+		v := uint64(f.rest[0])
+		f.rest = f.rest[1:]
+		return v
+	}
 	v, n := protowire.ConsumeVarint(f.rest)
 	f.advance(n)
 	return v
@@ -62,6 +80,12 @@ func (f *fields) fixed64() uint64 {
 
 // bytes is a part of the message, not a copy.
 func (f *fields) bytes() []byte {
+	if len(f.rest) > 0 && f.rest[0] < oneByte && int(f.rest[0]) < len(f.rest) {
+		end := 1 + int(f.rest[0])
+		b := f.rest[1:end:end]
+		f.rest = f.rest[end:]
+		return b
+	}
 	b, n := protowire.ConsumeBytes(f.rest)
 	f.advance(n)
 	return b

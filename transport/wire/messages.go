@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"math"
@@ -11,11 +12,14 @@ import (
 const (
 	// readAhead is how much is read at once where that much has come.
 	readAhead = 16 << 10
-	// smallInARow is after how many messages that fit into readAhead the
-	// memory for larger ones is given back.
+	// smallInARow is after how many reads for messages that fit into readAhead
+	// the memory for more is given back.
 	smallInARow = 256
 	// maxLength is how many bytes the length of a message has.
 	maxLength = 4
+	// aheadBytes is how much of a message has come before [MessageReader.Place] is
+	// asked.
+	aheadBytes = 64
 	// maxEmptyReads is how often a reader may return nothing.
 	maxEmptyReads = 100
 )
@@ -25,11 +29,26 @@ const (
 // be called again, for example after a deadline. Its memory grows with what
 // has arrived. It is for one goroutine at a time.
 type MessageReader struct {
+	// Place, if it is not nil, is asked once where the end of a message can be read
+	// into that is larger than what is read ahead, of which the beginning has come.
+	// It returns nil to have the message as any other. Otherwise Next returns the
+	// rest, which is the beginning, when the end is there.
+	Place func(beginning []byte, message int) []byte
+	// Ahead, if it is not 0, is how much is read at once while so much comes at
+	// once.
+	Ahead int
+
 	r          io.Reader
 	limit      int
 	buf        []byte
-	begin, end int // what has arrived and was not returned
-	small      int // messages in a row that were small
+	begin, end int  // what has arrived and was not returned
+	small      int  // reads in a row that were for small messages, and not full
+	full       bool // the last read was
+
+	asked  bool   // Place was, for the message that comes next
+	placed bool   // and there is a place
+	head   int    // beside placed: the size of the beginning
+	place  []byte // beside placed: what is not filled
 }
 
 // NewMessageReader returns a reader from r of messages of up to limit bytes.
@@ -43,11 +62,18 @@ func NewMessageReader(r io.Reader, limit int) *MessageReader {
 // [io.ErrUnexpectedEOF] in one, or the error of the underlying reader.
 func (m *MessageReader) Next() ([]byte, error) {
 	for {
+		if m.placed {
+			return m.fillPlace()
+		}
 		start, size, err := m.header()
 		if err != nil {
 			return nil, err
 		}
+		if m.findPlace(start, size) {
+			continue
+		}
 		if start > 0 && m.end-m.begin >= start+size {
+			m.asked = false
 			b := m.buf[m.begin+start : m.begin+start+size]
 			m.begin += start + size
 			return b, nil
@@ -77,13 +103,68 @@ func CutMessage(b []byte) (message, rest []byte, _ error) {
 
 // Ready reports whether Next will return without reading.
 func (m *MessageReader) Ready() bool {
+	if m.placed {
+		return false
+	}
 	start, size, err := m.header()
 	return err != nil || start > 0 && m.end-m.begin >= start+size
 }
 
+// Skip takes the next message if it has come and is this one, with its length. The
+// message before it remains valid.
+func (m *MessageReader) Skip(message []byte) bool {
+	if m.placed || !bytes.HasPrefix(m.buf[m.begin:m.end], message) {
+		return false
+	}
+	m.begin += len(message)
+	m.asked = false
+	return true
+}
+
 // Begun reports whether a part of a message has come that Next has not
 // returned.
-func (m *MessageReader) Begun() bool { return m.begin < m.end }
+func (m *MessageReader) Begun() bool { return m.begin < m.end || m.placed }
+
+// findPlace asks for a place for the end of a large message, and reports whether
+// there is one. Then the beginning is at the end of the buffer.
+func (m *MessageReader) findPlace(start, size int) bool {
+	came := m.end - m.begin - start
+	if m.asked || m.Place == nil || start == 0 || size <= readAhead || came < aheadBytes || came >= size {
+		return false
+	}
+	m.asked = true
+	place := m.Place(m.buf[m.begin+start:m.end], size)
+	if place == nil {
+		return false
+	}
+	m.placed, m.head = true, size-len(place)
+	m.begin += start
+	m.place = place[copy(place, m.buf[m.begin+m.head:m.end]):]
+	m.end = m.begin + m.head
+	return true
+}
+
+// fillPlace reads the end of a message into its place, and returns the beginning.
+func (m *MessageReader) fillPlace() ([]byte, error) {
+	for empty := 0; len(m.place) > 0; {
+		n, err := m.r.Read(m.place)
+		m.place = m.place[n:]
+		switch {
+		case n > 0:
+			empty = 0
+		case err != nil:
+			return nil, fmt.Errorf("read a message: %w", unexpected(err))
+		case empty == maxEmptyReads:
+			return nil, fmt.Errorf("read a message: %w", io.ErrNoProgress)
+		default:
+			empty++
+		}
+	}
+	b := m.buf[m.begin:m.end]
+	m.begin = m.end
+	m.placed, m.asked, m.place = false, false, nil
+	return b, nil
+}
 
 // Size is how much memory is held for messages.
 func (m *MessageReader) Size() int { return len(m.buf) }
@@ -117,6 +198,7 @@ func (m *MessageReader) fill(need int) error {
 		n, err := m.r.Read(m.buf[m.end:])
 		m.end += n
 		if n > 0 {
+			m.full = m.end == len(m.buf)
 			return nil // the reader fails again if it has
 		}
 		if err != nil {
@@ -128,11 +210,14 @@ func (m *MessageReader) fill(need int) error {
 
 // fit makes room for what comes next of a message with need bytes.
 func (m *MessageReader) fit(need int) {
-	if need > readAhead {
+	if need > readAhead || m.full && m.Ahead > 0 {
 		m.small = 0
 	} else if m.small++; m.small > smallInARow && len(m.buf) > readAhead && m.end-m.begin < readAhead {
 		m.move(readAhead)
 		return
+	}
+	if m.full && 2*len(m.buf) <= m.Ahead {
+		m.move(2 * len(m.buf))
 	}
 	switch {
 	case m.begin+max(need, 1) <= len(m.buf) && m.end < len(m.buf):

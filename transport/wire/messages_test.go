@@ -127,6 +127,7 @@ func TestMessageReader(t *testing.T) {
 // stuttering fails before each read that gives something.
 type stuttering struct {
 	r    io.Reader
+	most int // that are returned at once
 	fail bool
 }
 
@@ -136,7 +137,7 @@ func (s *stuttering) Read(b []byte) (int, error) {
 	if s.fail = !s.fail; s.fail {
 		return 0, errStutter
 	}
-	return s.r.Read(b[:min(len(b), 3)])
+	return s.r.Read(b[:min(len(b), s.most)])
 }
 
 // TestMessageReaderGoesOn calls Next again after errors, as after deadlines.
@@ -146,7 +147,7 @@ func TestMessageReaderGoesOn(t *testing.T) {
 	for _, message := range want {
 		data = protowire.AppendString(data, message)
 	}
-	m := wire.NewMessageReader(&stuttering{r: bytes.NewReader(data)}, 1<<20)
+	m := wire.NewMessageReader(&stuttering{r: bytes.NewReader(data), most: 3}, 1<<20)
 	var got []string
 	for len(got) < len(want) {
 		ready := m.Ready()
@@ -315,3 +316,65 @@ type stepping struct {
 }
 
 func (s stepping) Read(b []byte) (int, error) { return s.r.Read(b[:min(len(b), s.step)]) }
+
+// TestMessageReaderPlaces has the ends of large messages read into places, also
+// after errors and however they are cut.
+func TestMessageReaderPlaces(t *testing.T) {
+	large := gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("0123456789", 200_000))}
+	data := appendWhole(t, nil, 7, gcnode.Reply{Value: gcnode.StringValue("small")})
+	data = wire.AppendEnd(appendWhole(t, appendWhole(t, data, 300, large), 1, large), 1, nil)
+	for name, r := range map[string]io.Reader{
+		"whole": bytes.NewReader(data), "halves": iotest.HalfReader(bytes.NewReader(data)),
+		"errors": &stuttering{r: bytes.NewReader(data), most: 20_000}, "end with data": iotest.DataErrReader(bytes.NewReader(data)),
+	} {
+		var replies wire.Collector
+		placed, pieces, got := 0, 0, []gcnode.Reply(nil)
+		m := wire.NewMessageReader(r, wire.MaxReturnBytes)
+		m.Place = func(beginning []byte, message int) []byte {
+			exchange, data, ok := wire.PieceAhead(beginning, message)
+			if !ok || exchange != 300 {
+				return nil
+			}
+			place := replies.Room(data)
+			placed = len(place)
+			return place
+		}
+		for {
+			b, err := m.Next()
+			if errors.Is(err, errStutter) {
+				require.False(t, m.Ready() && placed > 0, name)
+				require.True(t, m.Begun() || placed == 0, name)
+				continue
+			}
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			require.NoError(t, err, name)
+			var reply gcnode.Reply
+			var complete bool
+			if placed > 0 {
+				require.Less(t, len(b), 32, name)
+				reply, complete = replies.Filled(placed)
+				placed = 0
+				pieces++
+			} else {
+				ret, err := wire.DecodeReturn(b)
+				require.NoError(t, err, name)
+				reply, complete, err = replies.Add(ret.Frame)
+				if errors.Is(err, io.EOF) {
+					continue
+				}
+				require.NoError(t, err, name)
+			}
+			if complete {
+				got = append(got, reply)
+			}
+		}
+		require.Len(t, got, 3, name)
+		require.True(t, got[1].Value == large.Value && got[2].Value == large.Value, name)
+		if name == "errors" { // a part at a time, so that all pieces but the first have a place
+			require.Equal(t, 7, pieces)
+		}
+		require.False(t, m.Begun(), name)
+	}
+}

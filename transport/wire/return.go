@@ -65,6 +65,33 @@ func DecodeReturn(b []byte) (Return, error) {
 	return r, nil
 }
 
+// PieceAhead looks at the beginning of a message of so many bytes, all of which
+// but its data may still be to come: if it is a piece of a value, whose data ends
+// the message, it is the number of the exchange and the size of the data.
+func PieceAhead(beginning []byte, message int) (exchange uint64, data int, ok bool) {
+	at := 0
+	for i, want := range [...]protowire.Number{returnExchange, returnFrame, framePiece, pieceData} {
+		num, typ, n := protowire.ConsumeTag(beginning[at:])
+		if n < 0 || num != want {
+			return 0, 0, false
+		}
+		at += n
+		v, n := protowire.ConsumeVarint(beginning[at:])
+		if n < 0 {
+			return 0, 0, false
+		}
+		at += n
+		switch {
+		case i == 0 && typ == protowire.VarintType:
+			exchange = v
+		case i > 0 && typ == protowire.BytesType && v == uint64(message-at):
+		default:
+			return 0, 0, false
+		}
+	}
+	return exchange, message - at, true
+}
+
 // Cost is what a message takes out of the window of its exchange: its size
 // without its length, and something for what it costs the receiver beside.
 func Cost(message int) int { return message + frameCost }
@@ -116,11 +143,16 @@ func AppendRefusal(b []byte, exchange uint64, e *gcnode.Error) []byte {
 // AppendEnd appends to b the message that ends an exchange, with an error or
 // without.
 func AppendEnd(b []byte, exchange uint64, e *gcnode.Error) []byte {
-	start := len(b)
 	if e != nil {
+		start := len(b)
 		b = appendMessage(b, 1, func(b []byte) []byte { return appendError(b, e) })
+		return appendReturn(b, start, exchange, frameEnd, 0, "").Head
 	}
-	return appendReturn(b, start, exchange, frameEnd, 0, "").Head
+	// The end of nearly every exchange is written at once.
+	const frame = 2 // a tag, and the length of nothing
+	b = append(b, byte(sizeExchange(exchange)+2+frame))
+	b = appendVarint(b, returnExchange, exchange)
+	return append(b, returnFrame<<3|byte(protowire.BytesType), frame, frameEnd<<3|byte(protowire.BytesType), 0)
 }
 
 // AppendApart appends to b the message that says that a call is to be asked in a

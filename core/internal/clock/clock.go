@@ -65,6 +65,12 @@ func (c *Clock) Now() int64 {
 // Exact is the time.
 func (c *Clock) Exact() int64 { return int64(time.Since(c.start)) }
 
+// At is what an exact clock shows at a time.
+func (c *Clock) At(t time.Time) int64 { return int64(t.Sub(c.start)) }
+
+// Time is when an exact clock shows now.
+func (c *Clock) Time(now int64) time.Time { return c.start.Add(time.Duration(now)) }
+
 // read brings the clock up to date.
 func (c *Clock) read() int64 {
 	if c.resolution <= 0 {

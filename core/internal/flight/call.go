@@ -28,15 +28,19 @@ type Call[T any] struct {
 	key      string
 	run      func(context.Context, *Call[T]) (T, error)
 	ctx      lazyContext
-	batch    *Batch[T]     // in place of run and ctx but for its deadline
+	timeout  time.Duration // from the start to the deadline of ctx
+	batch    *Batch[T]     // in place of run, timeout and ctx but for its deadline
 	patience time.Duration // 0: there is no errand
 	due      time.Time     // guarded by stripe.mu; beside patience, when to look after the errand
 	slot     int           // guarded by stripe.mu; the place among those under way, -1: it has ended
 	waiters  int           // guarded by stripe.mu; a call that nobody asked for waits for itself
 	detached bool          // guarded by stripe.mu
-	done     chan struct{} // nil: the value has been there from the start
-	value    T             // valid after done
-	err      error         // valid after done
+	// first wakes who has begun the call, and done all who have joined it. Both
+	// are guarded by stripe.mu until the call has ended; nil: nobody waits so.
+	first chan struct{}
+	done  chan struct{}
+	value T     // valid after these
+	err   error // valid after these
 }
 
 // Role is the call's role.
@@ -44,6 +48,12 @@ func (c *Call[T]) Role() Role { return c.role }
 
 // Key is the key that the call is for.
 func (c *Call[T]) Key() string { return c.key }
+
+// Start is when the call was begun, unless a batch answers it.
+func (c *Call[T]) Start() time.Time { return c.ctx.deadline.Add(-c.timeout) }
+
+// Timeout is the time from then to its deadline.
+func (c *Call[T]) Timeout() time.Duration { return c.timeout }
 
 // launch begins the work of a new call.
 func (c *Call[T]) launch() {
@@ -122,7 +132,12 @@ func (c *Call[T]) end(value T, err error) {
 // publish gives the answer of a call that has just ended.
 func (c *Call[T]) publish(value T, err error) {
 	c.value, c.err = value, err
-	close(c.done)
+	if c.first != nil {
+		c.first <- struct{}{} // there is room for one
+	}
+	if c.done != nil {
+		close(c.done)
+	}
 }
 
 // cancel tells the function of a call that has ended.
@@ -159,6 +174,7 @@ func (c *Call[T]) Keep(store func()) bool {
 type Seat[T any] struct {
 	call   *Call[T]
 	joined bool
+	wake   chan struct{} // of who has begun the call
 }
 
 // Joined reports whether the place is in somebody else's call, or there is an
@@ -168,18 +184,24 @@ func (seat Seat[T]) Joined() bool { return seat.joined }
 // Wait returns the answer of the call, and whether it was spared a call of its
 // own. When ctx ends first, Wait returns its error at once.
 func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) {
-	c := seat.call
+	c, ended := seat.call, seat.wake
+	if ended == nil {
+		ended = c.done // which stays what it is once somebody has joined
+	}
 	switch cancelled := ctx.Done(); {
-	case c.done == nil:
+	case ended == nil: // the answer was there
 	case cancelled == nil: // waiting for one thing costs less
-		<-c.done
+		<-ended
 	default:
 		select {
-		case <-c.done:
+		case <-ended:
 		case <-cancelled:
-			c.leave()
+			c.leave() // and with it the channel, into which something may come
 			return value, seat.joined, ctx.Err()
 		}
+	}
+	if seat.wake != nil {
+		c.flights.wakes.Put(seat.wake)
 	}
 	return c.value, seat.joined, c.err
 }

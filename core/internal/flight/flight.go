@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"hash/maphash"
+	"sync"
 	"time"
 )
 
@@ -63,6 +64,9 @@ type Plan[T any] struct {
 	Key  string
 	// Timeout is the call's own deadline, counted from its start.
 	Timeout time.Duration
+	// Start is the time of its start, for who has just looked at the clock; zero:
+	// it is looked at.
+	Start time.Time
 	// Patience, if it is not 0, asks for [Rules.Begin], and is how long after its
 	// start an errand may be due at the earliest.
 	Patience time.Duration
@@ -81,6 +85,10 @@ type Flights[T any] struct {
 	rules   Rules[T]
 	seed    maphash.Seed
 	stripes *[stripes]stripe[T] // apart, so that their timers hold nothing else in memory
+	// wakes are channels of first waiters, to be used again. They are not shared by
+	// all flights, since one that was made in a bubble of testing/synctest is of no
+	// use outside.
+	wakes sync.Pool
 }
 
 // New makes an empty set of flights.
@@ -125,16 +133,22 @@ func (f *Flights[T]) board(ctx context.Context, p *Plan[T]) Seat[T] {
 	alone := f.alone(p.Role, p.Key)
 	if c := s.calls[p.Role][p.Key]; c != nil && !alone {
 		c.waiters++
+		if c.done == nil {
+			c.done = make(chan struct{})
+		}
 		return Seat[T]{call: c, joined: true}
 	}
 	if v, ok := f.look(p); ok {
 		return Seat[T]{call: &Call[T]{value: v}, joined: true}
 	}
 	c := f.start(ctx, s, p)
+	if c.first, _ = f.wakes.Get().(chan struct{}); c.first == nil {
+		c.first = make(chan struct{}, 1)
+	}
 	if c.detached = alone; !alone {
 		s.calls[p.Role][p.Key] = c
 	}
-	return Seat[T]{call: c}
+	return Seat[T]{call: c, wake: c.first}
 }
 
 // Start begins a call that nobody waits for, and reports whether it did: not
@@ -162,18 +176,22 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 // start makes a call with one who waits. The stripe is locked until it is known
 // to those who are to join it.
 func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[T] {
-	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1, done: make(chan struct{})}
+	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1}
 	if p.Batch != nil {
 		p.Batch.add(c)
 		s.takeOff(c)
 		return c
 	}
-	c.ctx = lazyContext{values: ctx, deadline: time.Now().Add(p.Timeout)}
+	begun := p.Start
+	if begun.IsZero() {
+		begun = time.Now()
+	}
+	c.ctx, c.timeout = lazyContext{values: ctx, deadline: begun.Add(p.Timeout)}, p.Timeout
 	if c.run = p.Run; c.run == nil {
 		c.run = f.rules.Run
 	}
 	if p.Patience > 0 {
-		c.patience, c.due = p.Patience, c.ctx.deadline.Add(p.Patience-p.Timeout)
+		c.patience, c.due = p.Patience, begun.Add(p.Patience)
 	}
 	s.takeOff(c)
 	return c
