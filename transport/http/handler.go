@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -59,8 +60,8 @@ type HandlerOptions struct {
 	// Self is the ID of the member, for which requests are signed. It goes with
 	// Secrets.
 	Self string
-	// Secrets makes the handler refuse what is not signed with one of them, and
-	// sign its answers. Who sends must have them too; nil: nobody has to sign. Use
+	// Secrets makes the handler refuse what is not signed with one of them
+	// (unless [Secrets.AcceptUnsigned] is on), and sign its answers. Who sends must have them too; nil: nobody has to sign. Use
 	// them where others may reach the handler, or TLS with certificates on both
 	// sides: without either, whoever reaches it is a member.
 	Secrets *Secrets
@@ -92,6 +93,8 @@ type Handler struct {
 	gate   *gate         // nil: nobody has to sign
 	places chan struct{} // one element for each request that is being served
 	large  *budget
+
+	unsigned, denied atomic.Uint64 // see HandlerStats
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}

@@ -53,6 +53,7 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 		return withoutURL(err)
 	}
 	defer resp.Body.Close()
+	signed = p.answered(signed, resp)
 	if err := signed.open(resp); err != nil {
 		return unsigned(resp, err)
 	}

@@ -211,6 +211,9 @@ func TestWhatIsNotSignedAsItIsSentIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, text, "the body is not the one that was signed")
 	require.Zero(t, served.Load())
+	require.Equal(t, httptransport.HandlerStats{Signatures: httptransport.SignatureStats{
+		Missing: 2 * 4, Unknown: 2 * 1, Wrong: 2*11 + 1, Misdirected: 2 * 2, Clock: 2 * 2,
+	}}, m.handler.Stats())
 }
 
 // TestARequestIsServedOnce sends one again, to the same member and to another.
@@ -234,6 +237,8 @@ func TestARequestIsServedOnce(t *testing.T) {
 	}
 	require.EqualValues(t, 1, served.Load())
 	require.Zero(t, others.Load())
+	require.Equal(t, httptransport.SignatureStats{Replayed: 2}, a.handler.Stats().Signatures)
+	require.Equal(t, httptransport.SignatureStats{Misdirected: 2}, b.handler.Stats().Signatures)
 }
 
 // TestARequestIsNotServedAgainAfterARestart sends one that was signed before the
@@ -253,6 +258,7 @@ func TestARequestIsNotServedAgainAfterARestart(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, status)
 		require.Contains(t, text, `with "k" was signed before this member started`)
 	}
+	require.Equal(t, httptransport.SignatureStats{Early: 1}, m.handler.Stats().Signatures)
 	require.Zero(t, served.Load())
 }
 
@@ -315,6 +321,7 @@ func TestRememberedRequestsAreBounded(t *testing.T) {
 	status, _, _ := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.EqualValues(t, 3, served.Load())
+	require.Equal(t, httptransport.SignatureStats{TooMany: 2}, m.handler.Stats().Signatures)
 
 	elapsed.Store(int64(61 * time.Second)) // they are forgotten, and too old
 	for range 3 {
@@ -364,6 +371,7 @@ func TestAStreamEndsWithItsSecret(t *testing.T) {
 	require.ErrorIs(t, err, gcnode.ErrUnreachable)
 	require.ErrorContains(t, err, "is another one here")
 	require.EqualValues(t, 1, served.Load())
+	require.EqualValues(t, 1, m.handler.Stats().Signatures.Outdated)
 }
 
 func TestSecretsThatCannotBeUsedAreRefused(t *testing.T) {

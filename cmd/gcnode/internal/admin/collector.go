@@ -14,14 +14,16 @@ import (
 type collector struct {
 	source *status.Source
 
-	info    *prometheus.Desc
-	node    []figure[status.Report]
-	members []figure[status.Discovery]
-	peers   []figure[status.Peer]
-	groups  []figure[status.Group]
-	stores  []figure[status.Store]
-	plugins []figure[status.Plugin]
+	info     *prometheus.Desc
+	node     []figure[status.Report]
+	members  []figure[status.Discovery]
+	listener []figure[status.PeerListener]
+	peers    []figure[status.Peer]
+	groups   []figure[status.Group]
+	stores   []figure[status.Store]
+	plugins  []figure[status.Plugin]
 
+	refused   *prometheus.Desc
 	calls     *prometheus.Desc
 	discarded *prometheus.Desc
 	from      *prometheus.Desc
@@ -155,7 +157,17 @@ func newCollector(source *status.Source) *collector {
 			gauge("discovery_held_back", "1 when a list is held back since it loses more than half of the members.", nil,
 				func(d *status.Discovery) int64 { return one(d.HeldBack) }),
 		},
+		refused: prometheus.NewDesc("gcnode_peer_listener_signatures_refused_total",
+			"Requests of nodes and their clients that were refused for their signature, by reason.", []string{"reason"}, nil),
+		listener: []figure[status.PeerListener]{
+			counter("peer_listener_denied", "Requests of nodes and their clients that these may not make.", nil,
+				func(l *status.PeerListener) uint64 { return l.Denied }),
+			counter("peer_listener_unsigned", "Requests of nodes that were let in without a signature.", nil,
+				func(l *status.PeerListener) uint64 { return l.Unsigned }),
+		},
 		peers: []figure[status.Peer]{
+			gauge("peer_unsigned", "1 when the last answer of the node was not signed, which is accepted.", peer,
+				func(p *status.Peer) int64 { return one(p.Unsigned) }),
 			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
 				func(p *status.Peer) int64 { return one(p.Down) }),
 			counter("peer_requests", "Fetches that were sent to the node.", peer,
@@ -229,6 +241,7 @@ func newCollector(source *status.Source) *collector {
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.info
+	ch <- c.refused
 	ch <- c.calls
 	ch <- c.discarded
 	ch <- c.from
@@ -236,6 +249,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.fetchTime
 	describe(ch, c.node)
 	describe(ch, c.members)
+	describe(ch, c.listener)
 	describe(ch, c.peers)
 	describe(ch, c.groups)
 	describe(ch, c.stores)
@@ -261,6 +275,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		emit(ch, c.from, prometheus.GaugeValue, 1, d.Source)
 		for _, f := range c.members {
 			f.emit(ch, d)
+		}
+	}
+	if l := report.PeerListener; l != nil {
+		for _, f := range c.listener {
+			f.emit(ch, l)
+		}
+		for _, r := range l.SignaturesRefused.ByReason() {
+			emit(ch, c.refused, prometheus.CounterValue, float64(r.Count), r.Name)
 		}
 	}
 	for _, p := range report.Peers {

@@ -20,7 +20,9 @@ type Source struct {
 	// node is alone.
 	Members func() (discovery.Status, bool)
 	// Client is what the node reaches the others with; nil: it is alone.
-	Client  *httptransport.Client
+	Client *httptransport.Client
+	// Streams is what answers the others; nil: it is alone.
+	Streams *httptransport.Handler
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
 	Started time.Time
@@ -59,11 +61,14 @@ func (s *Source) Report() Report {
 			report.Discovery = discoveryOf(st)
 		}
 	}
+	if s.Streams != nil {
+		report.PeerListener = peerListenerOf(s.Streams.Stats())
+	}
 	ways := s.ways()
 	for _, p := range stats.Peers {
 		way := ways[p.Addr]
 		report.Peers = append(report.Peers, Peer{
-			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem,
+			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem, Unsigned: way.Unsigned,
 			Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
 		})
 	}
@@ -126,6 +131,11 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		group.Plugin = pluginOf(plugin.Stats())
 	}
 	return group
+}
+
+// peerListenerOf translates the figures of what answers other nodes.
+func peerListenerOf(st httptransport.HandlerStats) *PeerListener {
+	return &PeerListener{SignaturesRefused: Signatures(st.Signatures), Denied: st.Denied, Unsigned: st.Unsigned}
 }
 
 // latencyOf gives the quantiles of a histogram.
