@@ -140,7 +140,7 @@ func FuzzAnswer(f *testing.F) {
 	require.NoError(f, w.WriteEnd(nil))
 	f.Add(http.StatusOK, contentType, body.Bytes())
 	f.Add(http.StatusOK, contentType+"; a=b", []byte("\x09\x0a\x07\x40\x05\x7a\x03abc\x06\x12\x04\x0a\x02de\x02\x22\x00"))
-	f.Add(http.StatusOK, contentType, []byte("\x06\x0a\x04\x10\x02\x08\x05\x08\x22\x00")) // a sign of life of another key
+	f.Add(http.StatusOK, contentType, []byte("\x06\x0a\x04\x10\x02\x08\x05\x08\x22\x00"))             // a sign of life of another key
 	f.Add(http.StatusOK, contentType, []byte("\x04\x0a\x02\x7a\x00\x04\x0a\x02\x10\x01\x02\x22\x00")) // one beside an answer
 	f.Add(http.StatusOK, "text/html;", []byte("<html>"))
 	f.Add(http.StatusRequestEntityTooLarge, "", []byte("too large"))

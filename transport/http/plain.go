@@ -7,9 +7,12 @@ import (
 	"fmt"
 	"io"
 	"mime"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -30,27 +33,9 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, p.addr, bytes.NewReader(body.Bytes()))
-	if err != nil {
-		return fmt.Errorf("make the request: %w", err)
-	}
-	post.Header.Set("Content-Type", contentType)
-	post.Header.Set("Accept", contentType)
-	post.Header.Set("User-Agent", "gcnode")
-	if large { // nothing of it is sent to a peer that refuses the request
-		post.Header.Set("Expect", "100-continue")
-	}
-	// Every request may be repeated. This says so to net/http, which then
-	// tries another connection when the peer has closed one that was kept;
-	// without a value it is not sent.
-	post.Header["Idempotency-Key"] = nil
-	signed, err := p.client.sign(post, p.id, body.Bytes())
+	resp, signed, err := p.send(ctx, body.Bytes(), large)
 	if err != nil {
 		return err
-	}
-	resp, err := p.client.http.Do(post)
-	if err != nil {
-		return withoutURL(err)
 	}
 	defer resp.Body.Close()
 	signed = p.answered(signed, resp)
@@ -58,6 +43,49 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 		return unsigned(resp, err)
 	}
 	return receive(resp, wire.NewAnswers(req), w)
+}
+
+// send sends a body. Every request may be repeated, and is when the peer has
+// closed a connection that was kept. It is signed anew each time, since the peer
+// may have read it; net/http, which does the same for what is not signed, sends
+// it as it is.
+func (p *peer) send(ctx context.Context, body []byte, large bool) (*http.Response, *signed, error) {
+	for {
+		var kept atomic.Bool
+		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+			GotConn: func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
+		})
+		post, err := http.NewRequestWithContext(traced, http.MethodPost, p.addr, bytes.NewReader(body))
+		if err != nil {
+			return nil, nil, fmt.Errorf("make the request: %w", err)
+		}
+		post.Header.Set("Content-Type", contentType)
+		post.Header.Set("Accept", contentType)
+		post.Header.Set("User-Agent", "gcnode")
+		if large { // nothing of it is sent to a peer that refuses the request
+			post.Header.Set("Expect", "100-continue")
+		}
+		signed, err := p.client.sign(post, p.id, body)
+		if err != nil {
+			return nil, nil, err
+		}
+		if signed == nil {
+			post.Header["Idempotency-Key"] = nil // net/http may repeat it; without a value it is not sent
+		}
+		resp, err := p.client.http.Do(post)
+		if err == nil {
+			return resp, signed, nil
+		}
+		if signed == nil || !kept.Load() || ctx.Err() != nil || isTimeout(err) {
+			return nil, nil, withoutURL(err)
+		}
+	}
+}
+
+// isTimeout reports whether the time of the HTTP client was over.
+func isTimeout(err error) bool {
+	failed, ok := errors.AsType[net.Error](err)
+	return ok && failed.Timeout()
 }
 
 // withoutURL leaves out of an error the address, which is named around it.

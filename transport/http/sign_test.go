@@ -11,8 +11,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -438,6 +440,53 @@ func TestSignedRequestsGoOverHTTP2(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "k", got[0].Value.String())
 	require.EqualValues(t, 2, protocol.Load())
+}
+
+// TestASignedRequestIsSignedAnewWhenItIsSentAgain has a member that closes a
+// connection that was kept, with the request that came over it: after it was
+// served, or before it was read.
+func TestASignedRequestIsSignedAnewWhenItIsSentAgain(t *testing.T) {
+	for name, serves := range map[string]bool{"served": true, "not read": false} {
+		t.Run(name, func(t *testing.T) {
+			shared := secrets(t, "k")
+			handler := newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{Self: "a", Secrets: shared})
+			var mu sync.Mutex
+			var conns []string // over which the requests came
+			addr := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				kept := slices.Contains(conns, r.RemoteAddr)
+				conns = append(conns, r.RemoteAddr)
+				mu.Unlock()
+				if !kept {
+					handler.ServeHTTP(w, r)
+					return
+				}
+				if serves {
+					handler.ServeHTTP(httptest.NewRecorder(), r)
+				}
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if assert.NoError(t, err) {
+					_ = conn.Close()
+				}
+			})
+			client := newClient(t, httptransport.ClientOptions{Secrets: shared, Plain: true})
+			value := gcnode.StringValue(strings.Repeat("v", 1<<20))
+			for range 3 { // each but the first one over the connection of the one before, at first
+				for _, req := range []*gcnode.Request{
+					{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}},
+					{Op: gcnode.OpSet, Group: "g", Keys: []string{"k"}, Value: value},
+				} {
+					var got collect
+					require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "a", Addr: addr}, req, &got))
+					require.Len(t, got.replies, 1)
+				}
+			}
+			require.Zero(t, handler.Stats().Signatures)
+			mu.Lock()
+			defer mu.Unlock()
+			require.Len(t, conns, 6+5, "each but the first one is sent twice")
+		})
+	}
 }
 
 // TestARefusalIsSigned has a request that is over a limit of the receiver.
