@@ -189,7 +189,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err == nil:
 		h.answer(r.Context(), who, req, answer)
-	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
+	case typed && refusal.Kind == gcnode.KindOverloaded:
+		memory.release()
+		h.refuseEarly(w, r, answer, refusal)
+	case typed && refusal.Kind == gcnode.KindUnsupported:
 		answer.refuse(refusal)
 	default:
 		h.refuse(w, r, who, problemOf(err))
@@ -307,6 +310,21 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, who *caller, memo
 		return nil, full
 	}
 	return req, nil
+}
+
+// refuseEarly answers a request for which there is no memory while its body
+// comes. It reads the rest, of which it keeps nothing: were the connection closed
+// while the peer sends, the peer might not get to the answer.
+func (h *Handler) refuseEarly(w http.ResponseWriter, r *http.Request, a *answer, e *gcnode.Error) {
+	control := http.NewResponseController(w)
+	a.refuse(e)
+	if a.out.flush() != nil || setReadDeadline(control, h.opts.BodyTimeout) != nil {
+		return
+	}
+	rest := &deadlineReader{
+		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: control, timeout: h.opts.BodyTimeout, memory: &share{of: h.large},
+	}
+	_, _ = io.Copy(io.Discard, rest) // or there is nobody to tell
 }
 
 // serve lets the member answer, and turns a panic into an error.
