@@ -30,9 +30,10 @@ type Grant struct {
 }
 
 // Access says what senders may do: each by its identity, which is the ID of the
-// secret that it signs with, or without secrets a name of its client certificate,
-// the first of the common name and the DNS names that is on the list. Who is not
-// on it may do nothing. It may be used from any goroutine.
+// secret that it signs with, or, where it does not sign ([Secrets.AcceptUnsigned]
+// included), a name of its client certificate, the first of the common name and
+// the DNS names that is on the list. Who is not on it may do nothing. It may be
+// used from any goroutine.
 type Access struct {
 	list atomic.Pointer[map[string]Grant]
 }
@@ -74,6 +75,9 @@ func (a *Access) identify(names []string) (identity, error) {
 // admit says whether a sender is a member, and why it may not ask for this; nil:
 // it may.
 func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnode.Error) {
+	if who.signed == nil && h.gate != nil {
+		h.unsigned.Add(1)
+	}
 	if h.opts.Access == nil {
 		return true, nil
 	}
@@ -82,6 +86,7 @@ func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnod
 		err = id.check(req)
 	}
 	if err != nil {
+		h.denied.Add(1)
 		return false, &gcnode.Error{Kind: gcnode.KindDenied, Op: req.Op, Group: req.Group, Err: err}
 	}
 	return id.grant.Member, nil

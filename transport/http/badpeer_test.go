@@ -64,6 +64,7 @@ func TestClientRefusesReturns(t *testing.T) {
 		"half a message":      {one[:len(one)-1], "unexpected EOF"},
 		"a second reply":      {one + one + end, "a second reply to key 0"},
 		"another key":         {reply(1, gcnode.Reply{Key: 1}) + end, "key 1, which was not asked for"},
+		"another key's work":  {reply(1, gcnode.Reply{Key: 1, Pending: true}) + one + end, "key 1, which was not asked for"},
 		"a piece of nothing":  {string(wire.AppendPiece(nil, 1, "v").Head) + "v" + end, "without its beginning"},
 		"an answer of others": {reply(2, gcnode.Reply{}) + string(wire.AppendEnd(nil, 3, nil)), "EOF"},
 	}

@@ -79,15 +79,12 @@ func (c *bundle) carry(t ticket) {
 // post sends the bundle and hands out what is returned, until all has come.
 func (c *bundle) post(ctx context.Context) error {
 	p := c.b.p
-	post, signed, err := p.newPost(ctx, bundleType, c.calls)
+	resp, signed, err := p.send(ctx, bundleType, c.calls, false)
 	if err != nil {
 		return err
 	}
-	resp, err := p.client.http.Do(post)
-	if err != nil {
-		return withoutURL(err)
-	}
 	defer resp.Body.Close()
+	signed = p.answered(signed, resp)
 	if err := signed.open(resp); err != nil && resp.StatusCode == http.StatusOK {
 		return err
 	}

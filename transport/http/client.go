@@ -55,8 +55,9 @@ type ClientOptions struct {
 	// a stream.
 	Plain bool
 	// Secrets signs requests with the first of the secrets, for the ID of the peer
-	// that is asked, and takes only answers that are signed with the same one. The
-	// peers must have them too. nil: nothing is signed.
+	// that is asked, and takes only answers that are signed with the same one
+	// (unless [Secrets.AcceptUnsigned] is on). The peers must have them too. nil:
+	// nothing is signed.
 	Secrets *Secrets
 	// Now is the clock of signatures; nil: time.Now.
 	Now func() time.Time

@@ -74,6 +74,7 @@ func TestClientRefusesAnswers(t *testing.T) {
 		{"garbage", http.StatusOK, contentType, "\x05hello", "malformed"},
 		{"two replies to a key", http.StatusOK, contentType, one + one + end.String(), "a second reply to key 0"},
 		{"another key", http.StatusOK, contentType, reply(gcnode.Reply{Key: 1}) + end.String(), "key 1, which was not asked for"},
+		{"another key's work", http.StatusOK, contentType, reply(gcnode.Reply{Key: 1, Pending: true}) + end.String(), "key 1, which was not asked for"},
 		{"after the end", http.StatusOK, contentType, one + end.String() + "x", "after the end"},
 		{"frame over the limit", http.StatusOK, contentType, "\xff\xff\xff\x7f", "at most 4194304"},
 	}

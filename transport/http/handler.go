@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -59,8 +60,8 @@ type HandlerOptions struct {
 	// Self is the ID of the member, for which requests are signed. It goes with
 	// Secrets.
 	Self string
-	// Secrets makes the handler refuse what is not signed with one of them, and
-	// sign its answers. Who sends must have them too; nil: nobody has to sign. Use
+	// Secrets makes the handler refuse what is not signed with one of them
+	// (unless [Secrets.AcceptUnsigned] is on), and sign its answers. Who sends must have them too; nil: nobody has to sign. Use
 	// them where others may reach the handler, or TLS with certificates on both
 	// sides: without either, whoever reaches it is a member.
 	Secrets *Secrets
@@ -92,6 +93,8 @@ type Handler struct {
 	gate   *gate         // nil: nobody has to sign
 	places chan struct{} // one element for each request that is being served
 	large  *budget
+
+	unsigned, denied atomic.Uint64 // see HandlerStats
 
 	mu       sync.Mutex
 	sessions map[*session]struct{}
@@ -190,6 +193,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	refusal, typed := errors.AsType[*gcnode.Error](err)
 	switch {
 	case err == nil:
+	case typed && refusal.Kind == gcnode.KindOverloaded && !isBundle(r):
+		memory.release()
+		h.refuseEarly(w, r, who, refusal)
 	case typed && (refusal.Kind == gcnode.KindUnsupported || refusal.Kind == gcnode.KindOverloaded):
 		h.decline(w, r, who, refusal)
 	default:
@@ -361,6 +367,22 @@ func (h *Handler) body(w http.ResponseWriter, r *http.Request, who *caller, memo
 		in.most = r.ContentLength
 	}
 	return in
+}
+
+// refuseEarly answers a request for which there is no memory while its body
+// comes. It reads the rest, of which it keeps nothing: were the connection closed
+// while the peer sends, the peer might not get to the answer.
+func (h *Handler) refuseEarly(w http.ResponseWriter, r *http.Request, who *caller, e *gcnode.Error) {
+	control := http.NewResponseController(w)
+	a := newAnswer(w, h.opts.WriteTimeout, who)
+	a.refuse(e)
+	if a.out.flush() != nil || setReadDeadline(control, h.opts.BodyTimeout) != nil {
+		return
+	}
+	rest := &deadlineReader{
+		r: http.MaxBytesReader(w, r.Body, maxBodyBytes), control: control, timeout: h.opts.BodyTimeout, memory: &share{of: h.large},
+	}
+	_, _ = io.Copy(io.Discard, rest) // or there is nobody to tell
 }
 
 // serve lets the member answer, and turns a panic into an error.

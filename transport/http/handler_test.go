@@ -11,8 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"os"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -279,21 +281,22 @@ func TestHandlerRefusesLargeSet(t *testing.T) {
 }
 
 // TestHandlerRefusesSetsWithoutMemory has more large values at once than there
-// is memory for: who sends one too many is told so, unless the connection is
-// closed while it is sending.
+// is memory for: who sends one too many is told so, and not that the peer is
+// gone.
 func TestHandlerRefusesSetsWithoutMemory(t *testing.T) {
 	started, release := make(chan struct{}), make(chan struct{})
 	server := serve(t, handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
 		started <- struct{}{}
 		<-release
 		return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{}})
-	}), httptransport.HandlerOptions{MaxRequestBytes: httptransport.MinRequestBytes})
+	}), httptransport.HandlerOptions{MaxRequestBytes: httptransport.MinRequestBytes, BodyTimeout: 5 * time.Second})
+	finish := sync.OnceFunc(func() { close(release) })
+	t.Cleanup(finish)
 	client := newClient(t, httptransport.ClientOptions{DialTimeout: patience})
-	value := gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes))
+	req := &gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: gcnode.StringValue(strings.Repeat("v", gcnode.MaxValueBytes))}
 	set := func() ([]gcnode.Reply, error) {
 		var got collect
-		err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL},
-			&gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: value}, &got)
+		err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: server.URL}, req, &got)
 		return got.replies, err
 	}
 	stored := make(chan error, 2)
@@ -304,19 +307,23 @@ func TestHandlerRefusesSetsWithoutMemory(t *testing.T) {
 		}()
 		<-started
 	}
-	told := false
-	for try := 0; try < 3 || !told && try < 100; try++ {
+	for range 10 {
 		got, err := set()
-		if err != nil {
-			require.ErrorIs(t, err, gcnode.ErrUnreachable)
-			continue
-		}
+		require.NoError(t, err)
 		require.Len(t, got, 1)
 		require.ErrorIs(t, got[0].Err, gcnode.ErrOverloaded)
-		told = true
 	}
-	require.True(t, told, "nobody is told of the overload")
-	close(release)
+	conn, body := dial(t, server.Listener.Addr()), encode(t, req)
+	_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", contentType, len(body), body[:2<<20])
+	require.NoError(t, err)
+	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	_, err = wire.NewReader(resp.Body).ReadReply()
+	require.ErrorIs(t, err, gcnode.ErrOverloaded)
+	_, err = io.Copy(io.Discard, conn)
+	require.NotErrorIs(t, err, os.ErrDeadlineExceeded, "who is refused and sends no more is waited for")
+	finish()
 	for range cap(stored) {
 		require.NoError(t, <-stored)
 	}

@@ -28,7 +28,9 @@ type peer struct {
 	addr   string
 	id     string // of the member; empty where nothing is signed
 	posts  atomic.Uint64
-	used   atomic.Bool // since it was looked for peers that are not
+	// unsigned says that its last answer, or stream, was not signed.
+	unsigned atomic.Bool
+	used     atomic.Bool // since it was looked for peers that are not
 
 	stream  atomic.Pointer[stream] // nil: there is none that takes requests
 	bundler bundler                // for then
@@ -188,6 +190,7 @@ func (p *peer) tryUpgrade(ctx context.Context, conn *connHolder, cancel context.
 	if err != nil {
 		return nil, withoutURL(err)
 	}
+	signed = p.answered(signed, resp)
 	body, ok := resp.Body.(io.ReadWriteCloser)
 	if resp.StatusCode == http.StatusSwitchingProtocols && hasToken(resp.Header, "Upgrade", upgradeToken) && ok {
 		sealed, err := signed.stream(resp, body)

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"strings"
+	"sync/atomic"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -45,39 +48,62 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
-	post, signed, err := p.newPost(ctx, contentType, body.Bytes())
+	resp, signed, err := p.send(ctx, contentType, body.Bytes(), large)
 	if err != nil {
 		return err
 	}
-	if large { // nothing of it is sent to a peer that refuses the request
-		post.Header.Set("Expect", "100-continue")
-	}
-	resp, err := p.client.http.Do(post)
-	if err != nil {
-		return withoutURL(err)
-	}
 	defer resp.Body.Close()
+	signed = p.answered(signed, resp)
 	if err := signed.open(resp); err != nil {
 		return unsigned(resp, err)
 	}
 	return receive(resp, wire.NewAnswers(req), w)
 }
 
-// newPost is a POST to the peer, signed if that is wanted.
-func (p *peer) newPost(ctx context.Context, contentType string, body []byte) (*http.Request, *signed, error) {
-	post, err := http.NewRequestWithContext(ctx, http.MethodPost, p.addr, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, fmt.Errorf("make the request: %w", err)
+// send sends a body. Every request may be repeated, and is when the peer has
+// closed a connection that was kept. It is signed anew each time, since the peer
+// may have read it; net/http, which does the same for what is not signed, sends
+// it as it is.
+func (p *peer) send(ctx context.Context, contentType string, body []byte, large bool) (*http.Response, *signed, error) {
+	for {
+		var kept atomic.Bool
+		watched := ctx
+		if p.client.secrets != nil {
+			watched = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+				GotConn: func(info httptrace.GotConnInfo) { kept.Store(info.Reused) },
+			})
+		}
+		post, err := http.NewRequestWithContext(watched, http.MethodPost, p.addr, bytes.NewReader(body))
+		if err != nil {
+			return nil, nil, fmt.Errorf("make the request: %w", err)
+		}
+		post.Header.Set("Content-Type", contentType)
+		post.Header.Set("Accept", contentType)
+		post.Header.Set("User-Agent", "gcnode")
+		if large { // nothing of it is sent to a peer that refuses the request
+			post.Header.Set("Expect", "100-continue")
+		}
+		signed, err := p.client.sign(post, p.id, body)
+		if err != nil {
+			return nil, nil, err
+		}
+		if signed == nil {
+			post.Header["Idempotency-Key"] = nil // net/http may repeat it; without a value it is not sent
+		}
+		resp, err := p.client.http.Do(post)
+		if err == nil {
+			return resp, signed, nil
+		}
+		if signed == nil || !kept.Load() || ctx.Err() != nil || isTimeout(err) {
+			return nil, nil, withoutURL(err)
+		}
 	}
-	post.Header.Set("Content-Type", contentType)
-	post.Header.Set("Accept", contentType)
-	post.Header.Set("User-Agent", "gcnode")
-	// Every request may be repeated. This says so to net/http, which then
-	// tries another connection when the peer has closed one that was kept;
-	// without a value it is not sent.
-	post.Header["Idempotency-Key"] = nil
-	signed, err := p.client.sign(post, p.id, body)
-	return post, signed, err
+}
+
+// isTimeout reports whether the time of the HTTP client was over.
+func isTimeout(err error) bool {
+	failed, ok := errors.AsType[net.Error](err)
+	return ok && failed.Timeout()
 }
 
 // withoutURL leaves out of an error the address, which is named around it.

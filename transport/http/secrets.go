@@ -58,9 +58,12 @@ func (s Secret) Check() error {
 // Secrets are those of a member. The first one signs, and what is signed with
 // any of them is accepted. To change one in a running cluster, add the new one
 // behind the old one on all members, then put it first on all, then take the
-// old one out. Without any, nothing is accepted and nothing can be sent. They may
+// old one out. Without any, no signature is right and nothing can be sent. They may
 // be used from any goroutine.
-type Secrets struct{ list atomic.Pointer[[]*secret] }
+type Secrets struct {
+	list     atomic.Pointer[[]*secret]
+	unsigned atomic.Bool
+}
 
 // secret is one that is in use. Its address tells it from others of the same ID.
 type secret struct {
@@ -99,6 +102,13 @@ func (s *Secrets) Set(list ...Secret) error {
 	s.list.Store(&next)
 	return nil
 }
+
+// AcceptUnsigned says whether members that have no secrets are understood: then
+// what they send is served as without secrets, and their answers are taken. It is
+// for the time in which a cluster gets its secrets, or gives them up, since
+// whoever reaches its members is one of them meanwhile. A signature that is there
+// has to be right all the same. When this ends, streams without one end.
+func (s *Secrets) AcceptUnsigned(accept bool) { s.unsigned.Store(accept) }
 
 // first is the secret that signs, or nil before there is one.
 func (s *Secrets) first() *secret {

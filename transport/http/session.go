@@ -36,6 +36,7 @@ const (
 var (
 	errSessionClosed = errors.New("the stream is closed")
 	errSecretGone    = errors.New("the secret that the stream was begun with is not valid any more")
+	errNotSigned     = errors.New("the stream is not signed, as it has to be by now")
 )
 
 // isUpgrade reports whether a request asks for a stream.
@@ -80,6 +81,7 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, who *caller) {
 	}
 	defer h.leave(s)
 	if err := s.serve(); err != nil {
+		h.gate.note(err)
 		h.log.LogAttrs(r.Context(), slog.LevelDebug, "stream of a peer broken",
 			slog.String("remote", r.RemoteAddr), slog.String("err", err.Error()))
 	}
@@ -260,8 +262,8 @@ func (s *session) begin(call wire.Call) error {
 		}
 		return s.refuse(call.Exchange, refusal)
 	}
-	if !s.h.valid(s.who) {
-		return errSecretGone
+	if err := s.h.valid(s.who); err != nil {
+		return err
 	}
 	member, denied := s.h.admit(s.who, &s.req)
 	if denied != nil {

@@ -52,13 +52,19 @@ func (s *signature) String() string {
 		`", node="` + s.node + `", digest="` + s.digest + `", mac="` + s.mac + `"`
 }
 
+// isSigned reports whether the header field is meant to be one of a signed request.
+func isSigned(header string) bool {
+	scheme, _, _ := strings.Cut(header, " ")
+	return strings.EqualFold(scheme, signatureScheme)
+}
+
 // parseSignature reads the header field; ok is false if it is none of a signed
 // request.
 func parseSignature(header string) (s signature, ok bool) {
-	scheme, rest, _ := strings.Cut(header, " ")
-	if !strings.EqualFold(scheme, signatureScheme) {
+	if !isSigned(header) {
 		return signature{}, false
 	}
+	_, rest, _ := strings.Cut(header, " ")
 	ok = parameters(rest, map[string]*string{
 		"key": &s.key, "time": &s.time, "nonce": &s.nonce, "node": &s.node, "digest": &s.digest, "mac": &s.mac,
 	})
@@ -228,5 +234,27 @@ func challenge(self string) string {
 	return fmt.Sprintf(`%s node="%s"`, signatureScheme, url.PathEscape(self))
 }
 
-// signsWith reports whether what was signed was so with the secret that signs now.
-func (c *Client) signsWith(s *signed) bool { return s == nil || s.secret == c.secrets.first() }
+// signsWith reports whether what was signed was so with the secret that signs now,
+// or what was not need not be.
+func (c *Client) signsWith(s *signed) bool {
+	if s == nil {
+		return c.secrets == nil || c.secrets.unsigned.Load()
+	}
+	return s.secret == c.secrets.first()
+}
+
+// answered is what the answer to a signed request has to be signed with: nothing
+// if it is not signed, and that is accepted.
+func (p *peer) answered(s *signed, resp *http.Response) *signed {
+	if s == nil {
+		return nil
+	}
+	unsigned := resp.Header.Get(infoHeader) == "" && p.client.secrets.unsigned.Load()
+	if resp.StatusCode == http.StatusOK || resp.StatusCode == http.StatusSwitchingProtocols {
+		p.unsigned.Store(unsigned)
+	}
+	if unsigned {
+		return nil
+	}
+	return s
+}

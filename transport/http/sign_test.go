@@ -11,8 +11,10 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -211,6 +213,9 @@ func TestWhatIsNotSignedAsItIsSentIsRefused(t *testing.T) {
 	require.Equal(t, http.StatusUnauthorized, status)
 	require.Contains(t, text, "the body is not the one that was signed")
 	require.Zero(t, served.Load())
+	require.Equal(t, httptransport.HandlerStats{Signatures: httptransport.SignatureStats{
+		Missing: 2 * 4, Unknown: 2 * 1, Wrong: 2*11 + 1, Misdirected: 2 * 2, Clock: 2 * 2,
+	}}, m.handler.Stats())
 }
 
 // TestARequestIsServedOnce sends one again, to the same member and to another.
@@ -234,6 +239,8 @@ func TestARequestIsServedOnce(t *testing.T) {
 	}
 	require.EqualValues(t, 1, served.Load())
 	require.Zero(t, others.Load())
+	require.Equal(t, httptransport.SignatureStats{Replayed: 2}, a.handler.Stats().Signatures)
+	require.Equal(t, httptransport.SignatureStats{Misdirected: 2}, b.handler.Stats().Signatures)
 }
 
 // TestARequestIsNotServedAgainAfterARestart sends one that was signed before the
@@ -253,6 +260,7 @@ func TestARequestIsNotServedAgainAfterARestart(t *testing.T) {
 		require.Equal(t, http.StatusUnauthorized, status)
 		require.Contains(t, text, `with "k" was signed before this member started`)
 	}
+	require.Equal(t, httptransport.SignatureStats{Early: 1}, m.handler.Stats().Signatures)
 	require.Zero(t, served.Load())
 }
 
@@ -315,6 +323,7 @@ func TestRememberedRequestsAreBounded(t *testing.T) {
 	status, _, _ := exchanged(t, c.request(t, m, authorization))
 	require.Equal(t, http.StatusServiceUnavailable, status)
 	require.EqualValues(t, 3, served.Load())
+	require.Equal(t, httptransport.SignatureStats{TooMany: 2}, m.handler.Stats().Signatures)
 
 	elapsed.Store(int64(61 * time.Second)) // they are forgotten, and too old
 	for range 3 {
@@ -364,6 +373,7 @@ func TestAStreamEndsWithItsSecret(t *testing.T) {
 	require.ErrorIs(t, err, gcnode.ErrUnreachable)
 	require.ErrorContains(t, err, "is another one here")
 	require.EqualValues(t, 1, served.Load())
+	require.EqualValues(t, 1, m.handler.Stats().Signatures.Outdated)
 }
 
 func TestSecretsThatCannotBeUsedAreRefused(t *testing.T) {
@@ -430,6 +440,53 @@ func TestSignedRequestsGoOverHTTP2(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "k", got[0].Value.String())
 	require.EqualValues(t, 2, protocol.Load())
+}
+
+// TestASignedRequestIsSignedAnewWhenItIsSentAgain has a member that closes a
+// connection that was kept, with the request that came over it: after it was
+// served, or before it was read.
+func TestASignedRequestIsSignedAnewWhenItIsSentAgain(t *testing.T) {
+	for name, serves := range map[string]bool{"served": true, "not read": false} {
+		t.Run(name, func(t *testing.T) {
+			shared := secrets(t, "k")
+			handler := newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{Self: "a", Secrets: shared})
+			var mu sync.Mutex
+			var conns []string // over which the requests came
+			addr := serveHTTP(t, func(w http.ResponseWriter, r *http.Request) {
+				mu.Lock()
+				kept := slices.Contains(conns, r.RemoteAddr)
+				conns = append(conns, r.RemoteAddr)
+				mu.Unlock()
+				if !kept {
+					handler.ServeHTTP(w, r)
+					return
+				}
+				if serves {
+					handler.ServeHTTP(httptest.NewRecorder(), r)
+				}
+				conn, _, err := http.NewResponseController(w).Hijack()
+				if assert.NoError(t, err) {
+					_ = conn.Close()
+				}
+			})
+			client := newClient(t, httptransport.ClientOptions{Secrets: shared, Plain: true})
+			value := gcnode.StringValue(strings.Repeat("v", 1<<20))
+			for range 3 { // each but the first one over the connection of the one before, at first
+				for _, req := range []*gcnode.Request{
+					{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}},
+					{Op: gcnode.OpSet, Group: "g", Keys: []string{"k"}, Value: value},
+				} {
+					var got collect
+					require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "a", Addr: addr}, req, &got))
+					require.Len(t, got.replies, 1)
+				}
+			}
+			require.Zero(t, handler.Stats().Signatures)
+			mu.Lock()
+			defer mu.Unlock()
+			require.Len(t, conns, 6+5, "each but the first one is sent twice")
+		})
+	}
 }
 
 // TestARefusalIsSigned has a request that is over a limit of the receiver.

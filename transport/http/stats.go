@@ -25,6 +25,9 @@ type PeerStats struct {
 	// Problem is why requests are plain now; empty: they are not, or the
 	// client has not asked for a stream.
 	Problem string
+	// Unsigned says that the last answer, or the stream, was not signed, which is
+	// accepted; see [Secrets.AcceptUnsigned].
+	Unsigned bool
 	// Posts is how many requests were a POST of their own, those that are too
 	// large for a stream included.
 	Posts uint64
@@ -43,7 +46,7 @@ func (c *Client) Stats() ClientStats {
 		p.mu.Lock()
 		stats.Peers = append(stats.Peers, PeerStats{
 			Addr: p.addr, Stream: p.stream.Load() != nil, Streams: p.streams, Fallbacks: p.fallbacks,
-			Problem: p.problem, Posts: p.posts.Load(),
+			Problem: p.problem, Unsigned: p.unsigned.Load(), Posts: p.posts.Load(),
 			Bundles: p.bundler.bundles.Load(), Bundled: p.bundler.bundled.Load(),
 		})
 		p.mu.Unlock()

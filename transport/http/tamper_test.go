@@ -201,6 +201,7 @@ func TestWhatIsAskedOnAStreamCannotBeChanged(t *testing.T) {
 			require.Eventually(t, func() bool {
 				return bytes.Contains([]byte(log.String()), []byte("a signature is wrong"))
 			}, patience, time.Millisecond)
+			require.NotZero(t, m.handler.Stats().Signatures.Wrong)
 			mu.Lock()
 			defer mu.Unlock()
 			slices.Sort(asked)

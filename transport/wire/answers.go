@@ -36,10 +36,10 @@ func (a *Answers) Reset(req *gcnode.Request) {
 // be any number of replies: whoever takes them decides when it is enough.
 func (a *Answers) Add(r gcnode.Reply) error {
 	switch {
-	case r.Pending:
-		return nil
 	case r.Key < 0 || r.Key >= len(a.answered):
 		return malformed("a reply to key %d, which was not asked for", r.Key)
+	case r.Pending:
+		return nil
 	case a.answered[r.Key] && !a.several:
 		return malformed("a second reply to key %d", r.Key)
 	case !a.answered[r.Key]:

@@ -536,6 +536,7 @@ func TestAnswers(t *testing.T) {
 	require.ErrorContains(t, a.Add(gcnode.Reply{Key: 1}), "a second reply to key 1")
 	require.ErrorIs(t, a.Add(gcnode.Reply{Key: 3}), wire.ErrMalformed)
 	require.ErrorIs(t, a.Add(gcnode.Reply{Key: -1}), wire.ErrMalformed)
+	require.ErrorIs(t, a.Add(gcnode.Reply{Key: 3, Pending: true}), wire.ErrMalformed)
 	require.Equal(t, []int{0, 2}, a.Missing())
 	require.False(t, a.Complete())
 	require.NoError(t, a.Add(gcnode.Reply{Key: 0}))

@@ -167,6 +167,7 @@ func TestLatenciesAreHistograms(t *testing.T) {
 		peers := []gcnode.Peer{{ID: "a"}, {ID: "b"}}
 		var groups []*gcnode.Group
 		var handlers []http.Handler
+		var nodes []*gcnode.Node
 		for _, self := range peers {
 			node, err := gcnode.NewNode(gcnode.Config{Self: self, Transport: network.Transport(self.ID)})
 			require.NoError(t, err)
@@ -185,7 +186,10 @@ func TestLatenciesAreHistograms(t *testing.T) {
 			source := &status.Source{Node: node, Started: time.Now()}
 			require.NoError(t, metrics.Observe(source))
 			handlers = append(handlers, admin.NewHandler(admin.Options{Readiness: &admin.Readiness{}, Metrics: metrics, Stats: source.Handler()}))
-			groups = append(groups, group)
+			groups, nodes = append(groups, group), append(nodes, node)
+		}
+		for _, node := range nodes {
+			require.NoError(t, node.Joined(t.Context()))
 		}
 		for _, took := range []string{"100us", "250us", "251us", "40s"} {
 			i := 0

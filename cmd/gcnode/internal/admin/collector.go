@@ -14,16 +14,18 @@ import (
 type collector struct {
 	source *status.Source
 
-	info    *prometheus.Desc
-	node    []figure[status.Report]
-	members []figure[status.Discovery]
-	nats    []figure[status.NATS]
-	server  []figure[status.NATSServer]
-	peers   []figure[status.Peer]
-	groups  []figure[status.Group]
-	stores  []figure[status.Store]
-	plugins []figure[status.Plugin]
+	info     *prometheus.Desc
+	node     []figure[status.Report]
+	members  []figure[status.Discovery]
+	listener []figure[status.PeerListener]
+	nats     []figure[status.NATS]
+	server   []figure[status.NATSServer]
+	peers    []figure[status.Peer]
+	groups   []figure[status.Group]
+	stores   []figure[status.Store]
+	plugins  []figure[status.Plugin]
 
+	refused   *prometheus.Desc
 	calls     *prometheus.Desc
 	discarded *prometheus.Desc
 	from      *prometheus.Desc
@@ -185,7 +187,17 @@ func newCollector(source *status.Source) *collector {
 			gauge("nats_clients", "Connections to the server within this node, that of the node included.", nil,
 				func(s *status.NATSServer) int64 { return int64(s.Clients) }),
 		},
+		refused: prometheus.NewDesc("gcnode_peer_listener_signatures_refused_total",
+			"Requests of nodes and their clients that were refused for their signature, by reason.", []string{"reason"}, nil),
+		listener: []figure[status.PeerListener]{
+			counter("peer_listener_denied", "Requests of nodes and their clients that these may not make.", nil,
+				func(l *status.PeerListener) uint64 { return l.Denied }),
+			counter("peer_listener_unsigned", "Requests of nodes that were let in without a signature.", nil,
+				func(l *status.PeerListener) uint64 { return l.Unsigned }),
+		},
 		peers: []figure[status.Peer]{
+			gauge("peer_unsigned", "1 when the last answer of the node was not signed, which is accepted.", peer,
+				func(p *status.Peer) int64 { return one(p.Unsigned) }),
 			gauge("peer_down", "1 when the node did not answer and is not asked until a probe reaches it.", peer,
 				func(p *status.Peer) int64 { return one(p.Down) }),
 			counter("peer_requests", "Fetches that were sent to the node.", peer,
@@ -259,6 +271,7 @@ func newCollector(source *status.Source) *collector {
 // Describe implements [prometheus.Collector].
 func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.info
+	ch <- c.refused
 	ch <- c.calls
 	ch <- c.discarded
 	ch <- c.from
@@ -266,6 +279,7 @@ func (c *collector) Describe(ch chan<- *prometheus.Desc) {
 	ch <- c.fetchTime
 	describe(ch, c.node)
 	describe(ch, c.members)
+	describe(ch, c.listener)
 	describe(ch, c.nats)
 	describe(ch, c.server)
 	describe(ch, c.peers)
@@ -296,6 +310,14 @@ func (c *collector) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	c.collectNATS(ch, report.NATS)
+	if l := report.PeerListener; l != nil {
+		for _, f := range c.listener {
+			f.emit(ch, l)
+		}
+		for _, r := range l.SignaturesRefused.ByReason() {
+			emit(ch, c.refused, prometheus.CounterValue, float64(r.Count), r.Name)
+		}
+	}
 	for _, p := range report.Peers {
 		for _, f := range c.peers {
 			f.emit(ch, &p, p.ID)

@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 	"github.com/gcnode/gcnode/transport/http/certs/certstest"
 )
@@ -103,4 +105,25 @@ func TestMembersOverTLS(t *testing.T) {
 	assert.Equal(t, filepath.Join(filepath.Dir(path), "ca.crt"), cfg.PeerTLS.CA)
 	assert.True(t, cfg.PeerTLS.On())
 	assert.True(t, cfg.Discovery.TLS, "members of the DNS are reached over TLS")
+}
+
+// TestNodesThatDoNotSignYet are known by their certificates, if at all.
+func TestNodesThatDoNotSignYet(t *testing.T) {
+	const shared = "peer_secrets: {k: {file: k.secret}}\npeer_accept_unsigned: true\npeer_access: {k: {member: true}, cache.test: {member: true}}\n"
+	path := writeFiles(t, "id: a\nlisten: {peers: \"127.0.0.1:7001\"}\npeers: [{id: a, url: \"https://127.0.0.1:7001\"}]\n"+
+		"peer_tls: {cert: node.crt, key: node.key, ca: ca.crt}\n"+shared+minimal)
+	authority, err := certstest.New(filepath.Dir(path))
+	require.NoError(t, err)
+	require.NoError(t, authority.Give("node"))
+	require.NoError(t, os.WriteFile(filepath.Join(filepath.Dir(path), "k.secret"), []byte("0123456789abcdef0123456789abcdef\n"), 0o600))
+	cfg, err := config.Load(path, config.Flags{})
+	require.NoError(t, err)
+	assert.True(t, cfg.PeerAcceptUnsigned)
+	assert.Equal(t, map[string]httptransport.Grant{"k": {Member: true}, "cache.test": {Member: true}}, cfg.PeerAccess)
+
+	t.Setenv("GCNODE_TEST_PEERS", "0123456789abcdef0123456789abcdef")
+	assert.Equal(t, []string{
+		`node.yaml:2: peer_accept_unsigned: peer_access knows a node that does not sign by its certificate, and there is no peer_tls: set peer_access when all nodes sign`,
+		`node.yaml:3: peer_access."cache.test": nobody can be this: peer_secrets has no such id`,
+	}, problems(t, strings.ReplaceAll(shared, "file: k.secret", "env: GCNODE_TEST_PEERS")+minimal, config.Flags{}))
 }

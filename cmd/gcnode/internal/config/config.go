@@ -27,8 +27,11 @@ type Config struct {
 	// PeerSecrets are those by which members know each other, ordered as in the
 	// file: the first one signs. Empty: nothing is signed.
 	PeerSecrets []httptransport.Secret
+	// PeerAcceptUnsigned lets nodes in that have none of the secrets.
+	PeerAcceptUnsigned bool
 	// PeerAccess is what members and their clients may do; nil: everything.
 	PeerAccess map[string]httptransport.Grant
+	PeerLimits PeerLimits
 	Groups     []Group // ordered as in the file
 	Log        Log
 	// PeerTimeout is the silence after which a peer counts as dead.
@@ -71,6 +74,15 @@ type Listen struct {
 	Peers string // empty: none; only without other nodes
 	API   string
 	Admin string
+}
+
+// PeerLimits bound what other nodes and their clients ask for at the same time.
+type PeerLimits struct {
+	MaxRequests int
+	// MaxPerStream is how many of them one connection may have; 0: half.
+	MaxPerStream int
+	// MaxRequestBytes bounds the memory of all large requests.
+	MaxRequestBytes int64
 }
 
 // Log says what is logged and how.
@@ -189,6 +201,7 @@ func defaults() *Config {
 		JoinTimeout:     DefaultJoinTimeout,
 		ClockResolution: DefaultResolution,
 		DrainTimeout:    DefaultDrainTimeout,
+		PeerLimits:      PeerLimits{MaxRequests: httptransport.DefaultMaxConcurrent, MaxRequestBytes: httptransport.DefaultMaxRequestBytes},
 		MaxRequests:     DefaultMaxRequests,
 		MaxBodyBytes:    DefaultMaxBodyBytes,
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
 // writeFiles writes a configuration and a file that looks like a module into
@@ -75,6 +76,7 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 		JoinTimeout:     5 * time.Second,
 		ClockResolution: 5 * time.Millisecond,
 		DrainTimeout:    20 * time.Second,
+		PeerLimits:      config.PeerLimits{MaxRequests: 10_000, MaxRequestBytes: 512 << 20},
 		MaxRequests:     10_000,
 		MaxBodyBytes:    256 << 20,
 	}, cfg)
@@ -125,6 +127,7 @@ groups:
 log: {level: warn, format: json}
 api: {max_requests: 50, max_body_bytes: 1GiB}
 admin: {pprof: true}
+peer_limits: {max_requests: 100, max_per_stream: 20, max_request_bytes: 200MiB}
 peer_timeout: 500ms
 hot_ttl: 3s
 join_timeout: 30s
@@ -188,6 +191,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			},
 		}},
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},
+		PeerLimits:       config.PeerLimits{MaxRequests: 100, MaxPerStream: 20, MaxRequestBytes: 200 << 20},
 		PeerTimeout:      500 * time.Millisecond,
 		HotTTL:           3 * time.Second,
 		JoinTimeout:      30 * time.Second,
@@ -302,7 +306,7 @@ drain_timeout:
 		`node.yaml:36: log.format: "xml" must be one of text, json`,
 		`node.yaml:37: admin.pprof: "maybe" must be true or false`,
 		`node.yaml:38: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
-		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, transport, nats, discovery, peer_tls, peer_secrets, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
+		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, transport, nats, discovery, peer_tls, peer_secrets, peer_accept_unsigned, peer_limits, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
 		`node.yaml:40: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
 		`node.yaml:41: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
@@ -335,6 +339,13 @@ func TestSettingsThatDoNotFitTogether(t *testing.T) {
 		{"no id and no listener", minimal + peers, config.Flags{}, []string{
 			`node.yaml:1: id: is missing: a node with peers needs to know which of them it is (id in the file, or --id)`,
 			`node.yaml: listen.peers: is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001`,
+		}},
+		{"more for one than for all", minimal + "peer_limits:\n  max_requests: 10\n  max_per_stream: 11\n  max_streams: 1\n", config.Flags{}, []string{
+			`node.yaml:4: peer_limits.max_per_stream: 11 are more than max_requests, which is 10`,
+			`node.yaml:5: peer_limits.max_streams: there is no such setting; those here are max_requests, max_per_stream, max_request_bytes`,
+		}},
+		{"nothing to sign with", minimal + "peer_accept_unsigned: true\n", config.Flags{}, []string{
+			`node.yaml:2: peer_accept_unsigned: nothing is signed without peer_secrets: set those, or take this out`,
 		}},
 		{"not a member", minimal + peers, config.Flags{ID: "c", ListenPeers: ":1"}, []string{
 			`node.yaml: peers: the list must include this node, "c"; it has "a", "b"`,
@@ -429,10 +440,11 @@ func TestTheNodeAcceptsEveryBound(t *testing.T) {
 		"lowest": "groups: {g: {max_bytes: 64KiB, ttl: 2ms, ttl_jitter: 0, negative_ttl: 1ms, refresh_ahead: 1ms, stale_while_revalidate: 1ms, " +
 			"stale_on_error: 1ms, load_timeout: 10ms, max_loads: 1, max_queued_loads: 0, hot_after: 1, plugin: {module: m.wasm}}}\n" +
 			"peer_timeout: 40ms\nhot_ttl: 1ms\njoin_timeout: 10ms\nhedge_after: 1ms\nclock_resolution: 1ms\n" +
-			"api: {max_requests: 1, max_body_bytes: 128MiB}\n",
+			"api: {max_requests: 1, max_body_bytes: 128MiB}\npeer_limits: {max_requests: 1, max_per_stream: 1, max_request_bytes: 137MiB}\n",
 		"highest": "groups: {g: {ttl: 2562047h, ttl_jitter: 99.9%, negative_ttl: 8760h, refresh_ahead: 8760h, stale_while_revalidate: 8760h, " +
 			"stale_on_error: 8760h, load_timeout: 8760h, max_loads: 1000000, max_queued_loads: 1000000, hot_after: 1000000, plugin: {module: m.wasm}}}\n" +
-			"peer_timeout: 8760h\nhot_ttl: 8760h\njoin_timeout: 8760h\nhedge_after: 8760h\nclock_resolution: 1s\n",
+			"peer_timeout: 8760h\nhot_ttl: 8760h\njoin_timeout: 8760h\nhedge_after: 8760h\nclock_resolution: 1s\n" +
+			"peer_limits: {max_requests: 1000000, max_per_stream: 1000000, max_request_bytes: 16TiB}\n",
 		"nothing": "groups: {g: {ttl: no-store, negative_ttl: never, refresh_ahead: never, stale_while_revalidate: never, stale_on_error: never, " +
 			"max_queued_loads: 0, plugin: {module: m.wasm}}}\nhedge_after: never\nclock_resolution: exact\n",
 	} {
@@ -448,6 +460,11 @@ func TestTheNodeAcceptsEveryBound(t *testing.T) {
 		})
 		_, err = node.Group("g", getter, cfg.Groups[0].Options())
 		require.NoError(t, err, name)
+		limits := cfg.PeerLimits
+		_, err = httptransport.NewHandler(node, httptransport.HandlerOptions{
+			MaxConcurrent: limits.MaxRequests, MaxPerStream: limits.MaxPerStream, MaxRequestBytes: limits.MaxRequestBytes,
+		})
+		require.NoError(t, err, name)
 		require.NoError(t, node.Close(t.Context()))
 		assert.GreaterOrEqual(t, cfg.MaxBodyBytes, int64(api.MinBodyBytes), name)
 	}
@@ -457,8 +474,9 @@ func TestTheNodeAcceptsEveryBound(t *testing.T) {
 		`node.yaml:2: peer_timeout: "39ms" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
 		`node.yaml:3: hot_ttl: "8761h" must be a duration from 1ms to 8760h, such as 500ms, 30s or 1h30m`,
 		`node.yaml:4: api.max_body_bytes: "127MiB" must be a size from 128MiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
+		`node.yaml:5: peer_limits.max_request_bytes: "136MiB" must be a size from 137MiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
 	}, problems(t, "groups: {g: {negative_ttl: 8761h, load_timeout: 8761h, plugin: {module: m.wasm}}}\n"+
-		"peer_timeout: 39ms\nhot_ttl: 8761h\napi: {max_body_bytes: 127MiB}\n", config.Flags{}))
+		"peer_timeout: 39ms\nhot_ttl: 8761h\napi: {max_body_bytes: 127MiB}\npeer_limits: {max_request_bytes: 136MiB}\n", config.Flags{}))
 }
 
 func TestParts(t *testing.T) {

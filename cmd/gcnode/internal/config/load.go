@@ -13,6 +13,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
 // maxFileBytes bounds the configuration file, and those with secrets.
@@ -23,6 +24,7 @@ const (
 	minGroupBytes   = 64 * kibibyte
 	maxGroupBytes   = 16 * tebibyte
 	minBodyBytes    = 2 * gcnode.MaxValueBytes // as the interface asks for
+	minPeerBytes    = (httptransport.MinRequestBytes + mebibyte - 1) / mebibyte * mebibyte
 	minMemory       = 1 * mebibyte
 	maxMemory       = 4 * gibibyte
 	maxRequests     = 1_000_000
@@ -179,8 +181,11 @@ func (r *reader) read(file *section, cfg *Config) {
 	r.discovery(file, cfg)
 	r.peerTLS(file.section("peer_tls"), cfg)
 	r.peerSecrets(file.section("peer_secrets"), cfg)
+	file.boolean("peer_accept_unsigned", &cfg.PeerAcceptUnsigned)
+	r.peerLimits(file.section("peer_limits"), cfg)
 	r.groups(file, cfg)
 	r.peerAccess(file, cfg)
+	r.checkUnsigned(file, cfg)
 
 	logging := file.section("log")
 	r.logLevel(logging, &cfg.Log.Level)

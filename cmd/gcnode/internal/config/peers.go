@@ -34,6 +34,30 @@ func (r *reader) peerSecrets(in *section, cfg *Config) {
 	}
 }
 
+// checkUnsigned checks that what is not signed could come, and could be let in.
+func (r *reader) checkUnsigned(file *section, cfg *Config) {
+	const key = "peer_accept_unsigned"
+	switch {
+	case !cfg.PeerAcceptUnsigned:
+	case len(r.peerIDs) == 0:
+		file.wrongKey(key, "nothing is signed without peer_secrets: set those, or take this out")
+	case cfg.PeerAccess != nil && !cfg.PeerTLS.On():
+		file.wrongKey(key, "peer_access knows a node that does not sign by its certificate, and there is no peer_tls: set peer_access when all nodes sign")
+	}
+}
+
+// peerLimits reads how much other nodes may ask for at the same time.
+func (r *reader) peerLimits(in *section, cfg *Config) {
+	limits := &cfg.PeerLimits
+	in.count("max_requests", &limits.MaxRequests, 1, maxRequests)
+	in.count("max_per_stream", &limits.MaxPerStream, 1, maxRequests)
+	in.size("max_request_bytes", &limits.MaxRequestBytes, minPeerBytes, maxGroupBytes)
+	in.close()
+	if limits.MaxPerStream > limits.MaxRequests {
+		in.wrongKey("max_per_stream", fmt.Sprintf("%d are more than max_requests, which is %d", limits.MaxPerStream, limits.MaxRequests))
+	}
+}
+
 // peerAccess reads what members and their clients may do.
 func (r *reader) peerAccess(file *section, cfg *Config) {
 	in := file.section("peer_access")
@@ -69,7 +93,7 @@ func (r *reader) checkPeer(in *section, name string, cfg *Config) {
 	switch {
 	case isSecret && grant.Member && len(grant.Read)+len(grant.Write)+len(grant.Remove) > 0:
 		in.wrongKey(name, "a member may do everything: take out read, write and remove, or member")
-	case !isSecret && len(r.peerIDs) > 0:
+	case !isSecret && len(r.peerIDs) > 0 && !(cfg.PeerAcceptUnsigned && cfg.PeerTLS.On()):
 		in.wrongKey(name, "nobody can be this: peer_secrets has no such id")
 	case !isSecret && !cfg.PeerTLS.On():
 		in.wrongKey(name, "nobody can be this: there are no peer_secrets and no peer_tls")

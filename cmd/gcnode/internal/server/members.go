@@ -148,10 +148,11 @@ func (s *server) reload(ctx context.Context, next *config.Config) {
 	s.replaceSecrets(&now, next)
 	s.cfg = &now
 	s.admit(&now)
+	s.warnUnsigned(ctx)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "configuration read again: the list of members is looked up anew")
 	if !reflect.DeepEqual(&now, next) {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"other settings than peers, discovery, peer_secrets, peer_access, api.tokens and access have changed; they need a restart")
+			"other settings than peers, discovery, peer_secrets, peer_accept_unsigned, peer_access, api.tokens and access have changed; they need a restart")
 	}
 }
 

@@ -43,7 +43,7 @@ type server struct {
 	node    *gcnode.Node
 	members *members
 	client  *httptransport.Client  // nil without a peer listener, and over NATS
-	streams *httptransport.Handler // beside client, once the node serves peers
+	streams *httptransport.Handler // beside client
 	link    *natslink.Link         // nil over HTTP
 	plugins map[string]*wasm.Plugin
 }
@@ -164,6 +164,7 @@ func (s *server) shareSecrets(cfg *config.Config) error {
 		if err != nil {
 			return fmt.Errorf("peer_secrets: %w", err)
 		}
+		secrets.AcceptUnsigned(cfg.PeerAcceptUnsigned)
 		s.secrets = secrets
 	}
 	if cfg.PeerAccess != nil {
@@ -176,7 +177,8 @@ func (s *server) shareSecrets(cfg *config.Config) error {
 // may do. Whether there are any at all needs a restart to change.
 func (s *server) replaceSecrets(now, next *config.Config) {
 	if s.secrets != nil && len(next.PeerSecrets) > 0 && s.secrets.Set(next.PeerSecrets...) == nil {
-		now.PeerSecrets = next.PeerSecrets
+		s.secrets.AcceptUnsigned(next.PeerAcceptUnsigned)
+		now.PeerSecrets, now.PeerAcceptUnsigned = next.PeerSecrets, next.PeerAcceptUnsigned
 	}
 	if s.access != nil && next.PeerAccess != nil {
 		s.access.Set(next.PeerAccess)
@@ -203,9 +205,13 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 	if err := s.makeNode(ctx); err != nil {
 		return err
 	}
+	if err := s.makeStreams(); err != nil {
+		return err
+	}
 	s.members = &members{node: s.node, log: s.log}
 	source := &status.Source{
-		Node: s.node, Members: s.members.status, Client: s.client, Plugins: s.plugins, Build: build.Current(), Started: s.started,
+		Node: s.node, Members: s.members.status, Client: s.client, Streams: s.streams, Plugins: s.plugins,
+		Build: build.Current(), Started: s.started,
 	}
 	if s.link != nil {
 		if err := s.link.Serve(tracing.Handler(s.node, carried())); err != nil {
@@ -234,15 +240,8 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 	if err != nil {
 		return err
 	}
-	if s.client != nil {
-		peerHandler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{
-			Self: s.cfg.ID, Secrets: s.secrets, Access: s.access, Logger: s.log,
-		})
-		if err != nil {
-			return fmt.Errorf("peer listener: %w", err)
-		}
-		s.streams = peerHandler
-		s.peerHandler.show(peerHandler)
+	if s.streams != nil {
+		s.peerHandler.show(s.streams)
 	}
 	s.apiHandler.show(apiHandler)
 	s.readiness.ReadyUnless(s.unready(time.Now().Add(s.cfg.JoinTimeout)))
@@ -317,6 +316,23 @@ func (s *server) makeNode(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
+// makeStreams makes what answers other nodes, if this one listens to them.
+func (s *server) makeStreams() error {
+	if s.cfg.Listen.Peers == "" {
+		return nil
+	}
+	limits := s.cfg.PeerLimits
+	handler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{
+		MaxConcurrent: limits.MaxRequests, MaxPerStream: limits.MaxPerStream, MaxRequestBytes: limits.MaxRequestBytes,
+		Self: s.cfg.ID, Secrets: s.secrets, Access: s.access, Logger: s.log,
+	})
+	if err != nil {
+		return fmt.Errorf("peer listener: %w", err)
+	}
+	s.streams = handler
+	return nil
+}
+
 // clientOptions are those of the client for other nodes.
 func (s *server) clientOptions() httptransport.ClientOptions {
 	opts := httptransport.ClientOptions{Secrets: s.secrets}
@@ -337,10 +353,20 @@ func (s *server) announce(ctx context.Context) {
 			"whoever reaches this address can read, set and remove values; set peer_tls or peer_secrets, or bind it to a private network",
 			slog.String("setting", "listen.peers"), slog.String("addr", peers.address()))
 	}
+	s.warnUnsigned(ctx)
 	if front := s.fronts.find(frontAPI); !front.loopback() && len(s.cfg.Tokens) == 0 && s.cfg.TLS.CA == "" {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
 			"whoever reaches this address can read, set and remove values; set api.tokens or api.tls.client_ca, with access, or bind it to a private network",
 			slog.String("setting", "listen.api"), slog.String("addr", front.address()))
+	}
+}
+
+// warnUnsigned logs that nodes are let in that are not known by a secret.
+func (s *server) warnUnsigned(ctx context.Context) {
+	if s.cfg.PeerAcceptUnsigned {
+		s.log.LogAttrs(ctx, slog.LevelWarn,
+			"nodes are let in that sign nothing, as is whoever reaches this node; take the setting out when all nodes have peer_secrets",
+			slog.String("setting", "peer_accept_unsigned"))
 	}
 }
 

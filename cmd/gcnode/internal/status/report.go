@@ -7,6 +7,8 @@ type Report struct {
 	Node Node `json:"node"`
 	// Discovery is nil for a node that is alone.
 	Discovery *Discovery `json:"discovery,omitempty"`
+	// PeerListener is nil for a node that does not listen to others.
+	PeerListener *PeerListener `json:"peer_listener,omitempty"`
 	// NATS is nil for a node that reaches the others by HTTP.
 	NATS   *NATS   `json:"nats,omitempty"`
 	Peers  []Peer  `json:"peers"`  // the other nodes, by id
@@ -37,11 +39,35 @@ type Peer struct {
 	Down bool   `json:"down"`
 	// Stream says that requests share a connection at the moment, and NoStream
 	// why they cannot; both are zero when nothing was asked lately.
-	Stream    bool    `json:"stream"`
-	NoStream  string  `json:"no_stream"`
+	Stream   bool   `json:"stream"`
+	NoStream string `json:"no_stream"`
+	// Unsigned says that its last answer was not signed, which is accepted.
+	Unsigned  bool    `json:"unsigned"`
 	Requests  uint64  `json:"requests"`
 	Errors    uint64  `json:"errors"`
 	FetchTime Latency `json:"fetch_time"`
+}
+
+// PeerListener is what became of requests of other nodes and their clients.
+type PeerListener struct {
+	SignaturesRefused Signatures `json:"signatures_refused"`
+	// Denied counts requests that their senders may not make.
+	Denied uint64 `json:"denied"`
+	// Unsigned counts requests that were let in without a signature.
+	Unsigned uint64 `json:"unsigned"`
+}
+
+// Signatures counts requests that were refused for theirs, by reason.
+type Signatures struct {
+	Missing     uint64 `json:"missing"`
+	Unknown     uint64 `json:"unknown"`
+	Wrong       uint64 `json:"wrong"`
+	Misdirected uint64 `json:"misdirected"`
+	Clock       uint64 `json:"clock"`
+	Early       uint64 `json:"early"`
+	Replayed    uint64 `json:"replayed"`
+	TooMany     uint64 `json:"too_many"`
+	Outdated    uint64 `json:"outdated"`
 }
 
 // Latency is how long something took, in seconds.
@@ -182,6 +208,21 @@ func (c Calls) ByOutcome() []Count {
 		{"timeout", c.Timeout},
 		{"canceled", c.Canceled},
 		{"other", c.Other},
+	}
+}
+
+// ByReason lists the refused requests.
+func (s Signatures) ByReason() []Count {
+	return []Count{
+		{"missing", s.Missing},
+		{"unknown", s.Unknown},
+		{"wrong", s.Wrong},
+		{"misdirected", s.Misdirected},
+		{"clock", s.Clock},
+		{"early", s.Early},
+		{"replayed", s.Replayed},
+		{"too_many", s.TooMany},
+		{"outdated", s.Outdated},
 	}
 }
 

@@ -22,7 +22,9 @@ type Source struct {
 	// NATS is the connection to the others; nil: there is none.
 	NATS func() *NATS
 	// Client is what the node reaches the others with by HTTP; nil: it does not.
-	Client  *httptransport.Client
+	Client *httptransport.Client
+	// Streams is what answers the others by HTTP; nil: it does not.
+	Streams *httptransport.Handler
 	Plugins map[string]*wasm.Plugin // by group
 	Build   build.Info
 	Started time.Time
@@ -64,11 +66,14 @@ func (s *Source) Report() Report {
 	if s.NATS != nil {
 		report.NATS = s.NATS()
 	}
+	if s.Streams != nil {
+		report.PeerListener = peerListenerOf(s.Streams.Stats())
+	}
 	ways := s.ways()
 	for _, p := range stats.Peers {
 		way := ways[p.Addr]
 		report.Peers = append(report.Peers, Peer{
-			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem,
+			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem, Unsigned: way.Unsigned,
 			Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
 		})
 	}
@@ -131,6 +136,11 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		group.Plugin = pluginOf(plugin.Stats())
 	}
 	return group
+}
+
+// peerListenerOf translates the figures of what answers other nodes.
+func peerListenerOf(st httptransport.HandlerStats) *PeerListener {
+	return &PeerListener{SignaturesRefused: Signatures(st.Signatures), Denied: st.Denied, Unsigned: st.Unsigned}
 }
 
 // latencyOf gives the quantiles of a histogram.

@@ -2,6 +2,7 @@ package status
 
 import (
 	"encoding/json"
+	"fmt"
 	"reflect"
 	"regexp"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
 // TestEveryFigureOfAGroupIsReported gives each a value that no other has.
@@ -44,4 +46,22 @@ func TestEveryFigureOfAGroupIsReported(t *testing.T) {
 		}
 	}
 	assert.Equal(t, want, got)
+}
+
+// TestEveryRefusalIsReported gives each reason a count that no other has.
+func TestEveryRefusalIsReported(t *testing.T) {
+	var st httptransport.SignatureStats
+	var want []Count
+	for v, i := reflect.ValueOf(&st).Elem(), 0; i < v.NumField(); i++ {
+		v.Field(i).SetUint(uint64(100 + i))
+		words := regexp.MustCompile("[A-Z][a-z]+").FindAllString(v.Type().Field(i).Name, -1)
+		want = append(want, Count{strings.ToLower(strings.Join(words, "_")), uint64(100 + i)})
+	}
+	got := peerListenerOf(httptransport.HandlerStats{Signatures: st, Denied: 1, Unsigned: 2})
+	assert.Equal(t, want, got.SignaturesRefused.ByReason())
+	text, err := json.Marshal(got)
+	require.NoError(t, err)
+	for _, c := range append(want, Count{"denied", 1}, Count{"unsigned", 2}) {
+		assert.Contains(t, string(text), fmt.Sprintf("%q:%d", c.Name, c.Count))
+	}
 }
