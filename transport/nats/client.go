@@ -70,7 +70,8 @@ type Client struct {
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
-// fails if an option makes no sense, or the connection is closed.
+// fails if an option makes no sense, if NATS cannot be reached, and if the user
+// of the connection lacks a permission, which the error names.
 func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	names, err := newSubjects(opts.Cluster)
 	switch {
@@ -89,16 +90,36 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 		nc: nc, subjects: names, opts: opts, id: rand.Text(),
 		sessions: map[uint64]*session{}, peers: map[string]*session{},
 	}
-	c.sub, err = nc.Subscribe(names.back(c.id, "*"), c.receive)
-	if err == nil {
-		err = c.sub.SetPendingLimits(-1, opts.MaxPendingBytes)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("new NATS client: subscribe to %s: %w", names.back(c.id, "*"), err)
+	if err := c.subscribe(); err != nil {
+		return nil, fmt.Errorf("new NATS client: %w", err)
 	}
 	c.pub = newPublisher(nc)
 	c.watch = newWatch(nc, c.changed, c.tick)
 	return c, nil
+}
+
+// subscribe lets answers come, and finds out whether questions may go: they go
+// where nobody is.
+func (c *Client) subscribe() (err error) {
+	before, subject := c.nc.LastError(), c.subjects.back(c.id, "*")
+	if c.sub, err = c.nc.Subscribe(subject, c.receive); err == nil {
+		err = c.sub.SetPendingLimits(-1, c.opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	for _, subject := range []string{c.subjects.node(c.id), c.subjects.at(c.id, openToken)} {
+		if err == nil {
+			err = c.nc.Publish(subject, nil)
+		}
+	}
+	if err == nil {
+		err = settle(c.nc, c.subjects, before)
+	}
+	if err != nil {
+		_ = c.sub.Unsubscribe() // the connection may be closed
+	}
+	return err
 }
 
 // Close ends all streams, and the requests on them. Further requests fail. The

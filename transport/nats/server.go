@@ -28,8 +28,6 @@ const (
 	DefaultWriteTimeout = 30 * time.Second
 	// maxStreams is how many streams a server has, a few for each peer.
 	maxStreams = 2 * gcnode.MaxPeers
-	// subscribeTimeout bounds the time for NATS to know the subscriptions.
-	subscribeTimeout = 10 * time.Second
 	// queueGroup lets one instance of a member answer who opens a stream by the
 	// member's ID.
 	queueGroup = "gcnode"
@@ -96,7 +94,8 @@ type Server struct {
 // program's. A panic of h is logged and answered as an internal error. Unless
 // told otherwise it makes the member a NATS micro service; the closed and error
 // handlers of the connection have to be set before. It fails if h is nil or an
-// option makes no sense, and when NATS does not take the subscriptions.
+// option makes no sense, if NATS cannot be reached, and if the user of the
+// connection lacks a permission, which the error names.
 func Serve(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, error) {
 	s, err := newServer(nc, h, opts)
 	if err == nil {
@@ -148,7 +147,7 @@ func (s *Server) start() (err error) {
 			s.Close()
 		}
 	}()
-	subject := s.subjects.at(s.instance, "*")
+	before, subject := s.nc.LastError(), s.subjects.at(s.instance, "*")
 	if s.packets, err = s.nc.Subscribe(subject, s.receive); err == nil {
 		err = s.packets.SetPendingLimits(-1, s.opts.MaxPendingBytes)
 	}
@@ -164,10 +163,11 @@ func (s *Server) start() (err error) {
 	} else if err := s.addService(); err != nil {
 		return err
 	}
-	if err := s.nc.FlushTimeout(subscribeTimeout); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	// An answer to nobody, to find out whether answers may go.
+	if err := s.nc.Publish(s.subjects.back(s.instance, streamToken(0)), nil); err != nil {
+		return err
 	}
-	return nil
+	return settle(s.nc, s.subjects, before)
 }
 
 // Addr is the address of this instance of the member. It changes with each
