@@ -165,7 +165,8 @@ func TestEachPermissionIsNeeded(t *testing.T) {
 func TestWhoListensToEverythingHidesAbsence(t *testing.T) {
 	s := startServer(t, func(o *natsserver.Options) {
 		o.Users = []*natsserver.User{
-			nodeRights("n1").user("n1"), {Username: "all", Password: "all"},
+			nodeRights("n1").user("n1"),
+			{Username: "all", Password: "all"},
 			rights{subscribe: []string{"gcnode.*.members"}}.user("some"),
 		}
 	})
