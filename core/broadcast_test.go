@@ -268,7 +268,9 @@ func TestAMemberThatWasAwayAppliesWhatTheArchiveHas(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(10 * time.Minute)
+				s.mu.Lock()
 				test.change(&s)
+				s.mu.Unlock()
 				c.net.Heal()
 				for i := range away {
 					c.setPeers(c.nodes[i], test.members)

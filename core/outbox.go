@@ -265,7 +265,7 @@ func (o *outboxes) work(b *outbox) {
 
 // deliver sends a request.
 func (o *outboxes) deliver(b *outbox, m *mail) {
-	if b.peer.ID == "" {
+	if m.to.ID == "" {
 		o.sendAll(m)
 		o.landed(b, m, nil)
 		return

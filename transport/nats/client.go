@@ -66,7 +66,10 @@ type Client struct {
 	closed   bool
 	last     uint64
 	sessions map[uint64]*session
-	peers    map[string]*session // by the subject to open; those that take requests
+	// broadcasts are those under way, by the numbers of their messages, which
+	// are beside those of sessions.
+	broadcasts map[uint64]*broadcast
+	peers      map[string]*session // by the subject to open; those that take requests
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
@@ -88,7 +91,7 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	c := &Client{
 		nc: nc, subjects: names, opts: opts, id: rand.Text(),
-		sessions: map[uint64]*session{}, peers: map[string]*session{},
+		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[string]*session{},
 	}
 	if err := c.subscribe(); err != nil {
 		return nil, fmt.Errorf("new NATS client: %w", err)
@@ -98,8 +101,8 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	return c, nil
 }
 
-// subscribe lets answers come, and finds out whether questions may go: they go
-// where nobody is.
+// subscribe lets answers come, and finds out whether questions may go: those
+// are empty, or go where nobody is.
 func (c *Client) subscribe() (err error) {
 	before, subject := c.nc.LastError(), c.subjects.back(c.id, "*")
 	if c.sub, err = c.nc.Subscribe(subject, c.receive); err == nil {
@@ -108,7 +111,9 @@ func (c *Client) subscribe() (err error) {
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
-	for _, subject := range []string{c.subjects.node(c.id), c.subjects.at(c.id, openToken)} {
+	for _, subject := range []string{
+		c.subjects.node(c.id), c.subjects.at(c.id, openToken), c.subjects.event(removalsToken), c.subjects.event(endsToken),
+	} {
 		if err == nil {
 			err = c.nc.Publish(subject, nil)
 		}
@@ -136,6 +141,9 @@ func (c *Client) Close() {
 	for _, s := range c.all() {
 		s.end(errClientClosed, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errClientClosed})
 	}
+	for b := range c.allBroadcasts() {
+		b.end()
+	}
 	c.pub.close()
 	_ = c.sub.Unsubscribe() // the connection may be closed
 }
@@ -159,6 +167,9 @@ func (c *Client) changed(status nats.Status) {
 	err := unusable(status)
 	for _, s := range c.all() {
 		s.end(err, nil)
+	}
+	for b := range c.allBroadcasts() {
+		b.end()
 	}
 }
 
@@ -327,14 +338,16 @@ func (c *Client) forget(s *session) {
 func (c *Client) receive(m *nats.Msg) {
 	number, ok := streamNumber(m.Subject)
 	c.mu.RLock()
-	s := c.sessions[number]
+	s, b := c.sessions[number], c.broadcasts[number]
 	c.mu.RUnlock()
-	if !ok || s == nil { // it has ended
-		return
-	}
-	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+	switch {
+	case !ok:
+	case b != nil:
+		b.receive(number, m)
+	case s == nil: // it has ended
+	case isNoResponders(m):
 		s.noResponders()
-		return
+	default:
+		s.receive(m.Data)
 	}
-	s.receive(m.Data)
 }

@@ -74,9 +74,10 @@ type Server struct {
 	service  micro.Service      // nil: there is none
 	byID     *nats.Subscription // in place of the service
 	packets  *nats.Subscription
-	places   chan struct{} // one element for each request that is being served
-	work     chan job      // for goroutines that have nothing to do
-	spare    atomic.Int32  // how many these are
+	events   *nats.Subscription // what is broadcast
+	places   chan struct{}      // one element for each request that is being served
+	work     chan job           // for goroutines that have nothing to do
+	spare    atomic.Int32       // how many these are
 	ctx      context.Context
 	cancel   context.CancelFunc
 	counts   counts
@@ -90,7 +91,8 @@ type Server struct {
 	empty         chan struct{} // closed when closing and nothing is under way
 }
 
-// Serve serves h to its peers until Close, on a connection that stays the
+// Serve serves h to its peers until Close, and applies the removals that they
+// broadcast, on a connection that stays the
 // program's. A panic of h is logged and answered as an internal error. Unless
 // told otherwise it makes the member a NATS micro service; the closed and error
 // handlers of the connection have to be set before. It fails if h is nil or an
@@ -150,6 +152,13 @@ func (s *Server) start() (err error) {
 	before, subject := s.nc.LastError(), s.subjects.at(s.instance, "*")
 	if s.packets, err = s.nc.Subscribe(subject, s.receive); err == nil {
 		err = s.packets.SetPendingLimits(-1, s.opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	subject = s.subjects.event("*")
+	if s.events, err = s.nc.Subscribe(subject, s.hear); err == nil {
+		err = s.events.SetPendingLimits(-1, s.opts.MaxPendingBytes)
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)

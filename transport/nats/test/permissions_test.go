@@ -24,9 +24,11 @@ func nodeRights(id string) rights {
 	return rights{
 		publish: []string{
 			"gcnode.shop.node.*", "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
+			"gcnode.shop.events.*",
 		},
 		subscribe: []string{
-			"gcnode.shop.node." + id, "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members", "gcnode.shop.stats." + id, "$SRV.>",
+			"gcnode.shop.node." + id, "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
+			"gcnode.shop.events.*", "gcnode.shop.stats." + id, "$SRV.>",
 		},
 	}
 }

@@ -1317,6 +1317,60 @@ func (x *Announcement) GetGoodbye() bool {
 	return false
 }
 
+// Confirmation answers a request that was broadcast.
+type Confirmation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// peer is who answers: its ID, and the address of this life.
+	Peer          *Peer  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Reply         *Reply `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirmation) Reset() {
+	*x = Confirmation{}
+	mi := &file_peer_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirmation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirmation) ProtoMessage() {}
+
+func (x *Confirmation) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirmation.ProtoReflect.Descriptor instead.
+func (*Confirmation) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *Confirmation) GetPeer() *Peer {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *Confirmation) GetReply() *Reply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
 // Reply answers one key of a request, or the request itself.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1346,7 +1400,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1358,7 +1412,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[13]
+	mi := &file_peer_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1371,7 +1425,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{13}
+	return file_peer_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1461,7 +1515,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1473,7 +1527,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1486,7 +1540,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1507,7 +1561,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1519,7 +1573,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1532,7 +1586,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *End) GetError() *Error {
@@ -1556,7 +1610,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1568,7 +1622,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1581,7 +1635,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1627,7 +1681,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1639,7 +1693,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1652,7 +1706,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1717,7 +1771,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1729,7 +1783,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1742,7 +1796,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1845,7 +1899,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12\x18\n" +
 	"\astarted\x18\x02 \x01(\x06R\astarted\x12'\n" +
 	"\x0fheartbeat_nanos\x18\x03 \x01(\x03R\x0eheartbeatNanos\x12\x18\n" +
-	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"\xe1\x02\n" +
+	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"e\n" +
+	"\fConfirmation\x12(\n" +
+	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12+\n" +
+	"\x05reply\x18\x02 \x01(\v2\x15.gcnode.peer.v1.ReplyR\x05reply\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1932,7 +1989,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
 var file_peer_proto_goTypes = []any{
 	(Op)(0),              // 0: gcnode.peer.v1.Op
 	(Source)(0),          // 1: gcnode.peer.v1.Source
@@ -1950,12 +2007,13 @@ var file_peer_proto_goTypes = []any{
 	(*GoAway)(nil),       // 13: gcnode.peer.v1.GoAway
 	(*Packet)(nil),       // 14: gcnode.peer.v1.Packet
 	(*Announcement)(nil), // 15: gcnode.peer.v1.Announcement
-	(*Reply)(nil),        // 16: gcnode.peer.v1.Reply
-	(*Piece)(nil),        // 17: gcnode.peer.v1.Piece
-	(*End)(nil),          // 18: gcnode.peer.v1.End
-	(*Error)(nil),        // 19: gcnode.peer.v1.Error
-	(*Ack)(nil),          // 20: gcnode.peer.v1.Ack
-	(*Peer)(nil),         // 21: gcnode.peer.v1.Peer
+	(*Confirmation)(nil), // 16: gcnode.peer.v1.Confirmation
+	(*Reply)(nil),        // 17: gcnode.peer.v1.Reply
+	(*Piece)(nil),        // 18: gcnode.peer.v1.Piece
+	(*End)(nil),          // 19: gcnode.peer.v1.End
+	(*Error)(nil),        // 20: gcnode.peer.v1.Error
+	(*Ack)(nil),          // 21: gcnode.peer.v1.Ack
+	(*Peer)(nil),         // 22: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -1967,32 +2025,34 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	16, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	17, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	19, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	18, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	17, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	18, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	20, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	19, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
 	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
 	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
-	17, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
+	18, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
 	9,  // 16: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
 	13, // 17: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
-	19, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
-	21, // 19: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
-	1,  // 20: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	19, // 21: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	20, // 22: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	19, // 23: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 24: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	21, // 25: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 26: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 27: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 28: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 29: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	30, // [30:30] is the sub-list for method output_type
-	30, // [30:30] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	20, // 18: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
+	22, // 19: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
+	22, // 20: gcnode.peer.v1.Confirmation.peer:type_name -> gcnode.peer.v1.Peer
+	17, // 21: gcnode.peer.v1.Confirmation.reply:type_name -> gcnode.peer.v1.Reply
+	1,  // 22: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	20, // 23: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	21, // 24: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	20, // 25: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 26: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	22, // 27: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 28: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 29: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 30: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 31: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2022,7 +2082,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   19,
+			NumMessages:   20,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
