@@ -217,3 +217,35 @@ func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 	require.ErrorIs(t, failed, gcnode.ErrUnreachable)
 	want(t, members[:2], "k", "3")
 }
+
+// TestABroadcastIsConfirmedAsAWhole has a member that takes one of the messages
+// of a broadcast and not the other, and one whose address is that of an earlier
+// life.
+func TestABroadcastIsConfirmedAsAWhole(t *testing.T) {
+	url := startServer(t, maxPayload(16<<10)).ClientURL()
+	long := strings.Repeat("l", 10<<10)
+	confirm := func(refused string) gcnode.Handler {
+		return handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if req.Removals[0].Keys[0] == refused {
+				return gcnode.ErrInternal
+			}
+			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: req.Removals[0].Keys[0][:1]}}}})
+		})
+	}
+	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all"})
+	half := serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "half"})
+	serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "reborn"})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"1" + long}}, {Group: "g", Keys: []string{"2" + long}}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	confirmed := map[string][]gcnode.Peer{}
+	err := client.Broadcast(ctx, []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}}, req,
+		func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = r.Ack.Members })
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, map[string][]gcnode.Peer{"all": {{ID: "1"}, {ID: "2"}}}, confirmed, "and it names all whom the member knew of")
+
+	req.Removals[0].Keys[0] += long
+	err = client.Broadcast(t.Context(), []gcnode.Peer{{ID: "all"}}, req, func(gcnode.Peer, gcnode.Reply) { t.Error("it does not fit") })
+	require.ErrorContains(t, err, "max_payload")
+}
