@@ -41,10 +41,14 @@ const (
 // outboxes hold what members have to be told. Each member has one: while
 // requests are under way to it, what comes meanwhile is collected for the next.
 type outboxes struct {
-	node *Node
+	node        *Node
+	broadcaster Broadcaster // the transport, if it is one
+	archive     Archive     // the transport, if it is one
 
 	mu     sync.Mutex
 	byPeer map[string]*outbox // by peer ID
+	all    *outbox            // what all are to be told at once; nil: nothing
+	sent   map[*telling]bool  // those in all, and those that are being broadcast
 	open   map[*telling]bool  // those that nobody waits for and some have not confirmed
 }
 
@@ -78,7 +82,10 @@ type telling struct {
 	left    bool              // nobody waits for it
 	early   bool              // somebody has left what may have been written before the call
 	again   bool              // it is the repetition of one that was
-	settled chan struct{}     // holds one element when that may have become so of every pending one
+	// broadcast says that it was decided to whom it is broadcast, which is to.
+	broadcast bool
+	to        []Peer
+	settled   chan struct{} // holds one element when that may have become so of every pending one
 }
 
 func newTelling(r Removal) *telling {
@@ -114,18 +121,17 @@ func signal(c chan struct{}) {
 }
 
 func newOutboxes(n *Node) *outboxes {
-	return &outboxes{node: n, byPeer: map[string]*outbox{}, open: map[*telling]bool{}}
+	o := &outboxes{node: n, byPeer: map[string]*outbox{}, sent: map[*telling]bool{}, open: map[*telling]bool{}}
+	o.broadcaster, _ = n.cfg.Transport.(Broadcaster)
+	o.archive, _ = n.cfg.Transport.(Archive)
+	return o
 }
 
 // tell sends the removal to the peers, and returns when each has confirmed it
 // or failed to, or ctx has ended. Those who confirm name the members that they
 // know, which are told, too.
 func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
-	o.mu.Lock()
-	for _, p := range peers {
-		o.enqueue(t, p)
-	}
-	o.mu.Unlock()
+	o.begin(t, peers)
 	for !o.isSettled(t) {
 		select {
 		case <-t.settled:
@@ -135,19 +141,45 @@ func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
 	}
 }
 
+// begin has the peers told of the removal.
+func (o *outboxes) begin(t *telling, peers []Peer) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.broadcaster != nil {
+		o.broadcast(t, peers)
+		return
+	}
+	for _, p := range peers {
+		o.enqueue(t, p)
+	}
+}
+
 func (o *outboxes) isSettled(t *telling) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return t.isSettled()
 }
 
-// enqueue puts the removal into the outbox of the peer. outboxes.mu is held.
+// enqueue has the peer told of the removal, unless it is. outboxes.mu is held.
 func (o *outboxes) enqueue(t *telling, p Peer) {
+	if o.owe(t, p) {
+		o.post(t, p)
+	}
+}
+
+// owe takes note that the peer has to be told of the removal. It is false if
+// that was known. outboxes.mu is held.
+func (o *outboxes) owe(t *telling, p Peer) bool {
 	if _, known := t.told[p.ID]; known || p.ID == o.node.cfg.Self.ID {
-		return
+		return false
 	}
 	t.told[p.ID] = p
 	t.pending[p.ID] = true
+	return true
+}
+
+// post puts the removal into the outbox of the peer. outboxes.mu is held.
+func (o *outboxes) post(t *telling, p Peer) {
 	b := o.of(p)
 	if b == nil {
 		t.failed[p.ID] = o.failure(t, p, &Error{Kind: KindDraining})
@@ -237,7 +269,7 @@ func (o *outboxes) work(b *outbox) {
 		case gone:
 			return
 		case m != nil:
-			n.background.Go(func() { o.landed(b, m, o.send(m)) })
+			n.background.Go(func() { o.deliver(b, m) })
 			continue
 		}
 		timer := time.NewTimer(wait)
@@ -252,9 +284,19 @@ func (o *outboxes) work(b *outbox) {
 	}
 }
 
-// mail is a request to a peer.
+// deliver sends a request.
+func (o *outboxes) deliver(b *outbox, m *mail) {
+	if m.to.ID == "" {
+		o.sendAll(m)
+		o.landed(b, m, nil)
+		return
+	}
+	o.landed(b, m, o.send(m))
+}
+
+// mail is a request to a peer, or to all.
 type mail struct {
-	to    Peer
+	to    Peer // without an ID: all
 	batch []*telling
 	ended []RemovalID
 }
@@ -269,7 +311,7 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 	defer o.mu.Unlock()
 	if i := slices.IndexFunc(members, func(p Peer) bool { return p.ID == b.peer.ID }); i >= 0 {
 		b.peer = members[i] // it may have moved
-	} else if now >= b.until {
+	} else if b != o.all && now >= b.until {
 		for _, t := range b.waiting {
 			o.confirmed(t, b.peer.ID)
 		}
@@ -277,7 +319,7 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 	}
 	switch {
 	case len(b.waiting) == 0 && len(b.ended) == 0 && b.flying == 0:
-		delete(o.byPeer, b.peer.ID)
+		o.close(b)
 		return nil, 0, true
 	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
 		return nil, removeTimeout, false
@@ -288,6 +330,15 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 	}
 	b.flying++
 	return b.take(now), 0, false
+}
+
+// close takes out an empty outbox. outboxes.mu is held.
+func (o *outboxes) close(b *outbox) {
+	if b == o.all {
+		o.all = nil
+	} else {
+		delete(o.byPeer, b.peer.ID)
+	}
 }
 
 // take takes out what fits into a request. The ends of this very instant stay,
@@ -336,12 +387,10 @@ func (o *outboxes) send(m *mail) error {
 	}
 	late := 0
 	for _, t := range m.batch {
-		o.heed(t, ack)
 		if t.left {
 			late++
-			o.repeat(t)
 		}
-		o.confirmed(t, m.to.ID)
+		o.acknowledged(t, m.to, ack)
 	}
 	if late > 0 {
 		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
@@ -360,12 +409,7 @@ func (o *outboxes) repeat(t *telling) {
 		next := o.node.newTelling(t.Removal)
 		next.again = true
 		o.node.applyWhole(next.Removal)
-		peers := o.node.untold(next)
-		o.mu.Lock()
-		for _, p := range peers {
-			o.enqueue(next, p)
-		}
-		o.mu.Unlock()
+		o.begin(next, o.node.untold(next))
 		o.leave(next)
 	})
 }
@@ -387,6 +431,18 @@ func (o *outboxes) landed(b *outbox, m *mail, err error) {
 		}
 	}
 	signal(b.news)
+}
+
+// acknowledged takes note that the peer has confirmed the removal, and of whom
+// it knows. outboxes.mu is held.
+func (o *outboxes) acknowledged(t *telling, from Peer, ack *Ack) {
+	o.heed(t, ack)
+	if t.left {
+		o.repeat(t)
+	}
+	if t.pending[from.ID] {
+		o.confirmed(t, from.ID)
+	}
 }
 
 // confirmed takes note that the peer need not be told of the removal any more,
@@ -426,18 +482,35 @@ func (o *outboxes) leave(t *telling) []*Error {
 // announce tells all members that the removal is finished. outboxes.mu is held.
 func (o *outboxes) announce(t *telling) {
 	o.node.removals.finish([]RemovalID{t.ID})
-	for _, id := range slices.Sorted(maps.Keys(t.told)) {
-		if b := o.of(t.told[id]); b != nil {
+	for _, p := range o.announced(t) {
+		if b := o.of(p); b != nil {
 			b.ended = append(b.ended, ending{t.ID, o.node.now()})
 			signal(b.news)
 		}
 	}
 }
 
+// announced are those whom to tell one by one that the removal is finished.
+// outboxes.mu is held.
+func (o *outboxes) announced(t *telling) (peers []Peer) {
+	if o.broadcaster != nil {
+		return o.announceToAll(t)
+	}
+	for _, id := range slices.Sorted(maps.Keys(t.told)) {
+		peers = append(peers, t.told[id])
+	}
+	return peers
+}
+
 // dismiss takes note that a peer need not be told of anything any more.
 func (o *outboxes) dismiss(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	for t := range o.sent {
+		if t.pending[id] {
+			o.confirmed(t, id)
+		}
+	}
 	b := o.byPeer[id]
 	if b == nil {
 		return

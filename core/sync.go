@@ -80,6 +80,9 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		return 0, false, err
 	}
 	if n.knowledge.lacks(known) {
+		n.replay(ctx)
+	}
+	if n.knowledge.lacks(known) {
 		var others []string
 		for _, o := range n.view.Load().others(n.cfg.Self.ID) {
 			if o.ID != p.ID {

@@ -26,6 +26,8 @@ type exchange struct {
 	net      *Network
 	from, to string
 	req      *gcnode.Request
+	// broadcast says that others were sent the same.
+	broadcast bool
 	// cancel ends the exchange on both sides.
 	cancel  context.CancelCauseFunc
 	transit chan frame
@@ -42,6 +44,11 @@ type frame struct {
 
 // RoundTrip implements [gcnode.Transport].
 func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	return t.roundTrip(ctx, to, req, false, w)
+}
+
+// roundTrip is RoundTrip, also for one of those to whom a request is broadcast.
+func (t *transport) roundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, broadcast bool, w gcnode.ReplyWriter) error {
 	if err := checkRequest(req); err != nil {
 		err.Op, err.Group, err.Peer = req.Op, req.Group, to.ID
 		return err
@@ -49,14 +56,14 @@ func (t *transport) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.R
 	run, cancel := context.WithCancelCause(ctx)
 	x := &exchange{
 		net: t.net, from: t.from, to: to.ID, req: CopyRequest(req),
-		cancel: cancel, transit: make(chan frame, maxInTransit),
+		broadcast: broadcast, cancel: cancel, transit: make(chan frame, maxInTransit),
 	}
 	defer cancel(context.Canceled)
 	if err := t.net.start(x, t.life); err != nil {
 		return x.failed(ctx, err)
 	}
 	defer t.net.end(x)
-	f := t.net.send(Message{From: x.from, To: x.to, Request: x.req})
+	f := t.net.send(Message{From: x.from, To: x.to, Request: x.req, Broadcast: broadcast})
 	if err := pass(run, f, time.Now().Add(f.delay)); err != nil {
 		return x.failed(ctx, err)
 	}
@@ -225,7 +232,7 @@ func (w *replyWriter) WriteReply(r gcnode.Reply) error {
 		r = gcnode.Reply{Key: r.Key, ListHash: r.ListHash, Err: err}
 	}
 	r = CopyReply(r)
-	f := w.x.net.send(Message{From: w.x.to, To: w.x.from, Request: w.x.req, Reply: &r})
+	f := w.x.net.send(Message{From: w.x.to, To: w.x.from, Request: w.x.req, Reply: &r, Broadcast: w.x.broadcast})
 	select {
 	case w.x.transit <- frame{reply: r, fate: f, arrives: time.Now().Add(f.delay)}:
 		return nil

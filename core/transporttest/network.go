@@ -23,7 +23,9 @@ type Network struct {
 	intercept func(Message) Fault
 	exchanges map[*exchange]struct{}
 	sent      map[flow]int
-	met       Faults
+	// broadcasts are counted by operation.
+	broadcasts map[gcnode.Op]int
+	met        Faults
 }
 
 // link is one direction between two members.
@@ -42,6 +44,8 @@ type Message struct {
 	Request  *gcnode.Request
 	// Reply is nil for the request itself.
 	Reply *gcnode.Reply
+	// Broadcast says that others were sent the same request.
+	Broadcast bool
 }
 
 // Fault is what happens to a message. The zero value delivers it at once.
@@ -93,7 +97,7 @@ func NewNetwork() *Network {
 		lives:     map[string]uint64{},
 		faults:    map[link]Fault{},
 		exchanges: map[*exchange]struct{}{},
-		sent:      map[flow]int{},
+		sent:      map[flow]int{}, broadcasts: map[gcnode.Op]int{},
 	}
 }
 
@@ -245,7 +249,7 @@ func (l link) matches(from, to string) bool {
 // send decides what happens to a message.
 func (n *Network) send(m Message) fate {
 	n.mu.Lock()
-	if m.Reply == nil {
+	if m.Reply == nil && !m.Broadcast {
 		n.sent[flow{link{m.From, m.To}, m.Request.Op}]++
 	}
 	intercept := n.intercept

@@ -66,11 +66,15 @@ type Client struct {
 	closed   bool
 	last     uint64
 	sessions map[uint64]*session
-	peers    map[string]*session // by the subject to open; those that take requests
+	// broadcasts are those under way, by the numbers of their messages, which
+	// are beside those of sessions.
+	broadcasts map[uint64]*broadcast
+	peers      map[string]*session // by the subject to open; those that take requests
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
-// fails if an option makes no sense, or the connection is closed.
+// fails if an option makes no sense, if NATS cannot be reached, and if the user
+// of the connection lacks a permission, which the error names.
 func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	names, err := newSubjects(opts.Cluster)
 	switch {
@@ -87,18 +91,40 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	c := &Client{
 		nc: nc, subjects: names, opts: opts, id: rand.Text(),
-		sessions: map[uint64]*session{}, peers: map[string]*session{},
+		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[string]*session{},
 	}
-	c.sub, err = nc.Subscribe(names.back(c.id, "*"), c.receive)
-	if err == nil {
-		err = c.sub.SetPendingLimits(-1, opts.MaxPendingBytes)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("new NATS client: subscribe to %s: %w", names.back(c.id, "*"), err)
+	if err := c.subscribe(); err != nil {
+		return nil, fmt.Errorf("new NATS client: %w", err)
 	}
 	c.pub = newPublisher(nc)
 	c.watch = newWatch(nc, c.changed, c.tick)
 	return c, nil
+}
+
+// subscribe lets answers come, and finds out whether questions may go: those
+// are empty, or go where nobody is.
+func (c *Client) subscribe() (err error) {
+	before, subject := c.nc.LastError(), c.subjects.back(c.id, "*")
+	if c.sub, err = c.nc.Subscribe(subject, c.receive); err == nil {
+		err = c.sub.SetPendingLimits(-1, c.opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	for _, subject := range []string{
+		c.subjects.node(c.id), c.subjects.at(c.id, openToken), c.subjects.event(removalsToken), c.subjects.event(endsToken),
+	} {
+		if err == nil {
+			err = c.nc.Publish(subject, nil)
+		}
+	}
+	if err == nil {
+		err = settle(c.nc, c.subjects, before)
+	}
+	if err != nil {
+		_ = c.sub.Unsubscribe() // the connection may be closed
+	}
+	return err
 }
 
 // Close ends all streams, and the requests on them. Further requests fail. The
@@ -114,6 +140,9 @@ func (c *Client) Close() {
 	c.watch.close()
 	for _, s := range c.all() {
 		s.end(errClientClosed, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errClientClosed})
+	}
+	for b := range c.allBroadcasts() {
+		b.end()
 	}
 	c.pub.close()
 	_ = c.sub.Unsubscribe() // the connection may be closed
@@ -138,6 +167,9 @@ func (c *Client) changed(status nats.Status) {
 	err := unusable(status)
 	for _, s := range c.all() {
 		s.end(err, nil)
+	}
+	for b := range c.allBroadcasts() {
+		b.end()
 	}
 }
 
@@ -306,14 +338,16 @@ func (c *Client) forget(s *session) {
 func (c *Client) receive(m *nats.Msg) {
 	number, ok := streamNumber(m.Subject)
 	c.mu.RLock()
-	s := c.sessions[number]
+	s, b := c.sessions[number], c.broadcasts[number]
 	c.mu.RUnlock()
-	if !ok || s == nil { // it has ended
-		return
-	}
-	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
+	switch {
+	case !ok:
+	case b != nil:
+		b.receive(number, m)
+	case s == nil: // it has ended
+	case isNoResponders(m):
 		s.noResponders()
-		return
+	default:
+		s.receive(m.Data)
 	}
-	s.receive(m.Data)
 }

@@ -78,8 +78,9 @@ type Membership struct {
 // Announce announces the node from now on. The address of self is that of its
 // server ([Server.Addr]). Each call begins a new life of the member. A node
 // without an ID is no member: it announces nothing, and is told of the others.
-// It fails if an option makes no sense, or the connection is not to hear what
-// it sends itself ([nats.NoEcho]).
+// It fails if an option makes no sense, if the connection is not to hear what
+// it sends itself ([nats.NoEcho]), if NATS cannot be reached, and if the user of
+// the connection lacks a permission, which the error names.
 func Announce(nc *nats.Conn, self gcnode.Peer, opts MembershipOptions) (*Membership, error) {
 	m, err := announce(nc, self, opts)
 	if err != nil {
@@ -115,10 +116,17 @@ func announce(nc *nats.Conn, self gcnode.Peer, opts MembershipOptions) (*Members
 	if m.log == nil {
 		m.log = slog.New(slog.DiscardHandler)
 	}
+	before := nc.LastError()
 	if m.sub, err = nc.Subscribe(m.subject, m.receive); err != nil {
 		return nil, fmt.Errorf("subscribe to %s: %w", m.subject, err)
 	}
 	m.changes = nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
+	m.announce(m.self)
+	if err := settle(nc, names, before); err != nil {
+		nc.RemoveStatusListener(m.changes)
+		_ = m.sub.Unsubscribe() // the connection may be closed
+		return nil, err
+	}
 	go m.run()
 	return m, nil
 }
@@ -141,7 +149,6 @@ func (m *Membership) run() {
 	defer m.nc.RemoveStatusListener(m.changes)
 	ticker := time.NewTicker(m.opts.Heartbeat)
 	defer ticker.Stop()
-	m.announce(m.self)
 	for {
 		select {
 		case <-ticker.C:

@@ -28,8 +28,6 @@ const (
 	DefaultWriteTimeout = 30 * time.Second
 	// maxStreams is how many streams a server has, a few for each peer.
 	maxStreams = 2 * gcnode.MaxPeers
-	// subscribeTimeout bounds the time for NATS to know the subscriptions.
-	subscribeTimeout = 10 * time.Second
 	// queueGroup lets one instance of a member answer who opens a stream by the
 	// member's ID.
 	queueGroup = "gcnode"
@@ -76,9 +74,10 @@ type Server struct {
 	service  micro.Service      // nil: there is none
 	byID     *nats.Subscription // in place of the service
 	packets  *nats.Subscription
-	places   chan struct{} // one element for each request that is being served
-	work     chan job      // for goroutines that have nothing to do
-	spare    atomic.Int32  // how many these are
+	events   *nats.Subscription // what is broadcast
+	places   chan struct{}      // one element for each request that is being served
+	work     chan job           // for goroutines that have nothing to do
+	spare    atomic.Int32       // how many these are
 	ctx      context.Context
 	cancel   context.CancelFunc
 	counts   counts
@@ -92,11 +91,13 @@ type Server struct {
 	empty         chan struct{} // closed when closing and nothing is under way
 }
 
-// Serve serves h to its peers until Close, on a connection that stays the
+// Serve serves h to its peers until Close, and applies the removals that they
+// broadcast, on a connection that stays the
 // program's. A panic of h is logged and answered as an internal error. Unless
 // told otherwise it makes the member a NATS micro service; the closed and error
 // handlers of the connection have to be set before. It fails if h is nil or an
-// option makes no sense, and when NATS does not take the subscriptions.
+// option makes no sense, if NATS cannot be reached, and if the user of the
+// connection lacks a permission, which the error names.
 func Serve(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, error) {
 	s, err := newServer(nc, h, opts)
 	if err == nil {
@@ -148,9 +149,16 @@ func (s *Server) start() (err error) {
 			s.Close()
 		}
 	}()
-	subject := s.subjects.at(s.instance, "*")
+	before, subject := s.nc.LastError(), s.subjects.at(s.instance, "*")
 	if s.packets, err = s.nc.Subscribe(subject, s.receive); err == nil {
 		err = s.packets.SetPendingLimits(-1, s.opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	subject = s.subjects.event("*")
+	if s.events, err = s.nc.Subscribe(subject, s.hear); err == nil {
+		err = s.events.SetPendingLimits(-1, s.opts.MaxPendingBytes)
 	}
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
@@ -164,10 +172,11 @@ func (s *Server) start() (err error) {
 	} else if err := s.addService(); err != nil {
 		return err
 	}
-	if err := s.nc.FlushTimeout(subscribeTimeout); err != nil {
-		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	// An answer to nobody, to find out whether answers may go.
+	if err := s.nc.Publish(s.subjects.back(s.instance, streamToken(0)), nil); err != nil {
+		return err
 	}
-	return nil
+	return settle(s.nc, s.subjects, before)
 }
 
 // Addr is the address of this instance of the member. It changes with each

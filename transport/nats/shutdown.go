@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
+
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -94,7 +96,9 @@ func (s *Server) Close() {
 	}
 	s.cancel()
 	s.pub.close()
-	if s.packets != nil {
-		_ = s.packets.Unsubscribe() // the connection may be closed
+	for _, sub := range []*nats.Subscription{s.packets, s.events} {
+		if sub != nil {
+			_ = sub.Unsubscribe() // the connection may be closed
+		}
 	}
 }

@@ -82,6 +82,32 @@ func TestAnnouncementsSameAsGenerated(t *testing.T) {
 	require.ErrorIs(t, err, gcnode.ErrTooLarge)
 }
 
+func TestConfirmationsSameAsGenerated(t *testing.T) {
+	ack := gcnode.Ack{Incarnation: 7, Members: []gcnode.Peer{{ID: "n2", Addr: "5YL3"}}}
+	c := wire.Confirmation{Peer: gcnode.Peer{ID: "node a/\xff", Addr: "4XK2"}, Reply: gcnode.Reply{ListHash: 9, Ack: &ack}}
+	b, err := wire.AppendConfirmation(nil, &c)
+	require.NoError(t, err)
+	golden(t, "confirmation", b)
+	var theirs peerpb.Confirmation
+	require.NoError(t, proto.Unmarshal(b, &theirs))
+	require.Equal(t, c.Peer.ID, string(theirs.GetPeer().GetId()))
+	require.Equal(t, c.Peer.Addr, string(theirs.GetPeer().GetAddr()))
+	require.EqualValues(t, 7, theirs.GetReply().GetAck().GetIncarnation())
+	require.True(t, bytes.Equal(marshal(t, &theirs), b))
+	got, err := wire.DecodeConfirmation(b)
+	require.NoError(t, err)
+	require.Equal(t, c, got)
+
+	for _, bad := range []gcnode.Reply{{Value: gcnode.StringValue("v")}, {Pending: true}, {Keys: []string{"k"}}} {
+		_, err := wire.AppendConfirmation(nil, &wire.Confirmation{Reply: bad})
+		require.Error(t, err)
+	}
+	for _, bad := range []string{"", "\x0a\x03\x0a\x01n", "\x12\x00", "\x0a\x05\x0a\x01n"} {
+		_, err := wire.DecodeConfirmation([]byte(bad))
+		require.ErrorIs(t, err, wire.ErrMalformed, "%q", bad)
+	}
+}
+
 // TestRequestInCalls sends a request whose value takes several calls.
 func TestRequestInCalls(t *testing.T) {
 	value := strings.Repeat("v", 2*wire.PieceBytes+1)
@@ -129,6 +155,7 @@ func FuzzDecodePacket(f *testing.F) {
 	for _, a := range sampleAnnouncements() {
 		f.Add(wire.AppendAnnouncement(nil, &a))
 	}
+	f.Add([]byte("\x0a\x03\x0a\x01n\x12\x02\x3a\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		if p, err := wire.DecodePacket(data); err == nil {
 			var theirs peerpb.Packet
@@ -148,6 +175,14 @@ func FuzzDecodePacket(f *testing.F) {
 			again, err := wire.DecodeAnnouncement(wire.AppendAnnouncement(nil, &a))
 			require.NoError(t, err)
 			require.Equal(t, a, again)
+		}
+		if c, err := wire.DecodeConfirmation(data); err == nil {
+			require.NoError(t, proto.Unmarshal(data, &peerpb.Confirmation{}))
+			again, err := wire.AppendConfirmation(nil, &c)
+			require.NoError(t, err)
+			got, err := wire.DecodeConfirmation(again)
+			require.NoError(t, err)
+			require.Equal(t, c, got)
 		}
 	})
 }

@@ -1374,6 +1374,60 @@ func (x *Announcement) GetGoodbye() bool {
 	return false
 }
 
+// Confirmation answers a request that was broadcast.
+type Confirmation struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// peer is who answers: its ID, and the address of this life.
+	Peer          *Peer  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Reply         *Reply `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Confirmation) Reset() {
+	*x = Confirmation{}
+	mi := &file_peer_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Confirmation) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Confirmation) ProtoMessage() {}
+
+func (x *Confirmation) ProtoReflect() protoreflect.Message {
+	mi := &file_peer_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Confirmation.ProtoReflect.Descriptor instead.
+func (*Confirmation) Descriptor() ([]byte, []int) {
+	return file_peer_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *Confirmation) GetPeer() *Peer {
+	if x != nil {
+		return x.Peer
+	}
+	return nil
+}
+
+func (x *Confirmation) GetReply() *Reply {
+	if x != nil {
+		return x.Reply
+	}
+	return nil
+}
+
 // Reply answers one key of a request, or the request itself.
 type Reply struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1403,7 +1457,7 @@ type Reply struct {
 
 func (x *Reply) Reset() {
 	*x = Reply{}
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1415,7 +1469,7 @@ func (x *Reply) String() string {
 func (*Reply) ProtoMessage() {}
 
 func (x *Reply) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[14]
+	mi := &file_peer_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1428,7 +1482,7 @@ func (x *Reply) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reply.ProtoReflect.Descriptor instead.
 func (*Reply) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{14}
+	return file_peer_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Reply) GetKey() uint32 {
@@ -1518,7 +1572,7 @@ type Piece struct {
 
 func (x *Piece) Reset() {
 	*x = Piece{}
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1530,7 +1584,7 @@ func (x *Piece) String() string {
 func (*Piece) ProtoMessage() {}
 
 func (x *Piece) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[15]
+	mi := &file_peer_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1543,7 +1597,7 @@ func (x *Piece) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Piece.ProtoReflect.Descriptor instead.
 func (*Piece) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{15}
+	return file_peer_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Piece) GetData() []byte {
@@ -1564,7 +1618,7 @@ type End struct {
 
 func (x *End) Reset() {
 	*x = End{}
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1576,7 +1630,7 @@ func (x *End) String() string {
 func (*End) ProtoMessage() {}
 
 func (x *End) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[16]
+	mi := &file_peer_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1589,7 +1643,7 @@ func (x *End) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use End.ProtoReflect.Descriptor instead.
 func (*End) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{16}
+	return file_peer_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *End) GetError() *Error {
@@ -1613,7 +1667,7 @@ type Error struct {
 
 func (x *Error) Reset() {
 	*x = Error{}
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1625,7 +1679,7 @@ func (x *Error) String() string {
 func (*Error) ProtoMessage() {}
 
 func (x *Error) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[17]
+	mi := &file_peer_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1638,7 +1692,7 @@ func (x *Error) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Error.ProtoReflect.Descriptor instead.
 func (*Error) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{17}
+	return file_peer_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Error) GetKind() Kind {
@@ -1685,7 +1739,7 @@ type Ack struct {
 
 func (x *Ack) Reset() {
 	*x = Ack{}
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1697,7 +1751,7 @@ func (x *Ack) String() string {
 func (*Ack) ProtoMessage() {}
 
 func (x *Ack) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[18]
+	mi := &file_peer_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1710,7 +1764,7 @@ func (x *Ack) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ack.ProtoReflect.Descriptor instead.
 func (*Ack) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{18}
+	return file_peer_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *Ack) GetIncarnation() uint64 {
@@ -1775,7 +1829,7 @@ type Peer struct {
 
 func (x *Peer) Reset() {
 	*x = Peer{}
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1787,7 +1841,7 @@ func (x *Peer) String() string {
 func (*Peer) ProtoMessage() {}
 
 func (x *Peer) ProtoReflect() protoreflect.Message {
-	mi := &file_peer_proto_msgTypes[19]
+	mi := &file_peer_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1800,7 +1854,7 @@ func (x *Peer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Peer.ProtoReflect.Descriptor instead.
 func (*Peer) Descriptor() ([]byte, []int) {
-	return file_peer_proto_rawDescGZIP(), []int{19}
+	return file_peer_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Peer) GetId() []byte {
@@ -1905,7 +1959,10 @@ const file_peer_proto_rawDesc = "" +
 	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12\x18\n" +
 	"\astarted\x18\x02 \x01(\x06R\astarted\x12'\n" +
 	"\x0fheartbeat_nanos\x18\x03 \x01(\x03R\x0eheartbeatNanos\x12\x18\n" +
-	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"\xe1\x02\n" +
+	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"e\n" +
+	"\fConfirmation\x12(\n" +
+	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12+\n" +
+	"\x05reply\x18\x02 \x01(\v2\x15.gcnode.peer.v1.ReplyR\x05reply\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
@@ -1992,7 +2049,7 @@ func file_peer_proto_rawDescGZIP() []byte {
 }
 
 var file_peer_proto_enumTypes = make([]protoimpl.EnumInfo, 3)
-var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 20)
+var file_peer_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
 var file_peer_proto_goTypes = []any{
 	(Op)(0),              // 0: gcnode.peer.v1.Op
 	(Source)(0),          // 1: gcnode.peer.v1.Source
@@ -2011,12 +2068,13 @@ var file_peer_proto_goTypes = []any{
 	(*Apart)(nil),        // 14: gcnode.peer.v1.Apart
 	(*Packet)(nil),       // 15: gcnode.peer.v1.Packet
 	(*Announcement)(nil), // 16: gcnode.peer.v1.Announcement
-	(*Reply)(nil),        // 17: gcnode.peer.v1.Reply
-	(*Piece)(nil),        // 18: gcnode.peer.v1.Piece
-	(*End)(nil),          // 19: gcnode.peer.v1.End
-	(*Error)(nil),        // 20: gcnode.peer.v1.Error
-	(*Ack)(nil),          // 21: gcnode.peer.v1.Ack
-	(*Peer)(nil),         // 22: gcnode.peer.v1.Peer
+	(*Confirmation)(nil), // 17: gcnode.peer.v1.Confirmation
+	(*Reply)(nil),        // 18: gcnode.peer.v1.Reply
+	(*Piece)(nil),        // 19: gcnode.peer.v1.Piece
+	(*End)(nil),          // 20: gcnode.peer.v1.End
+	(*Error)(nil),        // 21: gcnode.peer.v1.Error
+	(*Ack)(nil),          // 22: gcnode.peer.v1.Ack
+	(*Peer)(nil),         // 23: gcnode.peer.v1.Peer
 }
 var file_peer_proto_depIdxs = []int32{
 	0,  // 0: gcnode.peer.v1.Request.op:type_name -> gcnode.peer.v1.Op
@@ -2028,33 +2086,35 @@ var file_peer_proto_depIdxs = []int32{
 	5,  // 6: gcnode.peer.v1.Known.sender:type_name -> gcnode.peer.v1.Sender
 	6,  // 7: gcnode.peer.v1.Removal.id:type_name -> gcnode.peer.v1.RemovalID
 	7,  // 8: gcnode.peer.v1.Removal.stamp:type_name -> gcnode.peer.v1.Stamp
-	17, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
-	18, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
-	20, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
-	19, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
+	18, // 9: gcnode.peer.v1.Frame.reply:type_name -> gcnode.peer.v1.Reply
+	19, // 10: gcnode.peer.v1.Frame.piece:type_name -> gcnode.peer.v1.Piece
+	21, // 11: gcnode.peer.v1.Frame.refusal:type_name -> gcnode.peer.v1.Error
+	20, // 12: gcnode.peer.v1.Frame.end:type_name -> gcnode.peer.v1.End
 	3,  // 13: gcnode.peer.v1.Call.request:type_name -> gcnode.peer.v1.Request
 	11, // 14: gcnode.peer.v1.Call.cancel:type_name -> gcnode.peer.v1.Cancel
-	18, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
+	19, // 15: gcnode.peer.v1.Call.piece:type_name -> gcnode.peer.v1.Piece
 	9,  // 16: gcnode.peer.v1.Return.frame:type_name -> gcnode.peer.v1.Frame
 	13, // 17: gcnode.peer.v1.Return.goaway:type_name -> gcnode.peer.v1.GoAway
 	14, // 18: gcnode.peer.v1.Return.apart:type_name -> gcnode.peer.v1.Apart
-	20, // 19: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
-	22, // 20: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
-	1,  // 21: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
-	20, // 22: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
-	21, // 23: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
-	20, // 24: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
-	2,  // 25: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
-	22, // 26: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
-	5,  // 27: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
-	4,  // 28: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
-	8,  // 29: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
-	5,  // 30: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
-	31, // [31:31] is the sub-list for method output_type
-	31, // [31:31] is the sub-list for method input_type
-	31, // [31:31] is the sub-list for extension type_name
-	31, // [31:31] is the sub-list for extension extendee
-	0,  // [0:31] is the sub-list for field type_name
+	21, // 19: gcnode.peer.v1.Packet.close:type_name -> gcnode.peer.v1.Error
+	23, // 20: gcnode.peer.v1.Announcement.peer:type_name -> gcnode.peer.v1.Peer
+	23, // 21: gcnode.peer.v1.Confirmation.peer:type_name -> gcnode.peer.v1.Peer
+	18, // 22: gcnode.peer.v1.Confirmation.reply:type_name -> gcnode.peer.v1.Reply
+	1,  // 23: gcnode.peer.v1.Reply.source:type_name -> gcnode.peer.v1.Source
+	21, // 24: gcnode.peer.v1.Reply.error:type_name -> gcnode.peer.v1.Error
+	22, // 25: gcnode.peer.v1.Reply.ack:type_name -> gcnode.peer.v1.Ack
+	21, // 26: gcnode.peer.v1.End.error:type_name -> gcnode.peer.v1.Error
+	2,  // 27: gcnode.peer.v1.Error.kind:type_name -> gcnode.peer.v1.Kind
+	23, // 28: gcnode.peer.v1.Ack.members:type_name -> gcnode.peer.v1.Peer
+	5,  // 29: gcnode.peer.v1.Ack.left:type_name -> gcnode.peer.v1.Sender
+	4,  // 30: gcnode.peer.v1.Ack.known:type_name -> gcnode.peer.v1.Known
+	8,  // 31: gcnode.peer.v1.Ack.removals:type_name -> gcnode.peer.v1.Removal
+	5,  // 32: gcnode.peer.v1.Ack.lives:type_name -> gcnode.peer.v1.Sender
+	33, // [33:33] is the sub-list for method output_type
+	33, // [33:33] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_peer_proto_init() }
@@ -2085,7 +2145,7 @@ func file_peer_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_peer_proto_rawDesc), len(file_peer_proto_rawDesc)),
 			NumEnums:      3,
-			NumMessages:   20,
+			NumMessages:   21,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

@@ -1,0 +1,159 @@
+package gcnode
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+)
+
+// Broadcaster is a [Transport] that can send one message to all members. The
+// node tells them of removals in this way, and by RoundTrip those who have not
+// confirmed soon: a broadcast that gets lost costs time and no more.
+type Broadcaster interface {
+	Transport
+	// Broadcast sends req, which is OpRemove or OpFinish, to the peers, and
+	// calls take for each that answers, from one goroutine at a time. Members
+	// beside them may get it, too. Nothing is sent twice. It returns when all
+	// have answered or ctx has ended, or it knows that nobody else will answer;
+	// without peers, when req is sent. An error says why it was not sent at all,
+	// or not to everybody.
+	//
+	// The answer of a peer has to be that of the instance that its address
+	// names, as with RoundTrip.
+	Broadcast(ctx context.Context, to []Peer, req *Request, take func(from Peer, r Reply)) error
+}
+
+// Archive is a [Broadcaster] that keeps what it has sent for a while. Then all
+// removals are broadcast, whoever else is told of them, and a member that has
+// missed some looks there before it drops everything.
+type Archive interface {
+	Broadcaster
+	// Replay calls take for the removals that are kept, oldest first. It is no
+	// error if some are missing: their numbers tell.
+	Replay(ctx context.Context, take func(Removal)) error
+}
+
+// broadcast puts the removal into the outbox of all, or into those of peers that
+// are not to be told with the others. outboxes.mu is held.
+func (o *outboxes) broadcast(t *telling, peers []Peer) {
+	v := o.node.view.Load()
+	var to []Peer
+	for _, p := range peers {
+		switch known := v.peers[p.ID]; {
+		case !o.owe(t, p):
+		case o.byPeer[p.ID] != nil, known != nil && known.down.Load():
+			o.post(t, p) // it is behind, or does not answer
+		default:
+			to = append(to, p)
+		}
+	}
+	again := t.broadcast
+	t.broadcast = true
+	b := o.all
+	switch {
+	case again, o.archive == nil && len(to) < 2, b != nil && (len(b.waiting) >= maxBacklog || b.bytes >= maxBacklogBytes):
+	default:
+		if b = o.ofAll(); b != nil {
+			t.to = to
+			b.waiting = append(b.waiting, t)
+			b.bytes += t.bytes()
+			o.sent[t] = true
+			signal(b.news)
+			return
+		}
+	}
+	for _, p := range to {
+		o.post(t, p)
+	}
+}
+
+// ofAll is the outbox of all, nil on a closed node. outboxes.mu is held.
+func (o *outboxes) ofAll() *outbox {
+	if o.all == nil && o.node.beginBackground() {
+		o.all = &outbox{news: make(chan struct{}, 1)}
+		go o.work(o.all)
+	}
+	return o.all
+}
+
+// sendAll broadcasts what all are to be told. Those who have not answered in
+// the time between two signs of life are told one by one.
+func (o *outboxes) sendAll(m *mail) {
+	n := o.node
+	ctx, cancel := context.WithTimeout(n.done, n.cfg.PeerTimeout/heartbeats)
+	defer cancel()
+	req := &Request{Op: OpFinish, Finished: m.ended}
+	peers := map[string]Peer{}
+	o.mu.Lock()
+	for _, t := range m.batch {
+		req.Op, req.Removals = OpRemove, append(req.Removals, t.Removal)
+		for _, p := range t.to {
+			if t.pending[p.ID] {
+				peers[p.ID] = p
+			}
+		}
+	}
+	o.mu.Unlock()
+	to := slices.SortedFunc(maps.Values(peers), func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	n.complete(Peer{}, req)
+	req.Timeout = n.cfg.PeerTimeout / heartbeats
+	err := o.broadcaster.Broadcast(ctx, to, req, func(from Peer, r Reply) {
+		if r.Ack == nil {
+			return
+		}
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		for _, t := range m.batch {
+			o.acknowledged(t, from, r.Ack)
+		}
+	})
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	missing := 0
+	for _, t := range m.batch {
+		delete(o.sent, t)
+		for _, p := range t.to {
+			if t.pending[p.ID] {
+				o.post(t, p)
+				missing++
+			}
+		}
+	}
+	if missing > 0 {
+		n.log.LogAttrs(n.done, levelInfo, "broadcast removals are told one by one", countAttr(missing), slog.Any("error", err))
+	}
+}
+
+// announceToAll tells those of the end of a removal who are not told of anything
+// else one by one, and returns the others. outboxes.mu is held.
+func (o *outboxes) announceToAll(t *telling) (others []Peer) {
+	b := o.ofAll()
+	for _, id := range slices.Sorted(maps.Keys(t.told)) {
+		if b == nil || o.byPeer[id] != nil {
+			others = append(others, t.told[id])
+		}
+	}
+	if b != nil && len(others) < len(t.told) {
+		b.ended = append(b.ended, ending{t.ID, o.node.now()})
+		signal(b.news)
+	}
+	return others
+}
+
+// replay applies what the archive has of the removals that this node lacks.
+func (n *Node) replay(ctx context.Context) {
+	if n.outboxes.archive == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.PeerTimeout)
+	defer cancel()
+	if err := n.outboxes.archive.Replay(ctx, func(r Removal) {
+		if n.knowledge.lacks([]Known{{Sender{r.ID.Sender, r.ID.Incarnation}, r.ID.Seq}}) {
+			n.applyWhole(r)
+		}
+	}); err != nil {
+		n.log.LogAttrs(n.done, levelInfo, "removals that were missed are not to be had", errAttr(err))
+	}
+}

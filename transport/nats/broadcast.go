@@ -1,0 +1,246 @@
+package natstransport
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"maps"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/transport/wire"
+)
+
+var errTooLong = errors.New("the removal is longer than a NATS message may be (max_payload)")
+
+// broadcast is what is published to all members, in a few messages if it is too
+// long for one.
+type broadcast struct {
+	mu    sync.Mutex
+	peers map[string]*awaited // by ID, those whose answers are awaited
+	take  func(gcnode.Peer, gcnode.Reply)
+	done  chan struct{} // closed when nobody else will answer
+	ended bool
+}
+
+// awaited is a peer who has not answered to some of the messages.
+type awaited struct {
+	gcnode.Peer
+
+	missing map[uint64]bool // messages
+	reply   gcnode.Reply    // to the others, taken together
+}
+
+// Broadcast implements [gcnode.Broadcaster]: NATS gives the message to all
+// servers of members. Its error says that there is a removal that fits into no
+// message, or that the connection is not there.
+func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Request, take func(from gcnode.Peer, r gcnode.Reply)) error {
+	if !c.nc.IsConnected() {
+		return errDisconnected
+	}
+	messages, err := cutRequest(req, int(c.nc.MaxPayload()))
+	if err != nil {
+		return err
+	}
+	subject := c.subjects.event(removalsToken)
+	if req.Op != gcnode.OpRemove {
+		subject = c.subjects.event(endsToken)
+	}
+	if len(to) == 0 {
+		for _, m := range messages {
+			err = errors.Join(err, c.nc.Publish(subject, m))
+		}
+		return err
+	}
+	b := &broadcast{peers: map[string]*awaited{}, take: take, done: make(chan struct{})}
+	numbers, err := c.begin(b, len(messages))
+	if err != nil {
+		return err
+	}
+	defer c.finish(b, numbers)
+	for _, p := range to {
+		missing := map[uint64]bool{}
+		for _, n := range numbers {
+			missing[n] = true
+		}
+		b.peers[p.ID] = &awaited{Peer: p, missing: missing}
+	}
+	for i, m := range messages {
+		if err := c.nc.PublishRequest(subject, c.subjects.back(c.id, streamToken(numbers[i])), m); err != nil {
+			return err
+		}
+	}
+	select {
+	case <-b.done:
+		return nil
+	case <-ctx.Done():
+		return endOf(ctx)
+	}
+}
+
+// cutRequest encodes a request in messages with some of its removals each.
+func cutRequest(req *gcnode.Request, limit int) ([][]byte, error) {
+	message, err := wire.AppendRequest(nil, req)
+	switch {
+	case err != nil:
+		return nil, err
+	case len(message) <= limit:
+		return [][]byte{message}, nil
+	case len(req.Removals)+len(req.Finished) < 2:
+		return nil, errTooLong
+	}
+	first, rest := *req, *req
+	middle := len(req.Removals) / 2
+	first.Removals, rest.Removals = req.Removals[:middle], req.Removals[middle:]
+	middle = len(req.Finished) / 2
+	first.Finished, rest.Finished = req.Finished[:middle], req.Finished[middle:]
+	messages, err := cutRequest(&first, limit)
+	if err != nil {
+		return nil, err
+	}
+	more, err := cutRequest(&rest, limit)
+	return append(messages, more...), err
+}
+
+// begin gives numbers to the messages of a broadcast.
+func (c *Client) begin(b *broadcast, messages int) (numbers []uint64, _ error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		return nil, errClientClosed
+	}
+	for range messages {
+		c.last++
+		c.broadcasts[c.last] = b
+		numbers = append(numbers, c.last)
+	}
+	return numbers, nil
+}
+
+// finish takes out a broadcast; take is not called any more.
+func (c *Client) finish(b *broadcast, numbers []uint64) {
+	c.mu.Lock()
+	for _, n := range numbers {
+		delete(c.broadcasts, n)
+	}
+	c.mu.Unlock()
+	b.end()
+}
+
+// end says that nobody else will answer.
+func (b *broadcast) end() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.ended = true
+		close(b.done)
+	}
+}
+
+// receive takes an answer to the message with the number.
+func (b *broadcast) receive(number uint64, m *nats.Msg) {
+	if isNoResponders(m) {
+		b.end()
+		return
+	}
+	answer, err := wire.DecodeConfirmation(m.Data)
+	if err != nil {
+		return // as if there were none
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := b.peers[answer.Peer.ID]
+	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || !p.missing[number] {
+		return
+	}
+	delete(p.missing, number)
+	p.add(answer.Reply)
+	if len(p.missing) > 0 {
+		return
+	}
+	delete(b.peers, p.ID)
+	b.take(p.Peer, p.reply)
+	if len(b.peers) == 0 {
+		b.ended = true
+		close(b.done)
+	}
+}
+
+// add takes account of the answer to one message: an error counts for all, and
+// who was known at any time has to be told.
+func (p *awaited) add(r gcnode.Reply) {
+	switch {
+	case p.reply.Err != nil:
+	case r.Err != nil || p.reply.Ack == nil:
+		p.reply = r
+	default:
+		p.reply.Ack.Members = append(p.reply.Ack.Members, r.Ack.Members...)
+	}
+}
+
+// isNoResponders reports whether NATS says that nobody has got a message.
+func isNoResponders(m *nats.Msg) bool {
+	return len(m.Data) == 0 && m.Header.Get("Status") == "503"
+}
+
+// allBroadcasts are those under way.
+func (c *Client) allBroadcasts() map[*broadcast]bool {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	all := map[*broadcast]bool{}
+	for b := range maps.Values(c.broadcasts) {
+		all[b] = true
+	}
+	return all
+}
+
+// hear applies what was broadcast, in the one goroutine of the subscription, and
+// confirms it. Who cannot do that says nothing, and is told by itself.
+func (s *Server) hear(m *nats.Msg) {
+	if len(m.Data) == 0 {
+		return // somebody finds out whether he may say something
+	}
+	req, err := wire.DecodeRequest(m.Data)
+	switch {
+	case err != nil:
+	case req.From.ID == s.opts.ID:
+		return // it knows
+	case req.Op != gcnode.OpRemove && req.Op != gcnode.OpFinish:
+		err = errors.New("it is neither of removals nor of their end")
+	case s.place() != nil:
+		return
+	default:
+		s.counts.requests.Add(1)
+		var reply gcnode.Reply
+		err = s.serve(s.ctx, req, replyTo{&reply})
+		<-s.places
+		if err == nil && m.Reply != "" {
+			err = s.confirm(m.Reply, reply)
+		}
+	}
+	if err != nil {
+		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
+			slog.String("subject", m.Subject), slog.String("err", err.Error()))
+	}
+}
+
+// confirm answers a broadcast.
+func (s *Server) confirm(subject string, r gcnode.Reply) error {
+	c := wire.Confirmation{Peer: gcnode.Peer{ID: s.opts.ID, Addr: s.instance}, Reply: r}
+	b, err := wire.AppendConfirmation(nil, &c)
+	if err != nil {
+		return err
+	}
+	return s.nc.Publish(subject, b)
+}
+
+// replyTo is a gcnode.ReplyWriter for one reply.
+type replyTo struct{ r *gcnode.Reply }
+
+// WriteReply implements [gcnode.ReplyWriter].
+func (w replyTo) WriteReply(r gcnode.Reply) error {
+	*w.r = r
+	return nil
+}

@@ -1,0 +1,251 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+// whole is all of a member, with one group.
+type whole struct {
+	nc     *nats.Conn
+	node   *gcnode.Node
+	group  *gcnode.Group
+	server *natstransport.Server
+	ear    *inattentive
+}
+
+// versions are the values of the origin: one number for all keys.
+type versions struct{ atomic.Int64 }
+
+func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(fmt.Sprint(v.Load()))}, nil
+}
+
+// startMembers starts n members of a fixed list, which have joined.
+func startMembers(t *testing.T, n int, origin gcnode.Getter[gcnode.Value], connection func(i int) *nats.Conn) []*whole {
+	t.Helper()
+	members := make([]*whole, n)
+	list := make([]gcnode.Peer, n)
+	for i := range members {
+		m := &whole{nc: connection(i)}
+		id := fmt.Sprintf("n%d", i)
+		m.start(t, id, newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}), origin)
+		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
+	}
+	for _, m := range members {
+		require.NoError(t, m.node.SetPeers(list))
+	}
+	for _, m := range members {
+		require.NoError(t, m.node.Joined(t.Context()))
+	}
+	return members
+}
+
+// start starts the node of a member over a transport.
+func (m *whole) start(t *testing.T, id string, transport gcnode.Transport, origin gcnode.Getter[gcnode.Value]) {
+	t.Helper()
+	var err error
+	m.node, err = gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: transport})
+	require.NoError(t, err)
+	m.group, err = m.node.Group("g", origin, gcnode.GroupOptions{MaxBytes: 1 << 20, HotAfter: 1})
+	require.NoError(t, err)
+	m.ear = &inattentive{Handler: m.node}
+	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: id})
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if err := m.node.SetPeers([]gcnode.Peer{m.node.Self()}); err != nil { // there is nobody to say goodbye to
+			t.Error(err)
+		}
+		if err := m.node.Close(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// want expects a value on all members.
+func want(t *testing.T, members []*whole, key, value string) {
+	t.Helper()
+	for i, m := range members {
+		v, err := m.group.Get(t.Context(), key)
+		require.NoError(t, err)
+		require.Equal(t, value, v.String(), "member %d", i)
+	}
+}
+
+// listen counts what is published to a subject.
+func listen(t *testing.T, url, subject string) *atomic.Int64 {
+	t.Helper()
+	var n atomic.Int64
+	nc := connect(t, url)
+	_, err := nc.Subscribe(subject, func(m *nats.Msg) {
+		if len(m.Data) > 0 {
+			n.Add(1)
+		}
+	})
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
+	return &n
+}
+
+// TestARemovalIsPublishedOnce counts what members publish for a removal on
+// twelve of them.
+func TestARemovalIsPublishedOnce(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	const n = 12
+	var origin versions
+	members := startMembers(t, n, &origin, func(int) *nats.Conn { return connect(t, url) })
+	events, ends := listen(t, url, "gcnode.default.events.removals"), listen(t, url, "gcnode.default.events.ends")
+	published := func() (sum uint64) {
+		for _, m := range members {
+			sum += m.nc.Stats().OutMsgs
+		}
+		return sum
+	}
+	want(t, members, "k", "0")
+	origin.Store(1)
+	before := uint64(0)
+	require.Eventually(t, func() bool {
+		was := before
+		before = published()
+		return was == before
+	}, patience, 300*time.Millisecond, "the members have said what they had to say")
+	require.NoError(t, members[0].group.Remove(t.Context(), "k"))
+	eventually(t, func() bool { return ends.Load() == 1 }, "the end is told to all")
+	require.EqualValues(t, 1, events.Load())
+	all := published() - before
+	t.Logf("%d messages for a removal on %d members", all, n)
+	require.LessOrEqual(t, all, uint64(1+(n-1)+1+4), "the removal, an answer of each, the end, and perhaps what members compare")
+	want(t, members, "k", "1")
+}
+
+// TestManyKeysAreBroadcastInParts removes so many that they need several
+// messages, and a key that is too long for any.
+func TestManyKeysAreBroadcastInParts(t *testing.T) {
+	url := startServer(t, maxPayload(16<<10)).ClientURL()
+	var origin versions
+	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	events := listen(t, url, "gcnode.default.events.removals")
+	keys := make([]string, 200)
+	for i := range keys {
+		keys[i] = strings.Repeat(fmt.Sprintf("%8d", i), 16)
+		want(t, members, keys[i], "0")
+	}
+	origin.Store(1)
+	var wg sync.WaitGroup
+	for _, key := range keys {
+		wg.Go(func() {
+			if err := members[0].group.Remove(t.Context(), key); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	require.Positive(t, events.Load())
+	for _, key := range keys {
+		want(t, members, key, "1")
+	}
+
+	long := strings.Repeat("l", 20<<10)
+	want(t, members, long, "1")
+	origin.Store(2)
+	before := events.Load()
+	require.NoError(t, members[0].group.Remove(t.Context(), long))
+	require.Equal(t, before, events.Load(), "it goes in pieces, to each")
+	want(t, members, long, "2")
+}
+
+// inattentive is a member that does not apply what is broadcast, or applies it
+// and does not say so.
+type inattentive struct {
+	gcnode.Handler
+
+	deaf, mute atomic.Bool
+}
+
+func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	broadcast := req.To == ""
+	if broadcast && i.deaf.Load() {
+		return errors.New("not heard")
+	}
+	err := i.Handler.ServePeer(ctx, req, w)
+	if broadcast && i.mute.Load() {
+		return errors.New("not said")
+	}
+	return err
+}
+
+// TestARemovalWaitsForWhoDidNotHearIt has members that get no broadcast, or
+// whose confirmation gets lost: a removal returns when they were told by
+// themselves, or names them.
+func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	var origin versions
+	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	remove := func() error { return members[0].group.Remove(t.Context(), "k") }
+	want(t, members, "k", "0")
+
+	origin.Store(1)
+	members[2].ear.deaf.Store(true)
+	require.NoError(t, remove())
+	want(t, members, "k", "1")
+
+	origin.Store(2)
+	members[2].ear.deaf.Store(false)
+	members[2].ear.mute.Store(true)
+	require.NoError(t, remove())
+	want(t, members, "k", "2")
+
+	origin.Store(3)
+	members[2].nc.Close()
+	var failed *gcnode.PeerErrors
+	require.ErrorAs(t, remove(), &failed)
+	require.Len(t, failed.Peers, 1)
+	require.Equal(t, "n2", failed.Peers[0].Peer)
+	require.ErrorIs(t, failed, gcnode.ErrUnreachable)
+	want(t, members[:2], "k", "3")
+}
+
+// TestABroadcastIsConfirmedAsAWhole has a member that takes one of the messages
+// of a broadcast and not the other, and one whose address is that of an earlier
+// life.
+func TestABroadcastIsConfirmedAsAWhole(t *testing.T) {
+	url := startServer(t, maxPayload(16<<10)).ClientURL()
+	long := strings.Repeat("l", 10<<10)
+	confirm := func(refused string) gcnode.Handler {
+		return handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if req.Removals[0].Keys[0] == refused {
+				return gcnode.ErrInternal
+			}
+			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: req.Removals[0].Keys[0][:1]}}}})
+		})
+	}
+	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all"})
+	half := serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "half"})
+	serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "reborn"})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"1" + long}}, {Group: "g", Keys: []string{"2" + long}}}}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	confirmed := map[string][]gcnode.Peer{}
+	err := client.Broadcast(ctx, []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}}, req,
+		func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = r.Ack.Members })
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	require.Equal(t, map[string][]gcnode.Peer{"all": {{ID: "1"}, {ID: "2"}}}, confirmed, "and it names all whom the member knew of")
+
+	req.Removals[0].Keys[0] += long
+	err = client.Broadcast(t.Context(), []gcnode.Peer{{ID: "all"}}, req, func(gcnode.Peer, gcnode.Reply) { t.Error("it does not fit") })
+	require.ErrorContains(t, err, "max_payload")
+}

@@ -1,0 +1,192 @@
+package test
+
+import (
+	"context"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+// rights are what a user may do.
+type rights struct{ publish, subscribe []string }
+
+// nodeRights are those that docs/operations.md gives to the node n1 of the
+// cluster "shop".
+func nodeRights(id string) rights {
+	return rights{
+		publish: []string{
+			"gcnode.shop.node.*", "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
+			"gcnode.shop.events.*",
+		},
+		subscribe: []string{
+			"gcnode.shop.node." + id, "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
+			"gcnode.shop.events.*", "gcnode.shop.stats." + id, "$SRV.>",
+		},
+	}
+}
+
+// user is one with a password that is the name, who may answer what is asked of
+// him.
+func (r rights) user(name string) *natsserver.User {
+	return &natsserver.User{Username: name, Password: name, Permissions: &natsserver.Permissions{
+		Publish:   &natsserver.SubjectPermission{Allow: r.publish},
+		Subscribe: &natsserver.SubjectPermission{Allow: r.subscribe},
+		Response:  &natsserver.ResponsePermission{MaxMsgs: 1, Expires: natsserver.DEFAULT_ALLOW_RESPONSE_EXPIRATION},
+	}}
+}
+
+// startNode starts all of a member of the cluster "shop" on a connection, and
+// ends it with the test.
+func startNode(t *testing.T, nc *nats.Conn, id string) (*gcnode.Node, error) {
+	t.Helper()
+	client, err := natstransport.NewClient(nc, natstransport.ClientOptions{Cluster: "shop"})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(client.Close)
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: client})
+	require.NoError(t, err)
+	server, err := natstransport.Serve(nc, node, natstransport.ServerOptions{Cluster: "shop", ID: id})
+	if err != nil {
+		return nil, err
+	}
+	t.Cleanup(server.Close)
+	self := gcnode.Peer{ID: id, Addr: server.Addr()}
+	membership, err := natstransport.Announce(nc, self, natstransport.MembershipOptions{Cluster: "shop", Heartbeat: heartbeat})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		membership.Watch(ctx, func(peers []gcnode.Peer, err error) {
+			if err == nil && len(peers) > 0 {
+				if err := node.SetPeers(peers); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if err := node.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		membership.Close()
+	})
+	return node, nil
+}
+
+// asUser is a connection of the user.
+func asUser(t *testing.T, s *natsserver.Server, name string, opts ...nats.Option) *nats.Conn {
+	t.Helper()
+	return connect(t, s.ClientURL(), append(opts, nats.UserInfo(name, name))...)
+}
+
+// TestPermissionsSuffice has two nodes with the permissions of the documents and
+// no others, which find each other, share values and remove them; the tools get
+// their answers.
+func TestPermissionsSuffice(t *testing.T) {
+	refused := make(chan error, 10)
+	s := startServer(t, func(o *natsserver.Options) {
+		o.Users = []*natsserver.User{
+			nodeRights("n1").user("n1"), nodeRights("n2").user("n2"),
+			{Username: "tool", Password: "tool"},
+		}
+	})
+	note := nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { refused <- err })
+	var nodes []*gcnode.Node
+	var groups []*gcnode.Group
+	loads := make(chan string, 10)
+	for _, id := range []string{"n1", "n2"} {
+		node, err := startNode(t, asUser(t, s, id, note), id)
+		require.NoError(t, err)
+		g, err := node.Group("g", gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+			loads <- key
+			return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("of " + key)}, nil
+		}), gcnode.GroupOptions{MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		nodes, groups = append(nodes, node), append(groups, g)
+	}
+	get := func() {
+		for _, g := range groups {
+			v, err := g.Get(t.Context(), "k")
+			require.NoError(t, err)
+			require.Equal(t, "of k", v.String())
+		}
+	}
+	eventually(t, func() bool { return len(nodes[0].Stats().Peers) == 1 && len(nodes[1].Stats().Peers) == 1 }, "they know each other")
+	for _, node := range nodes {
+		require.NoError(t, node.Joined(t.Context()))
+	}
+	get()
+	require.Len(t, loads, 1)
+	require.NoError(t, groups[0].Remove(t.Context(), "k"))
+	get()
+	require.Len(t, loads, 2)
+	answer, err := asUser(t, s, "tool").Request("gcnode.shop.stats.n1", nil, patience)
+	require.NoError(t, err)
+	require.Contains(t, string(answer.Data), "requests")
+	require.Empty(t, refused)
+}
+
+// TestEachPermissionIsNeeded takes them away one by one: the node does not
+// start, and says which subject it is.
+func TestEachPermissionIsNeeded(t *testing.T) {
+	all := nodeRights("n1")
+	for i, subject := range slices.Concat(all.publish, all.subscribe) {
+		less, what := all, "Publish"
+		if i < len(all.publish) {
+			less.publish = slices.Delete(slices.Clone(all.publish), i, i+1)
+		} else {
+			i -= len(all.publish)
+			less.subscribe, what = slices.Delete(slices.Clone(all.subscribe), i, i+1), "Subscription"
+		}
+		t.Run(what+" "+subject, func(t *testing.T) {
+			s := startServer(t, func(o *natsserver.Options) { o.Users = []*natsserver.User{less.user("n1")} })
+			_, err := startNode(t, asUser(t, s, "n1"), "n1")
+			require.ErrorIs(t, err, nats.ErrPermissionViolation)
+			fixed, _, _ := strings.Cut(strings.TrimSuffix(subject, ">"), "*")
+			require.ErrorContains(t, err, what+` to "`+fixed)
+		})
+	}
+}
+
+// TestWhoListensToEverythingHidesAbsence has one who subscribes to what nodes
+// listen to, so that NATS cannot say that nobody is there; and one who may not.
+func TestWhoListensToEverythingHidesAbsence(t *testing.T) {
+	s := startServer(t, func(o *natsserver.Options) {
+		o.Users = []*natsserver.User{
+			nodeRights("n1").user("n1"),
+			{Username: "all", Password: "all"},
+			rights{subscribe: []string{"gcnode.*.members"}}.user("some"),
+		}
+	})
+	client := newClient(t, asUser(t, s, "n1"), natstransport.ClientOptions{Cluster: "shop"})
+	ask := func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := fetch(ctx, client, "k")
+		return err
+	}
+	listen := func(name string) {
+		nc := asUser(t, s, name)
+		_, err := nc.Subscribe("gcnode.>", func(*nats.Msg) {})
+		require.NoError(t, err)
+		require.NoError(t, nc.Flush())
+	}
+	listen("some")
+	require.ErrorContains(t, ask(), "no responders")
+	listen("all")
+	require.ErrorIs(t, ask(), context.DeadlineExceeded, "it takes the time that a silent member has")
+}

@@ -1,0 +1,64 @@
+package wire
+
+import (
+	"errors"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+// Confirmation answers a request that was broadcast.
+type Confirmation struct {
+	// Peer is who answers: its ID, and the address of this life.
+	Peer gcnode.Peer
+	// Reply has an Ack, or an error.
+	Reply gcnode.Reply
+}
+
+var errNoConfirmation = errors.New("a reply that confirms nothing does not answer a broadcast")
+
+// confirms reports whether the reply can answer a broadcast.
+func confirms(r *gcnode.Reply) bool {
+	return (r.Ack != nil || r.Err != nil) && r.Value.Len() == 0 && !r.Pending && len(r.Keys) == 0
+}
+
+// AppendConfirmation appends a confirmation. It fails if the reply confirms
+// nothing, and with [gcnode.KindTooLarge] if something is over a limit.
+func AppendConfirmation(b []byte, c *Confirmation) ([]byte, error) {
+	if !confirms(&c.Reply) {
+		return b, errNoConfirmation
+	}
+	if err := checkReply(&c.Reply); err != nil {
+		return b, err
+	}
+	b = appendMessage(b, 1, func(b []byte) []byte { return appendPeer(b, &c.Peer) })
+	return appendMessage(b, 2, func(b []byte) []byte { return appendReply(b, &c.Reply) }), nil
+}
+
+// DecodeConfirmation decodes a confirmation. It fails with [ErrMalformed], or
+// with [gcnode.KindTooLarge] when something is over a limit.
+func DecodeConfirmation(b []byte) (Confirmation, error) {
+	var c Confirmation
+	var reply frame
+	f := fields{rest: b}
+	for f.next() {
+		switch {
+		case f.is(1, protowire.BytesType):
+			f.message(func(b []byte) error { return decodePeer(b, &c.Peer) })
+		case f.is(2, protowire.BytesType):
+			f.message(reply.decodeReply)
+		default:
+			f.skip()
+		}
+	}
+	c.Reply = reply.reply
+	switch {
+	case f.err != nil:
+		return Confirmation{}, f.err
+	case c.Peer.ID == "" || reply.total != 0 || len(reply.value) > 0 || !confirms(&c.Reply):
+		return Confirmation{}, malformed("a confirmation of nobody, or of nothing")
+	default:
+		return c, nil
+	}
+}
