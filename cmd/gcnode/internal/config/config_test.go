@@ -96,7 +96,10 @@ groups:
       memory: 32 MB
       timeout: 1m
       instances: 2
+      pending: 5
       queue: 7
+      store: 1MiB
+      parallel_fetches: 6
       max_fetches: 9
       max_fetch_bytes: 1GiB
       allow_fetch: [http://127.0.0.1:6060, https://example.com]
@@ -174,17 +177,20 @@ func TestEverySettingIsRead(t *testing.T) {
 			MaxQueuedLoads:       100,
 			HotAfter:             3,
 			Plugin: config.Plugin{
-				Module:         filepath.Join(dir, "m.wasm"),
-				MaxMemoryBytes: 32e6,
-				Timeout:        time.Minute,
-				Instances:      2,
-				Queue:          7,
-				AllowFetch:     []string{"http://127.0.0.1:6060", "https://example.com"},
-				AllowPrivate:   true,
-				MaxFetches:     9,
-				MaxFetchBytes:  1 << 30,
-				Config:         map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
-				Env:            map[string]string{"TZ": "UTC"},
+				Module:          filepath.Join(dir, "m.wasm"),
+				MaxMemoryBytes:  32e6,
+				Timeout:         time.Minute,
+				Instances:       2,
+				Pending:         5,
+				Queue:           7,
+				StoreBytes:      1 << 20,
+				ParallelFetches: 6,
+				AllowFetch:      []string{"http://127.0.0.1:6060", "https://example.com"},
+				AllowPrivate:    true,
+				MaxFetches:      9,
+				MaxFetchBytes:   1 << 30,
+				Config:          map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
+				Env:             map[string]string{"TZ": "UTC"},
 			},
 		}},
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},
