@@ -21,3 +21,5 @@ func testProbe(t *testing.T, language string, opts conformance.Options) {
 }
 
 func TestCPlusPlus(t *testing.T) { testProbe(t, "cpp", conformance.Options{}) }
+
+func TestRust(t *testing.T) { testProbe(t, "rust", conformance.Options{}) }
