@@ -23,3 +23,5 @@ func testProbe(t *testing.T, language string, opts conformance.Options) {
 func TestCPlusPlus(t *testing.T) { testProbe(t, "cpp", conformance.Options{}) }
 
 func TestRust(t *testing.T) { testProbe(t, "rust", conformance.Options{}) }
+
+func TestAssemblyScript(t *testing.T) { testProbe(t, "assemblyscript", conformance.Options{}) }
