@@ -3,6 +3,7 @@ package conformance
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 )
 
@@ -39,13 +40,13 @@ func (r *recorder) WithAttrs([]slog.Attr) slog.Handler { return r }
 // WithGroup implements [slog.Handler].
 func (r *recorder) WithGroup(string) slog.Handler { return r }
 
-// levelsOf are the levels with which a text was logged.
+// levelsOf are the levels of the lines that hold a text.
 func (r *recorder) levelsOf(text string) []slog.Level {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var levels []slog.Level
 	for _, l := range r.lines {
-		if l.text == text {
+		if strings.Contains(l.text, text) {
 			levels = append(levels, l.level)
 		}
 	}
