@@ -37,7 +37,7 @@ STATES ?= 2000000
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-wasip1 fuzz sim release-check demo demo-nats
+	test-arm64 test test-plugins test-wasip1 fuzz sim release-check demo demo-nats
 
 .PHONY: help
 help: ## list the targets
@@ -56,6 +56,15 @@ plugins: ## build the ready-made getters into bin/plugins/
 		$(WASIP1) go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
 			-o bin/plugins/$${package##*/}.wasm $$package; \
 	done
+
+.PHONY: plugins-all
+plugins-all: plugins ## the same, and the examples of the SDKs in other languages (installs what they take)
+	@tools/plugins.sh
+
+.PHONY: probes
+probes: ## build the probes of the SDKs, and keep them for machines that cannot build them
+	@PLUGINS=required tools/plugins.sh
+	@tools/probes.sh
 
 .PHONY: demo
 demo: build plugins ## show a cluster of three nodes at work (TRANSPORT=nats: over NATS; KEEP=1 leaves it up)
@@ -76,6 +85,17 @@ test: ## test all modules, with the race detector where it works
 test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
 	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
+
+.PHONY: test-plugins
+test-plugins: ## build the examples in all languages as documented, and test all SDKs (installs what they take)
+	@if PLUGINS=required tools/plugins.sh; then \
+		set -x; PLUGINS=required go test -count=1 ./getters/wasm/conformance; \
+	elif [ "$$PLUGINS" = required ]; then \
+		exit 1; \
+	else \
+		echo 'SDKs are tested with the probes that are kept: not all of them could be built'; \
+		set -x; go test -count=1 ./getters/wasm/conformance; \
+	fi
 
 .PHONY: model
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)

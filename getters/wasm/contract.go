@@ -11,11 +11,14 @@ const maxNameShown = 100
 
 const (
 	abiModule       = "gcnode1"
-	abiFetch        = "fetch"
+	abiFetchStart   = "fetch_start"
 	exportMemory    = "memory"
 	exportMarker    = "gcnode_abi_1"
 	exportGet       = "gcnode_get"
 	exportConfigure = "gcnode_configure"
+	exportGetMany   = "gcnode_get_many"
+	exportResume    = "gcnode_resume"
+	exportCancel    = "gcnode_cancel"
 	exportInit      = "_initialize"
 	exportStart     = "_start"
 	markerPrefix    = "gcnode_abi_"
@@ -27,7 +30,7 @@ func checkContract(m *moduleShape, opts *Options) error {
 	errs := []error{checkReactor(m)}
 	offered := offeredFunctions()
 	for _, imp := range m.imports {
-		errs = append(errs, checkImport(imp, offered, len(opts.AllowFetch) > 0))
+		errs = append(errs, checkImport(imp, offered, opts))
 	}
 	errs = append(errs, checkExports(m))
 	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
@@ -46,18 +49,18 @@ func checkReactor(m *moduleShape) error {
 }
 
 // offeredFunctions is everything that the host can serve, by module and name.
-func offeredFunctions() map[string]map[string]signature {
-	offered := map[string]map[string]signature{abiModule: {}, wasiModule: {}}
+func offeredFunctions() map[string]map[string]hostFunction {
+	offered := map[string]map[string]hostFunction{abiModule: {}, wasiModule: {}}
 	for _, f := range abiFunctions() {
-		offered[abiModule][f.name] = f.sig
+		offered[abiModule][f.name] = f
 	}
 	for _, f := range wasiFunctions() {
-		offered[wasiModule][f.name] = f.sig
+		offered[wasiModule][f.name] = f
 	}
 	return offered
 }
 
-func checkImport(imp moduleImport, offered map[string]map[string]signature, mayFetch bool) error {
+func checkImport(imp moduleImport, offered map[string]map[string]hostFunction, opts *Options) error {
 	shown := printable(imp.module, maxNameShown) + "." + printable(imp.name, maxNameShown)
 	functions, ok := offered[imp.module]
 	switch {
@@ -67,15 +70,14 @@ func checkImport(imp moduleImport, offered map[string]map[string]signature, mayF
 	case imp.kind != externFunc:
 		return fmt.Errorf("import %s is a %s: only functions can be imported", shown, imp.kind)
 	}
-	want, ok := functions[imp.name]
+	f, ok := functions[imp.name]
 	switch {
 	case !ok:
 		return fmt.Errorf("import %s: there is no such function; was the module built for a newer host?", shown)
-	case !want.equal(imp.sig):
-		return fmt.Errorf("import %s has the signature %s, want %s", shown, imp.sig, want)
-	case imp.module == abiModule && imp.name == abiFetch && !mayFetch:
-		return fmt.Errorf("import %s was not granted: the module wants to fetch over HTTP, and no origin is allowed: "+
-			"list the origins it may reach (AllowFetch, allow_fetch in a node's configuration)", shown)
+	case !f.sig.equal(imp.sig):
+		return fmt.Errorf("import %s has the signature %s, want %s", shown, imp.sig, f.sig)
+	case f.grant != nil && !f.grant(opts):
+		return fmt.Errorf("import %s was not granted: %s", shown, f.missing)
 	default:
 		return nil
 	}
@@ -97,6 +99,9 @@ func checkExports(m *moduleShape) error {
 		{exportMarker, signature{}, false}, // missingMarker has a better message
 		{exportGet, signature{[]valueType{i32, i32}, []valueType{i32}}, true},
 		{exportConfigure, signature{[]valueType{i32}, []valueType{i32}}, false},
+		{exportResume, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, m.importsFunction(abiFetchStart)},
+		{exportGetMany, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, false},
+		{exportCancel, signature{[]valueType{i32}, nil}, false},
 		{exportInit, signature{}, false},
 	}
 	for _, w := range wanted {

@@ -104,7 +104,7 @@ func newTransport(opts *Options) (*http.Transport, error) {
 		ForceAttemptHTTP2:      true,
 		TLSHandshakeTimeout:    handshakeTimeout,
 		IdleConnTimeout:        idleConnectionTimeout,
-		MaxIdleConnsPerHost:    opts.Instances,
+		MaxIdleConnsPerHost:    max(opts.Instances, opts.Pending),
 		MaxResponseHeaderBytes: maxTransportHeadBytes,
 	}
 	if opts.AllowPrivate {

@@ -33,7 +33,7 @@ type fetcher struct {
 	transport http.RoundTripper
 	idle      func() // closes idle connections of a transport of our own
 	allow     allowList
-	limits    fetchBudget
+	parallel  chan struct{} // one for each exchange that no guest waits for
 	stats     *counters
 }
 
@@ -48,7 +48,7 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 		transport: opts.Transport,
 		idle:      func() {},
 		allow:     allow,
-		limits:    fetchBudget{fetches: opts.MaxFetches, bytes: opts.MaxFetchBytes},
+		parallel:  make(chan struct{}, opts.ParallelFetches),
 		stats:     stats,
 	}
 	if f.transport == nil {
@@ -64,41 +64,30 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 	return f, nil
 }
 
-// fetchBudget is what one request of a guest has left. When fetches is
-// negative the guest was told that there are no more.
-type fetchBudget struct {
-	fetches int
-	bytes   int64
-	touched bool // something was spent
-}
-
-// exhausted reports whether the guest was told that it has no more exchanges.
-func (b *fetchBudget) exhausted() bool { return b.fetches < 0 }
-
-// spendFetch takes one exchange, which counts whatever comes of it.
-func (b *fetchBudget) spendFetch() error {
-	b.fetches--
-	if b.fetches < 0 {
-		return errFetchTooMany
-	}
-	return nil
-}
-
-// spendBytes takes n bytes that are sent.
-func (b *fetchBudget) spendBytes(n int64) error {
-	if b.bytes < n {
-		return errFetchTooMany
-	}
-	b.bytes -= n
-	return nil
-}
-
 // do performs one exchange. Whatever goes wrong is told in the answer. ctx
 // ends at the deadline of the whole request.
 func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	if err := budget.spendFetch(); err != nil {
+		return f.counted(failedFetch(fetchTooMany, err))
+	}
+	return f.counted(f.exchange(ctx, req, budget))
+}
+
+// doInTurn performs one exchange that the budget was asked for already, as
+// soon as less than [Options.ParallelFetches] of the kind are under way.
+func (f *fetcher) doInTurn(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	select {
+	case f.parallel <- struct{}{}:
+		defer func() { <-f.parallel }()
+		return f.counted(f.exchange(ctx, req, budget))
+	case <-ctx.Done():
+		return f.counted(failedFetch(fetchTimeout, ctx.Err()))
+	}
+}
+
+// counted is an answer that is part of the figures.
+func (f *fetcher) counted(answer *fetchAnswer) *fetchAnswer {
 	f.stats.fetches.Add(1)
-	answer := f.exchange(ctx, req, budget)
-	budget.touched = true
 	switch answer.failure {
 	case 0:
 	case fetchDenied:
@@ -110,9 +99,6 @@ func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget
 }
 
 func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
-	if err := budget.spendFetch(); err != nil {
-		return failedFetch(fetchTooMany, err)
-	}
 	if req.timeoutMillis > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.timeoutMillis)*time.Millisecond)
@@ -166,20 +152,19 @@ func (f *fetcher) receive(resp *http.Response, req *fetchRequest, budget *fetchB
 	if own == 0 {
 		own = math.MaxInt64
 	}
-	left := max(budget.bytes-size, 0)
-	limit := min(own, left)
-	body, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
-	if err != nil {
-		return failedFetch(classify(err), err)
-	}
-	budget.bytes = max(left-int64(len(body)), 0)
+	others := budget.takeBytes(size)
+	body, err := io.ReadAll(io.LimitReader(budget.reader(resp.Body), own+min(1, math.MaxInt64-own)))
 	switch {
-	case int64(len(body)) <= limit:
-		return &fetchAnswer{status: uint16(resp.StatusCode), header: header, body: body}
-	case own > left && budget.touched:
+	case errors.Is(err, errFetchTooMany) && others:
 		return failedFetch(fetchTooMany, errFetchTooMany)
+	case errors.Is(err, errFetchTooMany):
+		return failedFetch(fetchTooLarge, fmt.Errorf("the body of the answer is larger than %d bytes", len(body)))
+	case err != nil:
+		return failedFetch(classify(err), err)
+	case int64(len(body)) > own:
+		return failedFetch(fetchTooLarge, fmt.Errorf("the body of the answer is larger than %d bytes", own))
 	default:
-		return failedFetch(fetchTooLarge, fmt.Errorf("the body of the answer is larger than %d bytes", limit))
+		return &fetchAnswer{status: uint16(resp.StatusCode), header: header, body: body}
 	}
 }
 

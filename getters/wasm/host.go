@@ -15,27 +15,47 @@ type hostFunction struct {
 	name string
 	sig  signature
 	call func(in *instance, mem guestMemory, stack []uint64)
+
+	grant   func(opts *Options) bool // nil: every module may import it
+	missing string                   // what to say to a module without the grant
 }
+
+// mayFetch is the grant to fetch over HTTP.
+func mayFetch(opts *Options) bool { return len(opts.AllowFetch) > 0 }
+
+// hasStore is the grant of a store that the instances of a plugin share.
+func hasStore(opts *Options) bool { return opts.StoreBytes > 0 }
+
+const noStore = "the module wants a store that its instances share, and there is no room for one: " +
+	"give it some (StoreBytes, store in a node's configuration)"
+
+const noFetch = "the module wants to fetch over HTTP, and no origin is allowed: " +
+	"list the origins it may reach (AllowFetch, allow_fetch in a node's configuration)"
 
 // The results of the functions of the guest ABI.
 const (
 	resultNone      = -1 // no such input, request or key
-	resultTooLarge  = -2 // respond: the value is too large
-	resultMalformed = -2 // fetch: the message is malformed
-	resultBadValue  = -3 // respond: an argument is out of range
+	resultTooLarge  = -2 // respond, kv_set: the value is too large
+	resultMalformed = -2 // fetch, fetch_start: the message is malformed
+	resultBadValue  = -3 // respond, kv_set: an argument is out of range
+	resultTooMany   = -3 // fetch_start: the request has used up its fetches
 )
 
 // abiFunctions are the functions of the module gcnode1.
 func abiFunctions() []hostFunction {
+	fetchSignature := signature{[]valueType{i32, i32, i32}, []valueType{i32}}
 	return []hostFunction{
-		{"input_read", signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, hostInputRead},
-		{"respond", signature{[]valueType{i32, i32, i32, i64, i32, i32}, []valueType{i32}}, hostRespond},
-		{"config_get", signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, hostConfigGet},
-		{"log", signature{[]valueType{i32, i32, i32}, nil}, hostLog},
-		{"log_level", signature{nil, []valueType{i32}}, hostLogLevel},
-		{"now_ms", signature{nil, []valueType{i64}}, hostNow},
-		{"monotonic_ns", signature{nil, []valueType{i64}}, hostMonotonic},
-		{abiFetch, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, hostFetch},
+		{name: "input_read", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostInputRead},
+		{name: "respond", sig: signature{[]valueType{i32, i32, i32, i64, i32, i32}, []valueType{i32}}, call: hostRespond},
+		{name: "config_get", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostConfigGet},
+		{name: "kv_get", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostStoreGet, grant: hasStore, missing: noStore},
+		{name: "kv_set", sig: signature{[]valueType{i32, i32, i32, i32, i64}, []valueType{i32}}, call: hostStoreSet, grant: hasStore, missing: noStore},
+		{name: "log", sig: signature{[]valueType{i32, i32, i32}, nil}, call: hostLog},
+		{name: "log_level", sig: signature{nil, []valueType{i32}}, call: hostLogLevel},
+		{name: "now_ms", sig: signature{nil, []valueType{i64}}, call: hostNow},
+		{name: "monotonic_ns", sig: signature{nil, []valueType{i64}}, call: hostMonotonic},
+		{name: "fetch", sig: fetchSignature, call: hostFetch, grant: mayFetch, missing: noFetch},
+		{name: abiFetchStart, sig: fetchSignature, call: hostFetchStart, grant: mayFetch, missing: noFetch},
 	}
 }
 
@@ -75,14 +95,15 @@ func hostInputRead(in *instance, mem guestMemory, stack []uint64) {
 	dst := mem.view(stack[1], stack[3])
 	var n int
 	var left uint64
-	switch {
-	case id == 0 && in.configuring:
+	if r := in.known(id); r != nil {
+		n, left = copyFrom(dst, r.key, off)
+	} else if id == 0 && in.configuring {
 		n, left = copyFrom(dst, in.plugin.configInput, off)
-	case id > 0 && id == in.req.id:
-		n, left = copyFrom(dst, in.req.key, off)
-	case id > 0 && in.req.answers[id] != nil:
-		n, left = copyFrom(dst, in.req.answers[id], off)
-	default:
+	} else if id == 0 && in.message != nil {
+		n, left = copyFrom(dst, in.message, off)
+	} else if answer := in.answers[id]; answer != nil {
+		n, left = copyFrom(dst, answer, off)
+	} else {
 		stack[0] = api.EncodeI32(resultNone)
 		return
 	}
@@ -109,16 +130,19 @@ func hostRespond(in *instance, mem guestMemory, stack []uint64) {
 	ttlMillis := int64(stack[3])
 	bytes := mem.view(stack[4], stack[5])
 	result := int32(0)
+	r := in.find(id)
 	switch {
-	case !in.req.open(id):
+	case r == nil:
 		result = resultNone
 	case status < statusOK || status > statusOverloaded || flags != 0 || ttlMillis < ttlDefault:
 		result = resultBadValue
 	case status == statusOK && len(bytes) > in.plugin.opts.MaxValueBytes:
-		in.req.refuse(len(bytes), in.plugin.opts.MaxValueBytes)
+		r.refuse(len(bytes), in.plugin.opts.MaxValueBytes)
+		in.over(r)
 		result = resultTooLarge
 	default:
-		in.req.answer(status, ttlMillis, bytes)
+		r.answer(status, ttlMillis, bytes)
+		in.over(r)
 		in.spend(len(bytes))
 	}
 	stack[0] = api.EncodeI32(result)
@@ -135,6 +159,36 @@ func hostConfigGet(in *instance, mem guestMemory, stack []uint64) {
 	}
 	in.spend(copy(dst, value))
 	stack[0] = uint64(len(value))
+}
+
+func hostStoreGet(in *instance, mem guestMemory, stack []uint64) {
+	key := mem.view(stack[0], stack[1])
+	dst := mem.view(stack[2], stack[3])
+	in.spend(len(key))
+	value, ok := in.plugin.store.get(string(key), time.Now())
+	if !ok {
+		stack[0] = api.EncodeI32(resultNone)
+		return
+	}
+	in.spend(copy(dst, value))
+	stack[0] = uint64(len(value))
+}
+
+func hostStoreSet(in *instance, mem guestMemory, stack []uint64) {
+	key := mem.view(stack[0], stack[1])
+	value := mem.view(stack[2], stack[3])
+	ttlMillis := int64(stack[4])
+	in.spend(len(key) + len(value))
+	result := int32(0)
+	switch {
+	case ttlMillis < ttlDefault:
+		result = resultBadValue
+	case ttlMillis == 0:
+		in.plugin.store.remove(string(key))
+	case !in.plugin.store.set(string(key), string(value), ttlMillis, time.Now()):
+		result = resultTooLarge
+	}
+	stack[0] = api.EncodeI32(result)
 }
 
 func hostLog(in *instance, mem guestMemory, stack []uint64) {
@@ -164,41 +218,78 @@ func hostMonotonic(in *instance, _ guestMemory, stack []uint64) {
 }
 
 func hostFetch(in *instance, mem guestMemory, stack []uint64) {
-	id := api.DecodeI32(stack[0])
+	stack[0] = api.EncodeI32(in.fetchWith(mem, stack, in.fetch))
+}
+
+func hostFetchStart(in *instance, mem guestMemory, stack []uint64) {
+	stack[0] = api.EncodeI32(in.fetchWith(mem, stack, in.startFetch))
+}
+
+// fetchWith reads the parameters of a fetch and performs it.
+func (in *instance) fetchWith(mem guestMemory, stack []uint64, perform func(*request, *fetchRequest) int32) int32 {
 	msg := mem.view(stack[1], stack[2])
-	if !in.req.open(id) {
-		stack[0] = api.EncodeI32(resultNone)
-		return
+	r := in.find(api.DecodeI32(stack[0]))
+	if r == nil {
+		return resultNone
 	}
 	in.spend(len(msg))
 	req, err := parseFetchRequest(msg)
 	if err != nil {
-		stack[0] = api.EncodeI32(resultMalformed)
-		return
+		return resultMalformed
 	}
-	stack[0] = api.EncodeI32(in.fetch(req))
+	if r.budget == nil {
+		r.budget = newFetchBudget(&in.plugin.opts)
+	}
+	return perform(r, req)
 }
 
 // fetch performs an exchange and returns the number under which its answer
-// can be read. It does not return when the time of the request is up. Once all
+// can be read. It does not return when the time of the turn is up. Once all
 // exchanges are used up every further one has the same number, so that what
 // the host keeps is bounded.
-func (in *instance) fetch(req *fetchRequest) int32 {
-	if in.req.budget.exhausted() {
-		return in.req.lastCall
+func (in *instance) fetch(r *request, req *fetchRequest) int32 {
+	if r.budget.exhausted() {
+		return r.lastCall
 	}
 	id := in.nextID()
-	in.req.lastCall = id
-	ctx, cancel := in.req.deadline.context()
+	ctx, cancel := in.deadline.context()
 	defer cancel()
-	answer := in.plugin.fetcher.do(ctx, req, &in.req.budget)
+	answer := in.plugin.fetcher.do(ctx, req, r.budget)
 	in.pace.interrupted()
-	if err := in.req.deadline.check(); err != nil {
+	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
-	if in.req.answers == nil {
-		in.req.answers = map[int32][]byte{}
-	}
-	in.req.answers[id] = answer.encode()
+	r.lastCall = id
+	r.calls = append(r.calls, id)
+	in.keepAnswer(id, answer.encode())
 	return id
+}
+
+// startFetch begins an exchange whose answer the guest is resumed with, and
+// returns its number.
+func (in *instance) startFetch(r *request, req *fetchRequest) int32 {
+	if !r.budget.begin() {
+		return resultTooMany
+	}
+	id := in.nextID()
+	if r.visit == nil {
+		r.visit = newVisit(&in.deadline, 1)
+	}
+	r.inFlight++
+	in.inFlight++
+	in.plugin.fetchLater(r, id, req)
+	return id
+}
+
+// fetchLater performs an exchange in a goroutine of its own, which ends with
+// the visit of the request at the latest.
+func (p *Plugin) fetchLater(r *request, call int32, req *fetchRequest) {
+	v, budget := r.visit, r.budget
+	p.fetches.Go(func() {
+		answer := p.fetcher.doInTurn(v.ctx, req, budget)
+		select {
+		case v.arrived <- arrival{r, call, answer.encode()}:
+		case <-v.ctx.Done():
+		}
+	})
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -25,17 +26,35 @@ const (
 	maxComplaintBytes = 1 << 10
 )
 
-// instance is one running copy of the module. It is used by one goroutine at
-// a time.
+// instance is one running copy of the module. One goroutine at a time holds
+// it; the requests that are pending meanwhile have goroutines of their own,
+// which use what is said to be theirs.
 type instance struct {
-	plugin *Plugin
-	ctx    *guestContext // of every call into the guest
-	mod    api.Module
-	get    api.Function
-	stack  [2]uint64 // parameters and result of get
+	plugin  *Plugin
+	ctx     *guestContext // of every call into the guest
+	mod     api.Module
+	get     api.Function
+	resume  api.Function // nil: the module cannot wait for fetches
+	cancel  api.Function // nil: it does not want to know
+	getMany api.Function // nil: the module answers keys one by one
+	stack   [3]uint64    // parameters and result of these
 
-	req         request
-	configuring bool   // input 0 may be read
+	current  *request           // whose turn it is
+	deadline deadline           // of the turn
+	spare    *request           // used again by requests that end in their first turn
+	requests map[int32]*request // pending ones, by number
+	answers  map[int32][]byte   // of fetches, by the number of the call
+	inFlight int                // fetches that the guest does not wait for
+
+	mu        sync.Mutex
+	abandoned []*request // pending ones that nobody waits for; under mu
+
+	dead    chan struct{} // closed when it is discarded with requests pending
+	cause   discardReason // why; set before dead is closed
+	retired discardReason // why it takes no new requests; keep: it does
+
+	message     []byte // of the batch that is asked for, input 0
+	configuring bool   // input 0 is the configuration
 	complaint   string // the end of what was logged as errors while configuring
 	pace        pace
 	lastID      int32 // of requests and calls
@@ -66,11 +85,12 @@ func instanceOf(ctx context.Context) *instance {
 func (p *Plugin) start(d deadline) (*instance, error) {
 	in := &instance{
 		plugin: p,
+		dead:   make(chan struct{}),
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
 	in.ctx = &guestContext{Context: context.Background(), inst: in}
-	in.req.deadline = d
+	in.deadline = d
 	if err := in.boot(); err != nil {
 		in.close()
 		return nil, err
@@ -85,7 +105,7 @@ func (in *instance) boot() (err error) {
 			err = &stop{discardFailed, gcnode.KindInternal, fmt.Errorf("the engine failed: %v", r)}
 		}
 	}()
-	if err := in.req.deadline.check(); err != nil {
+	if err := in.deadline.check(); err != nil {
 		return stopFor(err)
 	}
 	mod, err := in.plugin.runtime.InstantiateModule(in.ctx, in.plugin.compiled,
@@ -101,6 +121,9 @@ func (in *instance) boot() (err error) {
 		return err
 	}
 	in.get = mod.ExportedFunction(exportGet)
+	in.resume = mod.ExportedFunction(exportResume)
+	in.cancel = mod.ExportedFunction(exportCancel)
+	in.getMany = mod.ExportedFunction(exportGetMany)
 	in.wornBytes = wornBytes(mod.Memory(), uint64(in.plugin.opts.MaxMemoryBytes))
 	return nil
 }
@@ -171,51 +194,45 @@ func (in *instance) run(f api.Function, stack []uint64) error {
 	return s
 }
 
-// answer answers one key. The verdict says whether the instance can be used
-// again.
-func (in *instance) answer(d deadline, key string) (item gcnode.Item[gcnode.Value], verdict discardReason, err error) {
-	if err := d.check(); err != nil {
-		return item, keep, in.plugin.failed(key, stopFor(err))
+// open is a new request. A request that ended in its first turn is used again:
+// see recycle.
+func (in *instance) open(key string) *request {
+	r := in.spare
+	if r == nil {
+		r = &request{}
 	}
-	in.calls++
-	in.req = request{id: in.nextID(), key: key, deadline: d, budget: in.plugin.fetcher.limits, answers: in.req.answers}
-	defer in.endRequest()
-	in.stack = [2]uint64{api.EncodeI32(in.req.id), uint64(len(key))}
-	if err := in.run(in.get, in.stack[:]); err != nil {
-		s := stopOf(err)
-		return item, s.reason, in.plugin.failed(key, s)
-	}
-	if s := in.checkResult(api.DecodeI32(in.stack[0])); s != nil {
-		if in.req.err != nil && in.req.err.Kind == gcnode.KindTooLarge {
-			return item, s.reason, in.req.err // respond promised this, whatever is returned
-		}
-		return item, s.reason, in.plugin.failed(key, s)
-	}
-	if in.req.err != nil {
-		return in.req.item, in.wear(), in.req.err
-	}
-	return in.req.item, in.wear(), nil
+	in.spare = nil
+	*r = request{id: in.nextID(), key: key, calls: r.calls[:0]}
+	return r
 }
 
-// checkResult compares the result of gcnode_get with what the guest did.
-func (in *instance) checkResult(result int32) *stop {
-	switch {
-	case result < 0:
-		return brokeContract("%s failed with the result %d", exportGet, result)
-	case result > 0:
-		return brokeContract("%s returned %d, want 0", exportGet, result)
-	case !in.req.answered:
-		return brokeContract("%s returned 0 without an answer", exportGet)
-	default:
-		return nil
+// openMany are the new requests of a visit, with consecutive numbers.
+func (in *instance) openMany(keys []string, v *visit) []*request {
+	requests := make([]request, len(keys))
+	batch := make([]*request, len(keys))
+	for i, key := range keys {
+		requests[i] = request{id: in.nextID(), key: key, visit: v}
+		batch[i] = &requests[i]
+		v.expect(batch[i])
 	}
+	return batch
 }
 
-// endRequest forgets everything about the request but its map, which is
-// empty and used again.
-func (in *instance) endRequest() {
-	clear(in.req.answers)
-	in.req = request{answers: in.req.answers}
+// recycle takes a request back that nobody knows any more.
+func (in *instance) recycle(r *request) { in.spare = r }
+
+// lose tells the requests that are pending that the instance is discarded.
+func (in *instance) lose(cause discardReason) {
+	in.cause = cause
+	close(in.dead)
+}
+
+// spentFor is why an instance is discarded that has no requests any more.
+func (in *instance) spentFor() discardReason {
+	if in.retired != keep {
+		return in.retired
+	}
+	return discardClosed
 }
 
 // wear says whether an instance that behaved well has been used enough.
@@ -241,7 +258,7 @@ func (in *instance) nextID() int32 {
 
 // tick is called by the guest when its fuel is used up.
 func (in *instance) tick() int64 {
-	if err := in.req.deadline.check(); err != nil {
+	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
 	return in.pace.next(time.Now())
@@ -253,7 +270,7 @@ func (in *instance) spend(n int) {
 	if !in.pace.due(n) {
 		return
 	}
-	if err := in.req.deadline.check(); err != nil {
+	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
 }

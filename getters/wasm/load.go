@@ -90,10 +90,14 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	instrumented, err := prepare(module, &opts)
+	instrumented, shape, err := prepare(module, &opts)
 	if err != nil {
 		p.kill()
 		return nil, err
+	}
+	_, p.batches = shape.exports[exportGetMany]
+	if shape.importsFunction(abiFetchStart) {
+		p.pool.share = opts.Pending
 	}
 	if err := errors.Join(ctx.Err(), p.compile(ctx, instrumented)); err != nil {
 		p.free()
@@ -107,20 +111,20 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 }
 
 // prepare checks a module without running anything of it and returns it with
-// fuel.
-func prepare(module []byte, opts *Options) ([]byte, error) {
+// fuel, and its shape.
+func prepare(module []byte, opts *Options) ([]byte, *moduleShape, error) {
 	if err := checkSize(int64(len(module))); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	shape, err := inspect(module)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := checkContract(shape, opts); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	instrumented, _, err := fuel.Inject(module, fuel.Options{})
-	return instrumented, err
+	return instrumented, shape, err
 }
 
 func newPlugin(opts *Options) (*Plugin, error) {
@@ -133,8 +137,9 @@ func newPlugin(opts *Options) (*Plugin, error) {
 		opts:        *opts,
 		configInput: encodeConfig(opts.Config),
 		epoch:       time.Now(),
-		pool:        newPool[*instance](opts.Instances, opts.Queue),
+		pool:        newPool[*instance](opts.Instances, 1, opts.Queue),
 		fetcher:     fetcher,
+		store:       newStore(opts.StoreBytes),
 		log:         newGuestLog(opts.Logger, opts.Name, &stats.linesDropped),
 		stats:       stats,
 	}
@@ -191,16 +196,16 @@ func (p *Plugin) compileWith(ctx context.Context, instrumented []byte, config wa
 	return nil
 }
 
-// exportHost makes the host functions available. Without the grant there is
-// no fetch to import, whatever was checked before.
+// exportHost makes the host functions available. Without its grant there is no
+// such function to import, whatever was checked before.
 func (p *Plugin) exportHost(ctx context.Context) error {
 	granted := slices.DeleteFunc(abiFunctions(), func(f hostFunction) bool {
-		return f.name == abiFetch && len(p.opts.AllowFetch) == 0
+		return f.grant != nil && !f.grant(&p.opts)
 	})
 	tick := []hostFunction{{
-		fuel.TickName,
-		signature{results: []valueType{i64}},
-		func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
+		name: fuel.TickName,
+		sig:  signature{results: []valueType{i64}},
+		call: func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
 	}}
 	return errors.Join(
 		exportTo(ctx, p.runtime, abiModule, granted),
@@ -212,17 +217,18 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 // probe starts the first instance, which stays in the pool.
 func (p *Plugin) probe(ctx context.Context) error {
 	d := newDeadline(ctx, p.life, p.opts.Timeout)
-	in, err := p.checkOut(&d)
+	s, err := p.checkOut(&d)
 	if err != nil {
 		return err
 	}
-	p.checkIn(in, keep)
+	p.checkIn(s, keep, true)
 	return nil
 }
 
 // freeNow frees everything but instances. Nothing can be done about errors.
 func (p *Plugin) freeNow() {
 	p.kill()
+	p.fetches.Wait()
 	p.fetcher.idle()
 	p.log.tellDropped()
 	ctx := context.Background()

@@ -106,7 +106,7 @@ func TestRefusedModules(t *testing.T) {
 			[]string{"starts with 2162688 bytes of memory, the limit is 2097152: raise it (MaxMemoryBytes, memory in a node's configuration)"},
 		},
 		"unknown module":    {importing("env", "abort", externFunc), []string{"import env.abort", `no module "env"`}},
-		"unknown function":  {importing(abiModule, "kv_get", externFunc), []string{"import gcnode1.kv_get", "no such function"}},
+		"unknown function":  {importing(abiModule, "kv_list", externFunc), []string{"import gcnode1.kv_list", "no such function"}},
 		"unknown wasi":      {importing(wasiModule, "sock_open", externFunc), []string{"import wasi_snapshot_preview1.sock_open"}},
 		"wrong signature":   {importing(abiModule, "log", externFunc, i32), []string{"import gcnode1.log has the signature (i32) -> (), want (i32, i32, i32) -> ()"}},
 		"wasi signature":    {importing(wasiModule, "proc_exit", externFunc, i64), []string{"proc_exit has the signature (i64) -> (), want (i32) -> ()"}},

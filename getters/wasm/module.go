@@ -94,6 +94,12 @@ type moduleShape struct {
 	memoryPages uint64 // of the module's own memory, at the start
 }
 
+// importsFunction reports whether the module imports a function of the guest
+// ABI.
+func (m *moduleShape) importsFunction(name string) bool {
+	return slices.ContainsFunc(m.imports, func(i moduleImport) bool { return i.module == abiModule && i.name == name })
+}
+
 const (
 	sectionType     = 1
 	sectionImport   = 2

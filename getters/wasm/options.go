@@ -17,7 +17,9 @@ const (
 	defaultMemoryBytes   = 64 << 20
 	defaultTimeout       = 10 * time.Second
 	defaultQueue         = 1024
+	defaultPending       = 64
 	defaultFetches       = 1000
+	defaultParallel      = 256
 	defaultFetchBytes    = 64 << 20
 	pageBytes            = 64 << 10
 	maxAddressableBytes  = 4 << 30
@@ -52,6 +54,10 @@ type Options struct {
 	// MaxFetchBytes bounds what one request may send and receive by them,
 	// in bytes; default 64 MiB, at most 1 GiB.
 	MaxFetchBytes int64
+	// ParallelFetches bounds how many exchanges that no guest waits for (by
+	// fetch_start) are under way at the same time, in all instances; others
+	// queue. Default 256.
+	ParallelFetches int
 	// Transport performs the exchanges. It must end when the context of the
 	// request does. The addresses that it dials are its own responsibility:
 	// AllowPrivate has no effect on it. Default: a transport without proxy.
@@ -61,6 +67,11 @@ type Options struct {
 	// context in each request, for example. What it adds to a request is not
 	// counted.
 	WrapTransport func(http.RoundTripper) http.RoundTripper
+
+	// StoreBytes is the room of a store that all instances of the plugin
+	// share; what was used least recently makes room. When it is 0 a module
+	// that imports kv_get or kv_set is refused.
+	StoreBytes int64
 
 	// MaxMemoryBytes bounds the memory of one instance; default 64 MiB.
 	MaxMemoryBytes int64
@@ -72,10 +83,16 @@ type Options struct {
 	// caller's context counts too if it is earlier. It also bounds the
 	// start of an instance. Default 10 s.
 	Timeout time.Duration
-	// Instances is how many requests are answered at the same time; default
-	// GOMAXPROCS. A module that fetches occupies an instance meanwhile and
+	// Instances is how many instances of the module there are at most, each of
+	// which computes for one request at a time; default GOMAXPROCS. A module
+	// that fetches by the blocking fetch occupies an instance meanwhile and
 	// deserves more.
 	Instances int
+	// Pending is how many requests an instance has at the same time, if the
+	// module can return while its fetches are under way (by fetch_start). It
+	// computes for one of them, and the others wait for their answers. Default
+	// 64.
+	Pending int
 	// Queue is how many callers may wait for an instance; more get
 	// [gcnode.ErrOverloaded]. Default 1024; negative: nobody waits.
 	Queue int
@@ -95,10 +112,13 @@ func (o Options) withDefaults() (Options, error) {
 	errs := []error{
 		notNegative("MaxFetches", o.MaxFetches),
 		notNegative("MaxFetchBytes", o.MaxFetchBytes),
+		notNegative("StoreBytes", o.StoreBytes),
 		notNegative("MaxMemoryBytes", o.MaxMemoryBytes),
 		notNegative("MaxValueBytes", o.MaxValueBytes),
 		notNegative("Timeout", o.Timeout),
 		notNegative("Instances", o.Instances),
+		notNegative("Pending", o.Pending),
+		notNegative("ParallelFetches", o.ParallelFetches),
 		checkEnv(o.Env),
 	}
 	o.MaxFetches = orDefault(o.MaxFetches, defaultFetches)
@@ -107,6 +127,8 @@ func (o Options) withDefaults() (Options, error) {
 	o.MaxValueBytes = orDefault(o.MaxValueBytes, gcnode.MaxValueBytes)
 	o.Timeout = orDefault(o.Timeout, defaultTimeout)
 	o.Instances = orDefault(o.Instances, runtime.GOMAXPROCS(0))
+	o.Pending = orDefault(o.Pending, defaultPending)
+	o.ParallelFetches = orDefault(o.ParallelFetches, defaultParallel)
 	o.Queue = max(orDefault(o.Queue, defaultQueue), 0)
 	o.Name = orDefault(printable(o.Name, maxPluginNameInBytes), defaultPluginName)
 	if o.Logger == nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/tetratelabs/wazero"
@@ -11,8 +12,8 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// Plugin is a loaded module: a gcnode.Getter[gcnode.Value]. It is safe for
-// concurrent use.
+// Plugin is a loaded module: a gcnode.BatchGetter[gcnode.Value]. It is safe
+// for concurrent use.
 type Plugin struct {
 	opts        Options
 	environ     []string // "name=value", ordered
@@ -24,8 +25,12 @@ type Plugin struct {
 	cache    wazero.CompilationCache // nil: none
 	pool     *pool[*instance]
 	fetcher  *fetcher
+	store    *store
 	log      *guestLog
 	stats    *counters
+
+	batches bool           // the module exports gcnode_get_many
+	fetches sync.WaitGroup // exchanges that no guest waits for
 
 	life context.Context // ends when every guest has to stop at once
 	kill context.CancelFunc
@@ -53,26 +58,74 @@ func (p *Plugin) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Va
 }
 
 func (p *Plugin) getItem(ctx context.Context, key string) (item gcnode.Item[gcnode.Value], err error) {
-	if len(key) > gcnode.MaxKeyBytes {
-		return item, &gcnode.Error{
-			Kind: gcnode.KindTooLarge, Op: gcnode.OpGet, Key: key,
-			Err: fmt.Errorf("the key has %d bytes; at most %d are allowed", len(key), gcnode.MaxKeyBytes),
-		}
+	if err := checkKey(key); err != nil {
+		return item, err
 	}
 	d := newDeadline(ctx, p.life, p.opts.Timeout)
-	in, err := p.checkOut(&d)
+	s, err := p.checkOut(&d)
 	if err != nil {
-		s := stopOf(err)
-		if s.kind == gcnode.KindPermanent {
-			// An instance could be started when the module was loaded.
-			s = &stop{s.reason, gcnode.KindTransient, fmt.Errorf("start an instance: %w", s.err)}
-		}
-		return item, p.failed(key, s)
+		return item, p.failed(key, startFailed(err))
 	}
-	verdict := discardTrap // if answer does not return
-	defer func() { p.checkIn(in, verdict) }()
-	item, verdict, err = in.answer(d, key)
+	item, pending, err := p.begin(s, d, key)
+	if pending == nil {
+		return item, err
+	}
+	p.await(s, pending.visit, d, func(r *request, failure error) { item, err = r.item, failure })
 	return item, err
+}
+
+func checkKey(key string) error {
+	if len(key) <= gcnode.MaxKeyBytes {
+		return nil
+	}
+	return &gcnode.Error{
+		Kind: gcnode.KindTooLarge, Op: gcnode.OpGet, Key: key,
+		Err: fmt.Errorf("the key has %d bytes; at most %d are allowed", len(key), gcnode.MaxKeyBytes),
+	}
+}
+
+// startFailed is the error of a request that got no instance. It is not
+// permanent: an instance could be started when the module was loaded.
+func startFailed(err error) *stop {
+	s := stopOf(err)
+	if s.kind == gcnode.KindPermanent {
+		return &stop{s.reason, gcnode.KindTransient, fmt.Errorf("start an instance: %w", s.err)}
+	}
+	return s
+}
+
+// begin lets the guest begin to answer a key, and gives the instance back. A
+// request that is not nil is pending.
+func (p *Plugin) begin(s *slot[*instance], d deadline, key string) (item gcnode.Item[gcnode.Value], pending *request, err error) {
+	verdict := discardTrap // if the guest does not return
+	defer func() { p.checkIn(s, verdict, pending == nil) }()
+	if err := d.check(); err != nil {
+		verdict = keep
+		return item, nil, p.failed(key, stopFor(err))
+	}
+	in := s.item
+	r := in.open(key)
+	var stopped *stop
+	verdict, stopped = in.answer(r, d)
+	switch {
+	case stopped != nil:
+		if r.visit != nil {
+			r.visit.cancel()
+		}
+		if r.refused() && stopped.reason == discardContract {
+			return item, nil, r.err // respond promised this, whatever is returned
+		}
+		return item, nil, p.failed(key, stopped)
+	case !r.answered:
+		r.visit.expect(r)
+		return item, r, nil
+	}
+	if r.visit != nil {
+		r.visit.cancel()
+	}
+	item, err = r.item, r.failure()
+	in.recycle(r)
+	return item, nil, err
 }
 
 // failed is the error for a key.
@@ -94,10 +147,10 @@ func outcomeOf(err error) int {
 	}
 }
 
-// checkOut takes an instance out of the pool, or starts one. The error is a
-// *stop.
-func (p *Plugin) checkOut(d *deadline) (*instance, error) {
-	in, filled, err := p.pool.acquire(d.caller, d.at, func() { p.stats.waited.Add(1) })
+// checkOut takes an instance out of the pool for a new request, or starts one.
+// The error is a *stop.
+func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
+	s, err := p.pool.acquire(d.caller, d.at, func() { p.stats.waited.Add(1) })
 	switch {
 	case errors.Is(err, errQueueFull):
 		p.stats.rejected.Add(1)
@@ -106,36 +159,44 @@ func (p *Plugin) checkOut(d *deadline) (*instance, error) {
 		return nil, &stop{keep, gcnode.KindTimeout, err}
 	case err != nil: // the caller is gone or the plugin closed
 		return nil, stopFor(err)
-	case filled:
-		return in, nil
+	case s.filled:
+		return s, nil
 	}
-	started := false
 	defer func() {
-		if !started {
+		if !s.filled {
 			p.stats.discarded[discardFailed].Add(1)
+			p.pool.discard(s)
 			p.pool.drop()
 		}
 	}()
-	if in, err = p.start(*d); err != nil {
+	if s.item, err = p.start(*d); err != nil {
 		return nil, err
 	}
-	started = true
-	return in, nil
+	s.filled = true
+	return s, nil
 }
 
-// checkIn gives an instance back, or discards it.
-func (p *Plugin) checkIn(in *instance, verdict discardReason) {
-	if verdict == keep && p.pool.release(in) {
+// checkIn gives an instance back, or discards it. over says that the request
+// that it was taken out for has ended.
+func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, over bool) {
+	in := s.item
+	retire := verdict == discardWorn || verdict == discardMemory
+	if verdict != keep && !retire {
+		in.lose(verdict)
+		p.pool.discard(s)
+		p.dispose(in, verdict)
 		return
 	}
-	if verdict == keep {
-		verdict = discardClosed
+	if retire {
+		in.retired = verdict
 	}
-	p.discard(in, verdict)
+	if p.pool.release(s, over, retire) {
+		p.dispose(in, in.spentFor())
+	}
 }
 
-// discard frees an instance and its place in the pool.
-func (p *Plugin) discard(in *instance, reason discardReason) {
+// dispose frees an instance that left the pool, and its place there.
+func (p *Plugin) dispose(in *instance, reason discardReason) {
 	in.close()
 	p.stats.discarded[reason].Add(1)
 	p.pool.drop()
@@ -152,7 +213,7 @@ func (p *Plugin) Stats() Stats {
 			Failed:  p.stats.fetchesFailed.Load(),
 		},
 		Instances: InstanceStats{
-			Live: places, Idle: idle,
+			Live: places, Idle: idle, Pending: int(p.stats.pending.Load()),
 			Created:   p.stats.created.Load(),
 			Discarded: p.stats.discardStats(),
 		},
@@ -170,9 +231,8 @@ func (p *Plugin) Stats() Stats {
 // ones and returns the error of ctx. It may be called more than once; every
 // call returns after the plugin is freed.
 func (p *Plugin) Close(ctx context.Context) error {
-	p.pool.close()
-	for _, in := range p.pool.drain() {
-		p.discard(in, discardClosed)
+	for _, s := range p.pool.close() {
+		p.dispose(s.item, discardClosed)
 	}
 	var err error
 	select {

@@ -24,27 +24,25 @@ const (
 	ttlDefault = -1
 )
 
-// request is one call of gcnode_get and what was answered to it. An instance
-// has one at a time and uses it again.
+// request is one key that the guest was asked for, and what it answered. It
+// belongs to whoever holds the instance.
 type request struct {
-	id       int32 // 0: there is none
+	id       int32
 	key      string
-	deadline deadline
-	budget   fetchBudget
-	answers  map[int32][]byte // of fetches, by call number
-	lastCall int32            // the number of the latest fetch
+	budget   *fetchBudget // nil until something is fetched
+	calls    []int32      // fetches whose answers the instance keeps
+	lastCall int32        // the number of the latest fetch
+	inFlight int          // fetches that the guest did not wait for
+	visit    *visit       // nil until something outlasts a turn
 
 	answered bool
 	item     gcnode.Item[gcnode.Value]
 	err      *gcnode.Error // nil after statusOK
 }
 
-// open reports whether id is a request that waits for its answer.
-func (r *request) open(id int32) bool { return id > 0 && id == r.id && !r.answered }
-
 // answer records the answer. bytes is not kept.
 func (r *request) answer(status int32, ttlMillis int64, bytes []byte) {
-	r.finish()
+	r.answered = true
 	if status == statusOK || status == statusNotFound {
 		r.item.Keep = lifetimeOf(ttlMillis)
 	}
@@ -60,17 +58,22 @@ func (r *request) answer(status int32, ttlMillis int64, bytes []byte) {
 
 // refuse records that the value is larger than the node accepts.
 func (r *request) refuse(size, limit int) {
-	r.finish()
+	r.answered = true
 	r.err = &gcnode.Error{
 		Kind: gcnode.KindTooLarge, Op: gcnode.OpGet, Key: r.key,
 		Err: fmt.Errorf("the module's value has %d bytes; at most %d are allowed", size, limit),
 	}
 }
 
-// finish closes the request; answers to its fetches are not valid any more.
-func (r *request) finish() {
-	r.answered = true
-	clear(r.answers)
+// refused reports whether the guest was told that its value is too large.
+func (r *request) refused() bool { return r.err != nil && r.err.Kind == gcnode.KindTooLarge }
+
+// failure is the error of an answer, if it is one.
+func (r *request) failure() error {
+	if r.err != nil {
+		return r.err
+	}
+	return nil
 }
 
 // guestError is a message of a guest.

@@ -35,8 +35,11 @@ type FetchStats struct {
 // InstanceStats describes the instances of the module.
 type InstanceStats struct {
 	Live, Idle int
-	Created    uint64
-	Discarded  DiscardStats
+	// Pending counts the requests that wait for the answers to their fetches
+	// and hold no instance meanwhile.
+	Pending   int
+	Created   uint64
+	Discarded DiscardStats
 }
 
 // DiscardStats counts discarded instances by reason.
@@ -96,6 +99,7 @@ type counters struct {
 	calls                                 [outcomes]atomic.Uint64
 	fetches, fetchesDenied, fetchesFailed atomic.Uint64
 	created                               atomic.Uint64
+	pending                               atomic.Int64
 	discarded                             [discardReasons]atomic.Uint64
 	waited, rejected                      atomic.Uint64
 	linesDropped                          atomic.Uint64

@@ -66,7 +66,7 @@ func wasiFunctions() []hostFunction {
 		wasi("proc_raise", wasiUnsupported, i32),
 		wasi("random_get", wasiRandomGet, i32, i32),
 		wasi("sched_yield", wasiYield),
-		{"proc_exit", signature{params: []valueType{i32}}, wasiExit},
+		{name: "proc_exit", sig: signature{params: []valueType{i32}}, call: wasiExit},
 	}
 	for name, params := range wasiFileFunctions() {
 		functions = append(functions, wasi(name, wasiNoFile, params...))
@@ -112,7 +112,7 @@ func wasiFileFunctions() map[string][]valueType {
 type wasiCall func(in *instance, mem guestMemory, args []uint64) uint64
 
 func wasi(name string, call wasiCall, params ...valueType) hostFunction {
-	return hostFunction{name, signature{params, []valueType{i32}}, func(in *instance, mem guestMemory, stack []uint64) {
+	return hostFunction{name: name, sig: signature{params, []valueType{i32}}, call: func(in *instance, mem guestMemory, stack []uint64) {
 		stack[0] = call(in, mem, stack)
 	}}
 }

@@ -64,9 +64,9 @@ func wasiPoll(in *instance, mem guestMemory, args []uint64) uint64 {
 // sleep waits, but not longer than the request may take: then the guest does
 // not go on.
 func (in *instance) sleep(length time.Duration) {
-	in.req.deadline.sleep(length)
+	in.deadline.sleep(length)
 	in.pace.interrupted()
-	if err := in.req.deadline.check(); err != nil {
+	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
 }

@@ -252,6 +252,7 @@ func newCollector(source *status.Source) *collector {
 			counter("plugin_fetches_failed", "HTTP exchanges without an answer.", group, func(p *status.Plugin) uint64 { return p.Fetches.Failed }),
 			gauge("plugin_instances_live", "Instances of the module.", group, func(p *status.Plugin) int64 { return int64(p.Instances.Live) }),
 			gauge("plugin_instances_idle", "Instances that wait for a call.", group, func(p *status.Plugin) int64 { return int64(p.Instances.Idle) }),
+			gauge("plugin_requests_pending", "Requests that wait for their fetches and occupy no instance.", group, func(p *status.Plugin) int64 { return int64(p.Instances.Pending) }),
 			counter("plugin_instances_created", "Instances that were started.", group, func(p *status.Plugin) uint64 { return p.Instances.Created }),
 			gauge("plugin_queue_waiting", "Callers that wait for an instance.", group, func(p *status.Plugin) int64 { return int64(p.Queue.Waiting) }),
 			counter("plugin_queue_waited", "Callers that had to wait for an instance.", group, func(p *status.Plugin) uint64 { return p.Queue.Waited }),

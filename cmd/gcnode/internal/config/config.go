@@ -153,10 +153,14 @@ type Plugin struct {
 	MaxMemoryBytes int64
 	// Timeout is one deadline for queueing, the guest and its fetches.
 	Timeout time.Duration
-	// Instances is how many requests run at the same time; 0: one per CPU.
+	// Instances is how many requests compute at the same time; 0: one per CPU.
 	Instances int
+	// Pending is how many requests of one instance may wait for fetches.
+	Pending int
 	// Queue is how many callers may wait for an instance.
 	Queue int
+	// StoreBytes is the room that the instances share; 0: there is none.
+	StoreBytes int64
 	// AllowFetch are the origins that the guest may fetch from.
 	AllowFetch []string
 	// AllowPrivate lets the names in AllowFetch resolve to private addresses.
@@ -164,8 +168,10 @@ type Plugin struct {
 	// MaxFetches and MaxFetchBytes bound what one request may fetch.
 	MaxFetches    int
 	MaxFetchBytes int64
-	Config        map[string]string
-	Env           map[string]string
+	// ParallelFetches bounds the fetches that no guest waits for.
+	ParallelFetches int
+	Config          map[string]string
+	Env             map[string]string
 }
 
 // The ids and limits that are used when the file is silent.
@@ -188,6 +194,8 @@ const (
 	DefaultMemory       = 64 * mebibyte
 	DefaultTimeout      = 10 * time.Second
 	DefaultQueue        = 1024
+	DefaultPending      = 64
+	DefaultParallel     = 256
 	DefaultMaxFetches   = 1000
 	DefaultFetchBytes   = 64 * mebibyte
 )
@@ -218,11 +226,13 @@ func defaultGroup(name string) Group {
 		LoadTimeout: DefaultLoadTimeout,
 		HotAfter:    DefaultHotAfter,
 		Plugin: Plugin{
-			MaxMemoryBytes: DefaultMemory,
-			Timeout:        DefaultTimeout,
-			Queue:          DefaultQueue,
-			MaxFetches:     DefaultMaxFetches,
-			MaxFetchBytes:  DefaultFetchBytes,
+			MaxMemoryBytes:  DefaultMemory,
+			Timeout:         DefaultTimeout,
+			Queue:           DefaultQueue,
+			MaxFetches:      DefaultMaxFetches,
+			Pending:         DefaultPending,
+			ParallelFetches: DefaultParallel,
+			MaxFetchBytes:   DefaultFetchBytes,
 		},
 	}
 }

@@ -66,9 +66,10 @@ func TestDefaultsOfAMinimalFile(t *testing.T) {
 				Module:         filepath.Join(filepath.Dir(path), "m.wasm"),
 				MaxMemoryBytes: 64 << 20,
 				Timeout:        10 * time.Second,
-				Queue:          1024,
-				MaxFetches:     1000,
-				MaxFetchBytes:  64 << 20,
+				Pending:        64, ParallelFetches: 256,
+				Queue:         1024,
+				MaxFetches:    1000,
+				MaxFetchBytes: 64 << 20,
 			},
 		}},
 		PeerTimeout:     2 * time.Second,
@@ -98,7 +99,10 @@ groups:
       memory: 32 MB
       timeout: 1m
       instances: 2
+      pending: 5
       queue: 7
+      store: 1MiB
+      parallel_fetches: 6
       max_fetches: 9
       max_fetch_bytes: 1GiB
       allow_fetch: [http://127.0.0.1:6060, https://example.com]
@@ -177,17 +181,20 @@ func TestEverySettingIsRead(t *testing.T) {
 			MaxQueuedLoads:       100,
 			HotAfter:             3,
 			Plugin: config.Plugin{
-				Module:         filepath.Join(dir, "m.wasm"),
-				MaxMemoryBytes: 32e6,
-				Timeout:        time.Minute,
-				Instances:      2,
-				Queue:          7,
-				AllowFetch:     []string{"http://127.0.0.1:6060", "https://example.com"},
-				AllowPrivate:   true,
-				MaxFetches:     9,
-				MaxFetchBytes:  1 << 30,
-				Config:         map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
-				Env:            map[string]string{"TZ": "UTC"},
+				Module:          filepath.Join(dir, "m.wasm"),
+				MaxMemoryBytes:  32e6,
+				Timeout:         time.Minute,
+				Instances:       2,
+				Pending:         5,
+				Queue:           7,
+				StoreBytes:      1 << 20,
+				ParallelFetches: 6,
+				AllowFetch:      []string{"http://127.0.0.1:6060", "https://example.com"},
+				AllowPrivate:    true,
+				MaxFetches:      9,
+				MaxFetchBytes:   1 << 30,
+				Config:          map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
+				Env:             map[string]string{"TZ": "UTC"},
 			},
 		}},
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},

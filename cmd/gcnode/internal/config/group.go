@@ -90,8 +90,11 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 	in.size("memory", &p.MaxMemoryBytes, minMemory, maxMemory)
 	in.duration("timeout", &p.Timeout, smallestTimeout, 0, nil)
 	in.count("instances", &p.Instances, 1, maxInstances)
+	in.count("pending", &p.Pending, 1, maxPending)
 	in.count("queue", &p.Queue, 1, maxQueue)
+	in.size("store", &p.StoreBytes, 0, maxStore)
 	in.count("max_fetches", &p.MaxFetches, 1, maxFetches)
+	in.count("parallel_fetches", &p.ParallelFetches, 1, maxFetches)
 	in.size("max_fetch_bytes", &p.MaxFetchBytes, 1, maxFetchBytes)
 	for _, origin := range in.texts("allow_fetch", "origins such as https://example.com or http://10.0.0.9:8080") {
 		if err := checkOrigin(origin.value); err != nil {

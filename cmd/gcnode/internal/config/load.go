@@ -29,6 +29,8 @@ const (
 	maxMemory       = 4 * gibibyte
 	maxRequests     = 1_000_000
 	maxInstances    = 1024
+	maxPending      = 10_000
+	maxStore        = 1 * gibibyte
 	maxQueue        = 1_000_000
 	maxLoads        = 1_000_000
 	maxHotAfter     = 1_000_000

@@ -34,20 +34,23 @@ func (s *server) loadPlugins(ctx context.Context) error {
 func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *slog.Logger) (*wasm.Plugin, error) {
 	p := g.Plugin
 	plugin, err := wasm.LoadFile(ctx, p.Module, wasm.Options{
-		Name:           g.Name,
-		Config:         p.Config,
-		Env:            p.Env,
-		AllowFetch:     p.AllowFetch,
-		AllowPrivate:   p.AllowPrivate,
-		MaxFetches:     p.MaxFetches,
-		MaxFetchBytes:  p.MaxFetchBytes,
-		MaxMemoryBytes: p.MaxMemoryBytes,
-		Timeout:        p.Timeout,
-		Instances:      p.Instances,
-		Queue:          p.Queue,
-		Logger:         log.With(slog.String("group", g.Name)),
-		CacheDir:       cfg.CompilationCache,
-		WrapTransport:  func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} },
+		Name:            g.Name,
+		Config:          p.Config,
+		Env:             p.Env,
+		AllowFetch:      p.AllowFetch,
+		AllowPrivate:    p.AllowPrivate,
+		MaxFetches:      p.MaxFetches,
+		MaxFetchBytes:   p.MaxFetchBytes,
+		MaxMemoryBytes:  p.MaxMemoryBytes,
+		Timeout:         p.Timeout,
+		Instances:       p.Instances,
+		Pending:         p.Pending,
+		StoreBytes:      p.StoreBytes,
+		ParallelFetches: p.ParallelFetches,
+		Queue:           p.Queue,
+		Logger:          log.With(slog.String("group", g.Name)),
+		CacheDir:        cfg.CompilationCache,
+		WrapTransport:   func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} },
 	})
 	if err != nil {
 		// Whatever is wrong with the module has a line of its own, and each

@@ -165,6 +165,7 @@ type Fetches struct {
 type Instances struct {
 	Live      int       `json:"live"`
 	Idle      int       `json:"idle"`
+	Pending   int       `json:"pending"`
 	Created   uint64    `json:"created"`
 	Discarded Discarded `json:"discarded"`
 }

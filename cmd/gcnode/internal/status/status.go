@@ -158,7 +158,7 @@ func pluginOf(st wasm.Stats) *Plugin {
 		Fetches:         Fetches(st.Fetches),
 		LogLinesDropped: st.LogLinesDropped,
 		Instances: Instances{
-			Live: st.Instances.Live, Idle: st.Instances.Idle, Created: st.Instances.Created,
+			Live: st.Instances.Live, Idle: st.Instances.Idle, Pending: st.Instances.Pending, Created: st.Instances.Created,
 			Discarded: Discarded(st.Instances.Discarded),
 		},
 		Queue: Queue(st.Queue),

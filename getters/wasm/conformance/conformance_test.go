@@ -1,0 +1,90 @@
+package conformance_test
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/getters/wasm/conformance"
+)
+
+const root = "../../.."
+
+// required tells whether everything is there that guests in other languages
+// than Go are built with, and that tools/plugins.sh has built them.
+func required() bool { return os.Getenv("PLUGINS") == "required" }
+
+func TestGo(t *testing.T) {
+	t.Parallel()
+	out := filepath.Join(t.TempDir(), "go.wasm")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-buildmode=c-shared", "-o", out, ".")
+	cmd.Dir = root + "/plugins/testdata/probe/go"
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
+	text, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", text)
+	module, err := os.ReadFile(out)
+	require.NoError(t, err)
+	conformance.Test(t, module, conformance.Options{Blocking: true, NoStore: true, NoEscape: true})
+}
+
+func TestC(t *testing.T) { testProbe(t, "c") }
+
+func TestCPlusPlus(t *testing.T) { testProbe(t, "cpp") }
+
+func TestRust(t *testing.T) { testProbe(t, "rust") }
+
+func TestAssemblyScript(t *testing.T) { testProbe(t, "assemblyscript") }
+
+// testProbe runs the suite against a probe that was built just now, or against
+// the one that is kept for machines that cannot build it.
+func testProbe(t *testing.T, language string) {
+	t.Helper()
+	t.Parallel()
+	path := "testdata/" + language + ".wasm"
+	if required() {
+		path = root + "/bin/plugins/probe-" + language + ".wasm"
+	}
+	module, err := os.ReadFile(path)
+	require.NoError(t, err)
+	conformance.Test(t, module, conformance.Options{})
+}
+
+// The probes that are kept are those of the SDKs as they are.
+func TestKeptProbesAreUpToDate(t *testing.T) {
+	t.Parallel()
+	list, err := os.Open("testdata/sources.sha256")
+	require.NoError(t, err)
+	defer list.Close()
+	listed := map[string]bool{}
+	for lines := bufio.NewScanner(list); lines.Scan(); {
+		hash, path, _ := strings.Cut(lines.Text(), "  ")
+		listed[path] = true
+		source, err := os.ReadFile(filepath.Join(root, path))
+		require.NoError(t, err)
+		assert.Equal(t, hash, fmt.Sprintf("%x", sha256.Sum256(source)), "%s has changed: run make probes", path)
+	}
+	for _, pattern := range []string{
+		"plugins/sdk/c/*.h", "plugins/sdk/rust/src/*.rs", "plugins/sdk/assemblyscript/assembly/*.ts",
+		"plugins/testdata/probe/c*/*", "plugins/testdata/probe/rust/*", "plugins/testdata/probe/rust/src/*",
+		"plugins/testdata/probe/assemblyscript/*",
+	} {
+		paths, err := filepath.Glob(filepath.Join(root, pattern))
+		require.NoError(t, err)
+		require.NotEmpty(t, paths, pattern)
+		for _, path := range paths {
+			info, err := os.Stat(path)
+			require.NoError(t, err)
+			path, err := filepath.Rel(root, path)
+			require.NoError(t, err)
+			assert.True(t, info.IsDir() || listed[filepath.ToSlash(path)], "%s is new: run make probes", path)
+		}
+	}
+}

@@ -1,0 +1,169 @@
+package conformance_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
+)
+
+// section is what docs/writing-getters.md shows for a language.
+type section struct {
+	files    map[string]string // by name
+	commands string
+}
+
+// sectionOf reads a section. A file is a block of code after its name, and the
+// commands are the blocks of sh but for what installs packages, which is what
+// tools/plugins.sh does.
+func sectionOf(t *testing.T, heading string) section {
+	t.Helper()
+	text, err := os.ReadFile(root + "/docs/writing-getters.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	require.True(t, found)
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	s := section{files: map[string]string{}}
+	for _, m := range regexp.MustCompile("(?s)\n`([^`\n]+)`:\n\n```[a-z]+\n(.*?)```\n").FindAllStringSubmatch(rest, -1) {
+		s.files[m[1]] = m[2]
+	}
+	for _, m := range regexp.MustCompile("(?s)\n```sh\n(.*?)```\n").FindAllStringSubmatch(rest, -1) {
+		for line := range strings.Lines(m[1]) {
+			if !strings.HasPrefix(line, "apt-get install ") {
+				s.commands += line
+			}
+		}
+	}
+	require.NotEmpty(t, s.commands)
+	return s
+}
+
+// build runs the commands in a folder with nothing but the files.
+func (s section) build(t *testing.T, module string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range s.files {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	}
+	clone, err := filepath.Abs(root)
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), "sh", "-euc", s.commands)
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GCNODE="+clone, "GOWORK=off", "GOFLAGS=-mod=mod", "PATH=/usr/bin:/bin:"+os.Getenv("PATH"))
+	text, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s\n%s", s.commands, text)
+	return filepath.Join(dir, module)
+}
+
+// What the documentation shows for each language can be followed to the letter,
+// and is what is in the folder of its SDK.
+func TestDocumentedGetters(t *testing.T) {
+	t.Parallel()
+	for heading, example := range map[string]map[string]string{
+		"C":              {"greet.c": "c/example/greet.c"},
+		"C++":            {"greet.cc": "c/example/greet.cc"},
+		"Rust":           {"src/lib.rs": "rust/example/src/lib.rs", ".cargo/config.toml": "rust/example/.cargo/config.toml"},
+		"AssemblyScript": {"greet.ts": "assemblyscript/example/greet.ts"},
+	} {
+		t.Run(heading, func(t *testing.T) {
+			t.Parallel()
+			s := sectionOf(t, heading)
+			for name, path := range example {
+				text, err := os.ReadFile(root + "/plugins/sdk/" + path)
+				require.NoError(t, err)
+				require.Equal(t, string(text), s.files[name])
+			}
+			if required() {
+				testGreeter(t, s.build(t, "greet.wasm"))
+			}
+		})
+	}
+}
+
+func TestDocumentedGetterInGo(t *testing.T) {
+	t.Parallel()
+	s := sectionOf(t, "Go")
+	source, err := os.ReadFile(root + "/plugins/hello/main.go")
+	require.NoError(t, err)
+	s.files["main.go"] = string(source)
+	origin := newNames(t)
+	p := load(t, s.build(t, "hello.wasm"), origin, nil)
+	item, err := p.GetItem(t.Context(), "ann/ä")
+	require.NoError(t, err)
+	assert.Equal(t, "Ann", item.Value.String())
+}
+
+// newNames is an origin with one name.
+func newNames(t *testing.T) string {
+	t.Helper()
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.EscapedPath() {
+		case "/names/ann%2F%C3%A4", "/users/ann%2F%C3%A4":
+			_, _ = w.Write([]byte("Ann"))
+		case "/names/busy":
+			w.WriteHeader(http.StatusServiceUnavailable)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func load(t *testing.T, path, origin string, config map[string]string) *wasm.Plugin {
+	t.Helper()
+	p, err := tryLoad(t, path, origin, config)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, p.Close(context.Background())) })
+	return p
+}
+
+func tryLoad(t *testing.T, path, origin string, config map[string]string) (*wasm.Plugin, error) {
+	t.Helper()
+	settings := map[string]string{"origin": origin}
+	for name, value := range config {
+		settings[name] = value
+	}
+	return wasm.LoadFile(t.Context(), path, wasm.Options{Config: settings, AllowFetch: []string{origin}})
+}
+
+// testGreeter tests the getter that the examples in other languages than Go
+// are.
+func testGreeter(t *testing.T, path string) {
+	t.Helper()
+	origin := newNames(t)
+	p := load(t, path, origin, map[string]string{"ttl": "90s"})
+	item, err := p.GetItem(t.Context(), "ann/ä")
+	require.NoError(t, err)
+	assert.Equal(t, "Hello, Ann!\n", item.Value.String())
+	assert.Equal(t, gcnode.For(90*time.Second), item.Keep)
+
+	for key, want := range map[string]struct {
+		kind gcnode.Kind
+		keep gcnode.Lifetime
+	}{
+		"":     {gcnode.KindNotFound, gcnode.For(time.Hour)},
+		"bob":  {gcnode.KindNotFound, gcnode.For(time.Minute)},
+		"busy": {gcnode.KindOverloaded, 0},
+	} {
+		item, err := p.GetItem(t.Context(), key)
+		assert.Equal(t, want.kind, gcnode.KindOf(err), "%q: %v", key, err)
+		assert.Equal(t, want.keep, item.Keep, key)
+	}
+	_, err = tryLoad(t, path, origin, map[string]string{"ttl": "soon"})
+	require.ErrorContains(t, err, "the setting ttl is")
+}

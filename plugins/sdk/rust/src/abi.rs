@@ -1,0 +1,84 @@
+//! The imports of the guest ABI, as docs/plugin-abi.md has them. Those that a
+//! getter does not reach are not in its module.
+
+#[link(wasm_import_module = "gcnode1")]
+extern "C" {
+    fn input_read(id: i32, dst: *mut u8, off: i32, len: i32) -> i32;
+    #[link_name = "respond"]
+    fn abi_respond(req: i32, status: i32, flags: i32, ttl_ms: i64, ptr: *const u8, len: i32) -> i32;
+    #[link_name = "fetch_start"]
+    fn abi_fetch_start(req: i32, ptr: *const u8, len: i32) -> i32;
+    fn config_get(key: *const u8, key_len: i32, dst: *mut u8, cap: i32) -> i32;
+    fn kv_get(key: *const u8, key_len: i32, dst: *mut u8, cap: i32) -> i32;
+    fn kv_set(key: *const u8, key_len: i32, ptr: *const u8, len: i32, ttl_ms: i64) -> i32;
+    #[link_name = "log"]
+    fn abi_log(level: i32, ptr: *const u8, len: i32);
+    #[link_name = "log_level"]
+    fn abi_log_level() -> i32;
+    #[link_name = "now_ms"]
+    fn abi_now_ms() -> i64;
+    #[link_name = "monotonic_ns"]
+    fn abi_monotonic_ns() -> i64;
+}
+
+/// The whole input with a number.
+pub fn read(id: i32) -> Vec<u8> {
+    let size = unsafe { input_read(id, core::ptr::null_mut(), 0, 0) };
+    let mut bytes = vec![0; size.max(0) as usize];
+    unsafe { input_read(id, bytes.as_mut_ptr(), 0, bytes.len() as i32) };
+    bytes
+}
+
+pub fn respond(req: i32, status: i32, ttl_ms: i64, bytes: &[u8]) {
+    unsafe { abi_respond(req, status, 0, ttl_ms, bytes.as_ptr(), bytes.len() as i32) };
+}
+
+pub fn fetch_start(req: i32, message: &[u8]) -> i32 {
+    unsafe { abi_fetch_start(req, message.as_ptr(), message.len() as i32) }
+}
+
+/// Calls a function that copies into a buffer and returns the whole size until
+/// the buffer is large enough: what it copies may change meanwhile.
+fn copy(mut from: impl FnMut(*mut u8, i32) -> i32) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    loop {
+        let size = from(bytes.as_mut_ptr(), bytes.len() as i32);
+        if size < 0 {
+            return None;
+        }
+        let fits = size as usize <= bytes.len();
+        bytes.resize(size as usize, 0);
+        if fits {
+            return Some(bytes);
+        }
+    }
+}
+
+pub fn setting(name: &[u8]) -> Option<Vec<u8>> {
+    copy(|dst, cap| unsafe { config_get(name.as_ptr(), name.len() as i32, dst, cap) })
+}
+
+pub fn store_get(key: &[u8]) -> Option<Vec<u8>> {
+    copy(|dst, cap| unsafe { kv_get(key.as_ptr(), key.len() as i32, dst, cap) })
+}
+
+pub fn store_set(key: &[u8], value: &[u8], ttl_ms: i64) -> bool {
+    let (k, v) = (key.len() as i32, value.len() as i32);
+    unsafe { kv_set(key.as_ptr(), k, value.as_ptr(), v, ttl_ms) == 0 }
+}
+
+pub fn log(level: i32, line: &str) {
+    unsafe { abi_log(level, line.as_ptr(), line.len() as i32) }
+}
+
+pub fn log_level() -> i32 {
+    unsafe { abi_log_level() }
+}
+
+pub fn now_ms() -> i64 {
+    unsafe { abi_now_ms() }
+}
+
+pub fn monotonic_ns() -> i64 {
+    unsafe { abi_monotonic_ns() }
+}

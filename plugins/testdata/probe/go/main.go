@@ -1,0 +1,156 @@
+// Command go is a getter for the conformance suite: the key is a command and
+// its arguments.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"time"
+
+	getter "github.com/gcnode/gcnode/plugins/sdk/go"
+)
+
+func main() {}
+
+func init() { getter.Register(open) }
+
+func open(env *getter.Env) (getter.Func, error) {
+	if env.Config.String("open", "") == "fail" {
+		return nil, errors.New("told to fail")
+	}
+	p := &probe{config: env.Config, log: env.Logger(), begun: time.Now()}
+	return p.get, nil
+}
+
+type probe struct {
+	config getter.Config
+	log    *slog.Logger
+	begun  time.Time
+}
+
+func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
+	command, rest, _ := strings.Cut(key, ":")
+	switch command {
+	case "echo":
+		return text(rest)
+	case "size":
+		return text(strings.Repeat("x", number(rest)))
+	case "ttl":
+		return getter.Item{TTL: ttl(rest)}, nil
+	case "nostore":
+		return getter.Item{TTL: getter.NoStore}, nil
+	case "notfound":
+		life, message, _ := strings.Cut(rest, ":")
+		return getter.Item{TTL: ttl(life)}, fmt.Errorf("%w: %s", getter.ErrNotFound, message)
+	case "transient":
+		return getter.Item{}, errors.New(rest)
+	case "permanent":
+		return getter.Item{}, fmt.Errorf("%w: %s", getter.ErrPermanent, rest)
+	case "denied":
+		return getter.Item{}, fmt.Errorf("%w: %s", getter.ErrDenied, rest)
+	case "overloaded":
+		return getter.Item{}, fmt.Errorf("%w: %s", getter.ErrOverloaded, rest)
+	case "setting":
+		return text(p.config.String(rest, "unset"))
+	case "duration":
+		d, err := p.config.Duration(rest, 7*time.Millisecond)
+		if err != nil {
+			return text("invalid")
+		}
+		return text(strconv.FormatInt(d.Milliseconds(), 10))
+	case "log":
+		level, line, _ := strings.Cut(rest, ":")
+		return p.write(ctx, slog.Level(4*(number(level)-1)), line)
+	case "now":
+		return text(strconv.FormatInt(time.Now().UnixMilli(), 10))
+	case "monotonic":
+		return text(strconv.FormatInt(int64(time.Since(p.begun)), 10))
+	case "trap":
+		panic("told to")
+	case "spin":
+		for {
+		}
+	default:
+		return fetch(ctx, command, rest)
+	}
+}
+
+func (p *probe) write(ctx context.Context, level slog.Level, line string) (getter.Item, error) {
+	p.log.LogAttrs(ctx, level, line)
+	if p.log.Enabled(ctx, level) {
+		return text("logs")
+	}
+	return text("silent")
+}
+
+func text(s string) (getter.Item, error) { return getter.Item{Value: []byte(s)}, nil }
+
+func number(s string) int {
+	n, _ := strconv.Atoi(s)
+	return n
+}
+
+func ttl(millis string) time.Duration {
+	return max(time.Duration(number(millis))*time.Millisecond, 0)
+}
+
+func fetch(ctx context.Context, command, rest string) (getter.Item, error) {
+	request := getter.FetchRequest{Header: getter.Header{{Name: "X-Probe", Value: "yes"}}}
+	count := 1
+	if command == "again" || command == "many" || command == "limit" || command == "timeout" {
+		argument, url, _ := strings.Cut(rest, ":")
+		count, rest = number(argument), url
+	}
+	request.URL = rest
+	switch command {
+	case "many":
+		return many(ctx, request, count)
+	case "limit":
+		request.MaxBodyBytes = uint32(count)
+		return failure(ctx, request)
+	case "timeout":
+		request.Timeout = time.Duration(count) * time.Millisecond
+		return failure(ctx, request)
+	case "failure":
+		return failure(ctx, request)
+	case "post":
+		request.Method, request.Body = "POST", []byte("posted")
+	case "fetch", "again":
+	default:
+		return getter.Item{}, fmt.Errorf("%w: no such command", getter.ErrPermanent)
+	}
+	var response getter.FetchResponse
+	for range count {
+		var err error
+		if response, err = getter.Fetch(ctx, request); err != nil {
+			return getter.Item{}, err
+		}
+		if err := response.Err(); err != nil {
+			return getter.Item{TTL: time.Minute}, err
+		}
+	}
+	return text(response.Header.Get("x-answer") + " " + string(response.Body))
+}
+
+func failure(ctx context.Context, request getter.FetchRequest) (getter.Item, error) {
+	_, err := getter.Fetch(ctx, request)
+	if failed, ok := errors.AsType[*getter.FetchError](err); ok {
+		return text(strconv.Itoa(int(failed.Failure)))
+	}
+	return text("0")
+}
+
+func many(ctx context.Context, request getter.FetchRequest, count int) (getter.Item, error) {
+	good, size := 0, 0
+	for range count {
+		if response, err := getter.Fetch(ctx, request); err == nil && response.StatusCode == 200 {
+			good++
+			size += len(response.Body)
+		}
+	}
+	return text(fmt.Sprint(good, " ", size))
+}
