@@ -22,8 +22,8 @@ for callers; do
 	for side in client server; do
 		{
 			printf 'command: %s\ncommit: %s\n' "GCNODE_BENCH_PROFILES=DIR go test -run=^\$ -bench=$bench -benchtime=1x -count=${RUNS:-10} ." "$commit"
-			printf 'command: %s\n' "go tool pprof -top -nodecount=60 DIR/gcnode-stream-$side-*.pprof"
-			go tool pprof -top -nodecount=60 "$temp/$callers"/gcnode-stream-"$side"-*.pprof 2>/dev/null |
+			printf 'command: %s\n' "go tool pprof -top -cum -nodecount=100 DIR/gcnode-stream-$side-*.pprof"
+			go tool pprof -top -cum -nodecount=100 "$temp/$callers"/gcnode-stream-"$side"-*.pprof 2>/dev/null |
 				sed -n '/^Duration/,$p' | sed 's/\[go\.shape\.[^]]*\]/[…]/; s/\[go\.shape.*$/[…]/'
 		} >"results/profile-$callers-$side.txt"
 	done
