@@ -84,7 +84,7 @@ type errand struct {
 	call      *flight.Call[answer]
 	v         *view
 	ticket    Ticket
-	heard     atomic.Int64 // when the peer gave the last sign of life, on the node's clock
+	heard     atomic.Int64 // when the peer gave the last sign of life, in nanoseconds since the question was sent
 	silent    atomic.Bool  // it was given up for that
 	cancelled atomic.Bool
 }
@@ -104,7 +104,6 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 	}
 	q := &question{g: g, p: p, key: key, sent: n.clock.At(call.Start())}
 	q.errand.call, q.errand.v = call, v
-	q.errand.heard.Store(q.sent)
 	w, _ := n.wordings.Get().(*wording)
 	if w == nil {
 		w = new(wording)
@@ -123,8 +122,8 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 
 // WriteReply implements [Exchange].
 func (q *question) WriteReply(r Reply) error {
-	q.errand.heard.Store(q.g.node.clock.Now())
 	if r.Pending {
+		q.errand.heard.Store(q.g.node.clock.Now() - q.sent)
 		return nil
 	}
 	return q.take(r)
@@ -173,7 +172,7 @@ func (q *question) End(err error) {
 // Due implements [flight.Errand].
 func (q *question) Due() time.Time {
 	n := q.g.node
-	return n.clock.Time(q.errand.heard.Load()).Add(n.cfg.PeerTimeout)
+	return n.clock.Time(q.sent + q.errand.heard.Load()).Add(n.cfg.PeerTimeout)
 }
 
 // GiveUp implements [flight.Errand].

@@ -3,7 +3,6 @@ package remote
 import (
 	"errors"
 	"os"
-	"path/filepath"
 	"runtime/pprof"
 )
 
@@ -11,13 +10,13 @@ import (
 const profileVariable = "GCNODE_BENCH_PROFILES"
 
 // Profile begins a CPU profile of this process, if that is asked for, and
-// returns what ends it. The name is that of the file.
+// returns what ends it. The name of the file begins with this one.
 func Profile(name string) (end func() error, err error) {
 	dir, ok := os.LookupEnv(profileVariable)
 	if !ok {
 		return func() error { return nil }, nil
 	}
-	file, err := os.Create(filepath.Join(dir, name+".pprof"))
+	file, err := os.CreateTemp(dir, name+"-*.pprof")
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/core/transporttest"
 	httptransport "github.com/gcnode/gcnode/transport/http"
+	"github.com/gcnode/gcnode/transport/wire"
 )
 
 // beginning is a client whose requests begin with Begin where that is possible.
@@ -30,7 +33,12 @@ func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.R
 		return b.Client.RoundTrip(ctx, to, req, w)
 	}
 	x := &queue{news: make(chan struct{}, 1)}
-	ticket, ok := b.Begin(ctx, to, req, x)
+	sent := *req
+	sent.Keys, sent.Digests = slices.Clone(req.Keys), slices.Clone(req.Digests)
+	ticket, ok := b.Begin(ctx, to, &sent, x)
+	clear(sent.Keys) // Begin keeps nothing
+	clear(sent.Digests)
+	sent = gcnode.Request{}
 	if !ok {
 		return b.Client.RoundTrip(ctx, to, req, w)
 	}
@@ -103,9 +111,19 @@ func (x *queue) change(change func()) {
 // wait is the end.
 func (x *queue) wait(t *testing.T) error {
 	t.Helper()
+	_, err := x.all(t)
+	return err
+}
+
+// all is the replies that are not taken, once the exchange has ended, and its
+// error.
+func (x *queue) all(t *testing.T) (replies []gcnode.Reply, _ error) {
+	t.Helper()
 	for {
-		if _, ended, err := x.take(); ended {
-			return err
+		more, ended, err := x.take()
+		replies = append(replies, more...)
+		if ended {
+			return replies, err
 		}
 		select {
 		case <-x.news:
@@ -184,6 +202,79 @@ func TestATicketCancelsItsRequest(t *testing.T) {
 	_, err = fetch(t.Context(), client, server.URL, "k")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
+}
+
+// TestCancelInTheMiddleOfAPiece has a peer that sends the rest of a piece, which
+// is being read to where its value is put together, when nobody wants it any more.
+func TestCancelInTheMiddleOfAPiece(t *testing.T) {
+	const size = 1 << 20
+	cancelled := make(chan struct{})
+	addr := badPeer(t, func(conn net.Conn, calls *wire.MessageReader) error {
+		var calling []wire.Call
+		next := func() error {
+			b, err := calls.Next()
+			if err != nil {
+				return err
+			}
+			call, err := wire.DecodeCall(b)
+			calling = append(calling, call)
+			return err
+		}
+		answer := func(call wire.Call, value string) []byte {
+			out, err := wire.AppendReply(nil, call.Exchange, &gcnode.Reply{Value: gcnode.StringValue(value)})
+			require.NoError(t, err)
+			return wire.AppendEnd(append(out.Head, out.Data...), call.Exchange, nil)
+		}
+		if err := next(); err != nil { // opens the stream
+			return err
+		}
+		if _, err := conn.Write(answer(calling[0], "v")); err != nil {
+			return err
+		}
+		for range 2 {
+			if err := next(); err != nil {
+				return err
+			}
+		}
+		first, err := wire.AppendReply(nil, calling[1].Exchange, &gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("x", size))})
+		require.NoError(t, err)
+		piece := wire.AppendPiece(nil, calling[1].Exchange, first.Rest)
+		rest := append(piece.Head, piece.Data...)
+		half := len(rest) / 2
+		begun := slices.Concat(first.Head, []byte(first.Data), answer(calling[2], "beside"), rest[:half])
+		if _, err := conn.Write(begun); err != nil {
+			return err
+		}
+		for !calling[len(calling)-1].Cancel { // the client may give credit before
+			if err := next(); err != nil {
+				return err
+			}
+		}
+		<-cancelled
+		if err := next(); err != nil {
+			return err
+		}
+		_, err = conn.Write(append(rest[half:], answer(calling[len(calling)-1], "after")...))
+		for err == nil {
+			_, err = calls.Next() // until the client is done
+		}
+		return nil
+	})
+	client := newClient(t, httptransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, addr, "k")
+	require.NoError(t, err)
+	large, ticket := begin(t, client, addr, "large")
+	beside, _ := begin(t, client, addr, "beside")
+	require.NoError(t, beside.wait(t)) // so that the half that follows is read as well, or soon
+	ticket.Cancel()
+	replies, err := large.all(t)
+	require.Error(t, err)
+	require.Empty(t, replies)
+	close(cancelled)
+	after, _ := begin(t, client, addr, "after")
+	replies, err = after.all(t)
+	require.NoError(t, err)
+	require.Equal(t, []gcnode.Reply{{Value: gcnode.StringValue("after")}}, replies)
 }
 
 func TestBegunRequestsEndWithTheirStream(t *testing.T) {

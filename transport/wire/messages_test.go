@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -377,4 +378,24 @@ func TestMessageReaderPlaces(t *testing.T) {
 		}
 		require.False(t, m.Begun(), name)
 	}
+}
+
+// TestMessageReaderSkips takes a message that is known beforehand, and no other.
+func TestMessageReaderSkips(t *testing.T) {
+	reply := appendWhole(t, nil, 300, gcnode.Reply{})
+	end, other := wire.AppendEnd(nil, 300, nil), wire.AppendEnd(nil, 301, nil)
+	m := wire.NewMessageReader(bytes.NewReader(slices.Concat(reply, end, other, end[:3])), wire.MaxReturnBytes)
+	require.False(t, m.Skip(reply), "it has not come")
+	b, err := m.Next()
+	require.NoError(t, err)
+	require.False(t, m.Skip(other), "it is not the next one")
+	require.True(t, m.Skip(end))
+	require.Equal(t, reply[1:], b)
+	require.False(t, m.Skip(end), "it was taken")
+	b, err = m.Next()
+	require.NoError(t, err)
+	require.Equal(t, other[1:], b)
+	require.False(t, m.Skip(end), "not all of it has come")
+	_, err = m.Next()
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }

@@ -418,3 +418,35 @@ func deep(n int) byte {
 	}
 	return frame[n]
 }
+
+// What a call says to somebody who has left is not heard by who begins the next
+// one.
+func TestALateAnswerWakesNobodyElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlights()
+		ctx, cancel := context.WithCancel(t.Context())
+		hasty := start(ctx, f, loadPlan(slow(time.Second, "first", &counter)))
+		patient := start(t.Context(), f, loadPlan(nil))
+		cancel()
+		want(t, hasty, "", context.Canceled, 0)
+		other := loadPlan(slow(time.Minute/2, "second", &counter))
+		other.Key = "other"
+		next := start(t.Context(), f, other)
+		want(t, patient, "first", nil, time.Second)
+		want(t, next, "second", nil, time.Minute/2)
+		again := start(t.Context(), f, loadPlan(slow(time.Second, "third", &counter)))
+		want(t, again, "third", nil, time.Second)
+	})
+}
+
+// A call counts its time from when its plan says that it was wanted.
+func TestAPlanThatKnowsTheTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFlights()
+		p := loadPlan(slow(2*time.Minute, "v", &counter))
+		p.Start = time.Now()
+		time.Sleep(time.Second)
+		want(t, start(t.Context(), f, p), "", flight.ErrDeadline, time.Minute-time.Second)
+		time.Sleep(2 * time.Minute) // its function ends
+	})
+}
