@@ -41,28 +41,36 @@ func startMembers(t *testing.T, n int, origin gcnode.Getter[gcnode.Value], conne
 	for i := range members {
 		m := &whole{nc: connection(i)}
 		id := fmt.Sprintf("n%d", i)
-		m.start(t, id, newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}), origin)
+		m.start(t, gcnode.Config{
+			Self: gcnode.Peer{ID: id}, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+		}, origin)
 		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
 	}
+	meet(t, members, list)
+	return members
+}
+
+// meet gives the members a list, and waits until they have joined.
+func meet(t *testing.T, members []*whole, list []gcnode.Peer) {
+	t.Helper()
 	for _, m := range members {
 		require.NoError(t, m.node.SetPeers(list))
 	}
 	for _, m := range members {
 		require.NoError(t, m.node.Joined(t.Context()))
 	}
-	return members
 }
 
-// start starts the node of a member over a transport.
-func (m *whole) start(t *testing.T, id string, transport gcnode.Transport, origin gcnode.Getter[gcnode.Value]) {
+// start starts the node of a member.
+func (m *whole) start(t *testing.T, cfg gcnode.Config, origin gcnode.Getter[gcnode.Value]) {
 	t.Helper()
 	var err error
-	m.node, err = gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: transport})
+	m.node, err = gcnode.NewNode(cfg)
 	require.NoError(t, err)
 	m.group, err = m.node.Group("g", origin, gcnode.GroupOptions{MaxBytes: 1 << 20, HotAfter: 1})
 	require.NoError(t, err)
 	m.ear = &inattentive{Handler: m.node}
-	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: id})
+	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
