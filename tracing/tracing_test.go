@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	"github.com/gcnode/gcnode/tracing"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
