@@ -29,12 +29,15 @@ type whole struct {
 // versions are the values of the origin: one number for all keys.
 type versions struct{ atomic.Int64 }
 
+// of is the origin of each member.
+func (v *versions) of(int) gcnode.Getter[gcnode.Value] { return v }
+
 func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) {
 	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(fmt.Sprint(v.Load()))}, nil
 }
 
 // startMembers starts n members of a fixed list, which have joined.
-func startMembers(t *testing.T, n int, origin gcnode.Getter[gcnode.Value], connection func(i int) *nats.Conn) []*whole {
+func startMembers(t *testing.T, n int, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
 	members := make([]*whole, n)
 	list := make([]gcnode.Peer, n)
@@ -43,7 +46,7 @@ func startMembers(t *testing.T, n int, origin gcnode.Getter[gcnode.Value], conne
 		id := fmt.Sprintf("n%d", i)
 		m.start(t, gcnode.Config{
 			Self: gcnode.Peer{ID: id}, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
-		}, origin)
+		}, origin(i))
 		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
 	}
 	meet(t, members, list)
@@ -114,7 +117,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	const n = 12
 	var origin versions
-	members := startMembers(t, n, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, n, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events, ends := listen(t, url, "gcnode.default.events.removals"), listen(t, url, "gcnode.default.events.ends")
 	published := func() (sum uint64) {
 		for _, m := range members {
@@ -144,7 +147,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 func TestManyKeysAreBroadcastInParts(t *testing.T) {
 	url := startServer(t, maxPayload(16<<10)).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events := listen(t, url, "gcnode.default.events.removals")
 	keys := make([]string, 200)
 	for i := range keys {
@@ -201,7 +204,7 @@ func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcno
 func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	remove := func() error { return members[0].group.Remove(t.Context(), "k") }
 	want(t, members, "k", "0")
 
