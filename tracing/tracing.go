@@ -48,10 +48,43 @@ func (o Options) tracer() trace.Tracer {
 }
 
 // Transport gives a span to each request of next that belongs to a trace, and
-// sends the trace along.
+// sends the trace along. What is broadcast belongs to none: it is for several
+// requests at once.
 func Transport(next gcnode.Transport, opts Options) gcnode.Transport {
 	beginner, _ := next.(gcnode.Beginner)
-	return &transport{next: next, beginner: beginner, tracer: opts.tracer()}
+	t := transport{next: next, beginner: beginner, tracer: opts.tracer()}
+	switch next := next.(type) {
+	case gcnode.Archive:
+		return &archive{broadcaster{t, next}, next}
+	case gcnode.Broadcaster:
+		return &broadcaster{t, next}
+	default:
+		return &t
+	}
+}
+
+// broadcaster is a transport of one.
+type broadcaster struct {
+	transport
+
+	next gcnode.Broadcaster
+}
+
+// Broadcast implements [gcnode.Broadcaster].
+func (b *broadcaster) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Request, take func(gcnode.Peer, gcnode.Reply)) error {
+	return b.next.Broadcast(ctx, to, req, take)
+}
+
+// archive is a transport of one.
+type archive struct {
+	broadcaster
+
+	next gcnode.Archive
+}
+
+// Replay implements [gcnode.Archive].
+func (a *archive) Replay(ctx context.Context, take func(gcnode.Removal)) error {
+	return a.next.Replay(ctx, take)
 }
 
 type transport struct {

@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace/noop"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	"github.com/gcnode/gcnode/tracing"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
@@ -194,4 +195,29 @@ type handlerFunc func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWr
 
 func (f handlerFunc) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	return f(ctx, req, w)
+}
+
+// kept is a transport that can do everything.
+type kept struct{ gcnode.Archive }
+
+func (kept) Broadcast(context.Context, []gcnode.Peer, *gcnode.Request, func(gcnode.Peer, gcnode.Reply)) error {
+	return gcnode.ErrDraining
+}
+
+func (kept) Replay(context.Context, func(gcnode.Removal)) error { return gcnode.ErrDenied }
+
+func TestAWrappedTransportCanDoWhatItsTransportCan(t *testing.T) {
+	net := transporttest.NewNetwork()
+	_, can := tracing.Transport(net.Transport("a"), tracing.Options{}).(gcnode.Broadcaster)
+	require.False(t, can)
+	b, can := tracing.Transport(net.Broadcaster("a"), tracing.Options{}).(gcnode.Broadcaster)
+	require.True(t, can)
+	require.NoError(t, b.Broadcast(t.Context(), nil, &gcnode.Request{Op: gcnode.OpFinish}, nil))
+	require.Equal(t, 1, net.Broadcasts(gcnode.OpFinish))
+	_, can = b.(gcnode.Archive)
+	require.False(t, can)
+	a, can := tracing.Transport(kept{}, tracing.Options{}).(gcnode.Archive)
+	require.True(t, can)
+	require.ErrorIs(t, a.Broadcast(t.Context(), nil, &gcnode.Request{}, nil), gcnode.ErrDraining)
+	require.ErrorIs(t, a.Replay(t.Context(), nil), gcnode.ErrDenied)
 }

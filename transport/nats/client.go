@@ -119,7 +119,7 @@ func (c *Client) subscribe() (err error) {
 		}
 	}
 	if err == nil {
-		err = settle(c.nc, c.subjects, before)
+		err = settle(c.nc, before, string(c.subjects))
 	}
 	if err != nil {
 		_ = c.sub.Unsubscribe() // the connection may be closed

@@ -122,7 +122,7 @@ func announce(nc *nats.Conn, self gcnode.Peer, opts MembershipOptions) (*Members
 	}
 	m.changes = nc.StatusChanged(nats.CONNECTED, nats.RECONNECTING, nats.DISCONNECTED, nats.CLOSED)
 	m.announce(m.self)
-	if err := settle(nc, names, before); err != nil {
+	if err := settle(nc, before, string(names)); err != nil {
 		nc.RemoveStatusListener(m.changes)
 		_ = m.sub.Unsubscribe() // the connection may be closed
 		return nil, err

@@ -18,17 +18,18 @@ const (
 )
 
 // settle returns when NATS has looked at what was subscribed and published on a
-// connection. It fails if that is not allowed on a subject of ours. NATS says
-// this to the connection alone, whose last error was another one before.
-func settle(nc *nats.Conn, names subjects, before error) error {
+// connection. It fails if that is not allowed on a subject with one of the
+// prefixes. NATS says this to the connection alone, whose last error was another
+// one before.
+func settle(nc *nats.Conn, before error, prefixes ...string) error {
 	if err := nc.FlushTimeout(settleTimeout); err != nil {
-		return fmt.Errorf("wait for NATS to take the subscriptions to %s>: %w", names, err)
+		return fmt.Errorf("wait for NATS to take what was said on %s>: %w", prefixes[0], err)
 	}
 	err := nc.LastError()
 	if err == before || !errors.Is(err, nats.ErrPermissionViolation) { //nolint:errorlint // that very one
 		return nil
 	}
-	for _, ours := range []string{string(names), controlPrefix} {
+	for _, ours := range prefixes {
 		if strings.Contains(err.Error(), `"`+ours) {
 			return fmt.Errorf("the user of the connection lacks a permission that a node needs: %w", err)
 		}

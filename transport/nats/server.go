@@ -176,7 +176,7 @@ func (s *Server) start() (err error) {
 	if err := s.nc.Publish(s.subjects.back(s.instance, streamToken(0)), nil); err != nil {
 		return err
 	}
-	return settle(s.nc, s.subjects, before)
+	return settle(s.nc, before, string(s.subjects), controlPrefix)
 }
 
 // Addr is the address of this instance of the member. It changes with each

@@ -29,40 +29,51 @@ type whole struct {
 // versions are the values of the origin: one number for all keys.
 type versions struct{ atomic.Int64 }
 
+// of is the origin of each member.
+func (v *versions) of(int) gcnode.Getter[gcnode.Value] { return v }
+
 func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) {
 	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(fmt.Sprint(v.Load()))}, nil
 }
 
 // startMembers starts n members of a fixed list, which have joined.
-func startMembers(t *testing.T, n int, origin gcnode.Getter[gcnode.Value], connection func(i int) *nats.Conn) []*whole {
+func startMembers(t *testing.T, n int, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
 	members := make([]*whole, n)
 	list := make([]gcnode.Peer, n)
 	for i := range members {
 		m := &whole{nc: connection(i)}
 		id := fmt.Sprintf("n%d", i)
-		m.start(t, id, newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}), origin)
+		m.start(t, gcnode.Config{
+			Self: gcnode.Peer{ID: id}, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+		}, origin(i))
 		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
 	}
+	meet(t, members, list)
+	return members
+}
+
+// meet gives the members a list, and waits until they have joined.
+func meet(t *testing.T, members []*whole, list []gcnode.Peer) {
+	t.Helper()
 	for _, m := range members {
 		require.NoError(t, m.node.SetPeers(list))
 	}
 	for _, m := range members {
 		require.NoError(t, m.node.Joined(t.Context()))
 	}
-	return members
 }
 
-// start starts the node of a member over a transport.
-func (m *whole) start(t *testing.T, id string, transport gcnode.Transport, origin gcnode.Getter[gcnode.Value]) {
+// start starts the node of a member.
+func (m *whole) start(t *testing.T, cfg gcnode.Config, origin gcnode.Getter[gcnode.Value]) {
 	t.Helper()
 	var err error
-	m.node, err = gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: transport})
+	m.node, err = gcnode.NewNode(cfg)
 	require.NoError(t, err)
 	m.group, err = m.node.Group("g", origin, gcnode.GroupOptions{MaxBytes: 1 << 20, HotAfter: 1})
 	require.NoError(t, err)
 	m.ear = &inattentive{Handler: m.node}
-	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: id})
+	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -106,7 +117,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	const n = 12
 	var origin versions
-	members := startMembers(t, n, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, n, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events, ends := listen(t, url, "gcnode.default.events.removals"), listen(t, url, "gcnode.default.events.ends")
 	published := func() (sum uint64) {
 		for _, m := range members {
@@ -136,7 +147,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 func TestManyKeysAreBroadcastInParts(t *testing.T) {
 	url := startServer(t, maxPayload(16<<10)).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events := listen(t, url, "gcnode.default.events.removals")
 	keys := make([]string, 200)
 	for i := range keys {
@@ -193,7 +204,7 @@ func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcno
 func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, &origin, func(int) *nats.Conn { return connect(t, url) })
+	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	remove := func() error { return members[0].group.Remove(t.Context(), "k") }
 	want(t, members, "k", "0")
 

@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/discovery v0.0.0-00010101000000-000000000000
+	github.com/gcnode/gcnode/e2e v0.0.0
 	github.com/gcnode/gcnode/transport/nats v0.0.0
 	github.com/gcnode/gcnode/transport/wire v0.0.0
 	github.com/nats-io/jwt/v2 v2.8.2
@@ -33,6 +34,7 @@ require (
 replace (
 	github.com/gcnode/gcnode/core => ../../../core
 	github.com/gcnode/gcnode/discovery => ../../../discovery
+	github.com/gcnode/gcnode/e2e => ../../../e2e
 	github.com/gcnode/gcnode/transport/nats => ..
 	github.com/gcnode/gcnode/transport/wire => ../../wire
 )

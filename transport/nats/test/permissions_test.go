@@ -2,6 +2,7 @@ package test
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -31,6 +32,16 @@ func nodeRights(id string) rights {
 			"gcnode.shop.events.*", "gcnode.shop.stats." + id, "$SRV.>",
 		},
 	}
+}
+
+// archiveRights are those that the archive needs beside them.
+func archiveRights(id string) rights {
+	r := nodeRights(id)
+	for _, request := range []string{"STREAM.INFO.%s", "STREAM.CREATE.%s", "CONSUMER.CREATE.%s.>", "CONSUMER.MSG.NEXT.%s.>", "CONSUMER.DELETE.%s.>"} {
+		r.publish = append(r.publish, "$JS.API."+fmt.Sprintf(request, "gcnode-shop-removals"))
+	}
+	r.subscribe = append(r.subscribe, "_INBOX.>")
+	return r
 }
 
 // user is one with a password that is the name, who may answer what is asked of
@@ -160,6 +171,50 @@ func TestEachPermissionIsNeeded(t *testing.T) {
 			require.ErrorContains(t, err, what+` to "`+fixed)
 		})
 	}
+}
+
+// TestPermissionsOfTheArchive keeps and replays removals with the permissions of
+// the documents, and makes no archive without one of them.
+func TestPermissionsOfTheArchive(t *testing.T) {
+	all := archiveRights("n1")
+	open := func(t *testing.T, r rights) (*natstransport.Archive, error) {
+		t.Helper()
+		keep := withJetStream(t)
+		s := startServer(t, func(o *natsserver.Options) {
+			keep(o)
+			o.Users = []*natsserver.User{r.user("n1")}
+		})
+		client := newClient(t, asUser(t, s, "n1"), natstransport.ClientOptions{Cluster: "shop"})
+		return natstransport.NewArchive(client, natstransport.ArchiveOptions{})
+	}
+	archive, err := open(t, all)
+	require.NoError(t, err)
+	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"k"}}}}
+	require.NoError(t, archive.Broadcast(t.Context(), nil, req, nil))
+	eventually(t, func() bool {
+		kept := 0
+		err := archive.Replay(t.Context(), func(gcnode.Removal) { kept++ })
+		return err == nil && kept == 1
+	}, "it is kept")
+
+	for i := range all.publish {
+		if subject := all.publish[i]; strings.HasPrefix(subject, "$JS") {
+			t.Run(subject, func(t *testing.T) {
+				less := all
+				less.publish = slices.Delete(slices.Clone(all.publish), i, i+1)
+				_, err := open(t, less)
+				require.ErrorIs(t, err, nats.ErrPermissionViolation)
+				require.ErrorContains(t, err, strings.TrimSuffix(subject, ">"))
+			})
+		}
+	}
+	t.Run("_INBOX.>", func(t *testing.T) {
+		less := all
+		less.subscribe = all.subscribe[:len(all.subscribe)-1]
+		_, err := open(t, less)
+		require.ErrorIs(t, err, nats.ErrPermissionViolation)
+		require.ErrorContains(t, err, "_INBOX.")
+	})
 }
 
 // TestWhoListensToEverythingHidesAbsence has one who subscribes to what nodes

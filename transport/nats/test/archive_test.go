@@ -1,0 +1,170 @@
+package test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+// streamName is that of the archive of the cluster "default".
+const streamName = "gcnode-default-removals"
+
+// withJetStream is a server that keeps streams.
+func withJetStream(t *testing.T) func(*natsserver.Options) {
+	t.Helper()
+	dir := t.TempDir()
+	return func(o *natsserver.Options) { o.JetStream, o.StoreDir = true, dir }
+}
+
+// TestAMemberThatWasAway has one that was cut off until nobody remembers what it
+// has missed. What is in the archive it applies, and keeps the rest of what it
+// has; otherwise it drops everything. It gives nobody an old value.
+func TestAMemberThatWasAway(t *testing.T) {
+	tests := map[string]struct {
+		without bool // there is no JetStream
+		opts    natstransport.ArchiveOptions
+		// while happens while the member is away.
+		while func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole)
+		drops bool
+	}{
+		"applies what is kept": {},
+		"of which there is much": {while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+			t.Helper()
+			for i := range 1000 {
+				require.NoError(t, remover.group.Remove(t.Context(), fmt.Sprintf("another %d", i)))
+			}
+		}},
+		"also when NATS has restarted": {while: func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole) {
+			t.Helper()
+			restart(t, s, change)
+			eventually(t, remover.nc.IsConnected, "the remover is back")
+		}},
+		"drops everything without JetStream": {without: true, drops: true},
+		"or when the stream was deleted": {drops: true, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+			t.Helper()
+			js, err := jetstream.New(remover.nc)
+			require.NoError(t, err)
+			require.NoError(t, js.DeleteStream(t.Context(), streamName))
+		}},
+		"or has kept the latest only": {drops: true, opts: natstransport.ArchiveOptions{MaxBytes: 2 << 10}, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+			t.Helper()
+			for i := range 50 {
+				require.NoError(t, remover.group.Remove(t.Context(), fmt.Sprintf("another %d", i)))
+			}
+		}},
+		"or for too short a time": {drops: true, opts: natstransport.ArchiveOptions{MaxAge: time.Second, InMemory: true}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			change := withJetStream(t)
+			if test.without {
+				change = func(*natsserver.Options) {}
+			}
+			s := startServer(t, change)
+			const n, away = 3, 2
+			between := newProxy(t, strings.TrimPrefix(s.ClientURL(), "nats://"))
+			var origin versions
+			members, list := make([]*whole, n), make([]gcnode.Peer, n)
+			for i := range members {
+				url := s.ClientURL()
+				if i == away {
+					url = "nats://" + between.l.Addr().String()
+				}
+				m := &whole{nc: connect(t, url)}
+				archive, err := natstransport.NewArchive(newClient(t, m.nc, natstransport.ClientOptions{}), test.opts)
+				require.NoError(t, err)
+				id := fmt.Sprintf("n%d", i)
+				m.start(t, gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: archive, HotTTL: 200 * time.Millisecond}, &origin)
+				members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
+			}
+			meet(t, members, list)
+			var keys []string // of the one that is away
+			for i := 0; len(keys) < 2; i++ {
+				if key := fmt.Sprintf("k%d", i); members[0].group.Owner(key).ID == list[away].ID {
+					keys = append(keys, key)
+				}
+			}
+			want(t, members[away:], keys[0], "0")
+			want(t, members[away:], keys[1], "0")
+
+			between.set(true)
+			for _, m := range members[:away] {
+				require.NoError(t, m.node.SetPeers(list[:away]))
+			}
+			origin.Store(1)
+			eventually(t, func() bool { return members[0].group.Remove(t.Context(), "some") == nil }, "who is away need not be told any more")
+			require.NoError(t, members[0].group.Remove(t.Context(), keys[0]))
+			if test.while != nil {
+				test.while(t, s, change, members[0])
+			}
+			time.Sleep(6 * time.Second) // for so long a removal is remembered that all have confirmed
+			between.set(false)
+			eventually(t, func() bool { return members[away].nc.IsConnected() }, "it is back")
+			for _, m := range members[:away] {
+				require.NoError(t, m.node.SetPeers(list))
+			}
+			eventually(t, func() bool {
+				want(t, members[:away], keys[0], "1")
+				v, err := members[away].group.Get(t.Context(), keys[0])
+				return err == nil && v.String() == "1"
+			}, "it knows")
+			rest := "0"
+			if test.drops {
+				rest = "1"
+			}
+			want(t, members[away:], keys[1], rest)
+			require.Equal(t, test.drops, members[away].node.Stats().Gaps > 0)
+		})
+	}
+}
+
+// TestTheArchiveIsMadeAgain deletes the stream.
+func TestTheArchiveIsMadeAgain(t *testing.T) {
+	nc := connect(t, startServer(t, withJetStream(t)).ClientURL())
+	archive, err := natstransport.NewArchive(newClient(t, nc, natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
+	require.NoError(t, err)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	await := func(want ...string) {
+		t.Helper()
+		eventually(t, func() bool { // it is kept a moment after it was heard
+			var keys []string
+			err := archive.Replay(t.Context(), func(r gcnode.Removal) { keys = append(keys, r.Keys...) })
+			return err == nil && slices.Equal(want, keys)
+		}, "the archive has them")
+	}
+	remove := func(key string) {
+		req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{key}}}}
+		require.NoError(t, archive.Broadcast(t.Context(), nil, req, nil))
+		require.NoError(t, archive.Broadcast(t.Context(), nil, &gcnode.Request{Op: gcnode.OpFinish}, nil))
+	}
+	await()
+	remove("a")
+	remove("b")
+	await("a", "b")
+	require.NoError(t, js.DeleteStream(t.Context(), streamName))
+	remove("c")
+	err = archive.Replay(t.Context(), func(gcnode.Removal) { t.Error("a removal that is kept nowhere") })
+	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
+	remove("d")
+	await("d")
+}
+
+// TestArchiveOptions refuses what makes no sense.
+func TestArchiveOptions(t *testing.T) {
+	client := newClient(t, connect(t, startServer(t, nil).ClientURL()), natstransport.ClientOptions{})
+	_, err := natstransport.NewArchive(client, natstransport.ArchiveOptions{MaxBytes: -1})
+	require.ErrorContains(t, err, "MaxBytes")
+	_, err = natstransport.NewArchive(client, natstransport.ArchiveOptions{})
+	require.NoError(t, err, "JetStream is not there, which is no reason not to start")
+}
