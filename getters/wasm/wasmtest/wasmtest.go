@@ -389,7 +389,7 @@ func (s *suite) manyRequests(t *testing.T) {
 		})
 	}
 	s.origin.arrivals(t, callers)
-	assert.Equal(t, callers, p.Stats().Instances.Pending)
+	require.Eventually(t, func() bool { return p.Stats().Instances.Pending == callers }, patience, time.Millisecond)
 	release()
 	wg.Wait()
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
