@@ -89,12 +89,12 @@ test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or prox
 .PHONY: test-plugins
 test-plugins: ## build the examples in all languages as documented, and test all SDKs (installs what they take)
 	@if PLUGINS=required tools/plugins.sh; then \
-		set -x; PLUGINS=required go test -count=1 ./getters/wasm/conformance; \
+		set -x; PLUGINS=required go test -count=1 ./getters/wasm/wasmtest; \
 	elif [ "$$PLUGINS" = required ]; then \
 		exit 1; \
 	else \
 		echo 'SDKs are tested with the probes that are kept: not all of them could be built'; \
-		set -x; go test -count=1 ./getters/wasm/conformance; \
+		set -x; go test -count=1 ./getters/wasm/wasmtest; \
 	fi
 
 .PHONY: model

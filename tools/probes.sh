@@ -4,7 +4,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-kept=getters/wasm/conformance/testdata
+kept=getters/wasm/wasmtest/testdata
 for language in c cpp rust assemblyscript; do
 	cp "bin/plugins/probe-$language.wasm" "$kept/$language.wasm"
 done

@@ -99,7 +99,7 @@ func (p *Plugin) getMany(ctx context.Context, keys []string, yield func(int, gcn
 // back. first is the number of the first request.
 func (p *Plugin) beginMany(s *slot[*instance], v *visit, d deadline, keys []string) (first int32, stopped *stop) {
 	verdict := discardTrap // if the guest does not return
-	defer func() { p.checkIn(s, verdict, false) }()
+	defer func() { p.checkIn(s, verdict, 0) }()
 	batch := s.item.openMany(keys, v)
 	verdict, stopped = s.item.answerMany(batch, encodeBatch(keys), d)
 	return batch[0].id, stopped

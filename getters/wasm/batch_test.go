@@ -3,6 +3,7 @@ package wasm
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -84,7 +85,7 @@ func TestBatchOfAModuleWithoutGetMany(t *testing.T) {
 	var keys, want []string
 	for i := range 50 {
 		keys = append(keys, fmt.Sprintf("echo:%d", i))
-		want = append(want, fmt.Sprint(i))
+		want = append(want, strconv.Itoa(i))
 	}
 	assert.Equal(t, want, getMany(t, p, keys...))
 	assert.Equal(t, []string{"denied"}, getMany(t, p, "answer:4:-1:no"))

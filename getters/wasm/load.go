@@ -221,7 +221,7 @@ func (p *Plugin) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.checkIn(s, keep, true)
+	p.checkIn(s, keep, 1)
 	return nil
 }
 

@@ -98,7 +98,8 @@ func startFailed(err error) *stop {
 // request that is not nil is pending.
 func (p *Plugin) begin(s *slot[*instance], d deadline, key string) (item gcnode.Item[gcnode.Value], pending *request, err error) {
 	verdict := discardTrap // if the guest does not return
-	defer func() { p.checkIn(s, verdict, pending == nil) }()
+	ended := 1
+	defer func() { p.checkIn(s, verdict, ended) }()
 	if err := d.check(); err != nil {
 		verdict = keep
 		return item, nil, p.failed(key, stopFor(err))
@@ -118,6 +119,7 @@ func (p *Plugin) begin(s *slot[*instance], d deadline, key string) (item gcnode.
 		return item, nil, p.failed(key, stopped)
 	case !r.answered:
 		r.visit.expect(r)
+		ended = 0
 		return item, r, nil
 	}
 	if r.visit != nil {
@@ -176,9 +178,9 @@ func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
 	return s, nil
 }
 
-// checkIn gives an instance back, or discards it. over says that the request
-// that it was taken out for has ended.
-func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, over bool) {
+// checkIn gives an instance back, or discards it. ended is how many of its
+// requests are over.
+func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, ended int) {
 	in := s.item
 	retire := verdict == discardWorn || verdict == discardMemory
 	if verdict != keep && !retire {
@@ -190,7 +192,7 @@ func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, over bool) {
 	if retire {
 		in.retired = verdict
 	}
-	if p.pool.release(s, over, retire) {
+	if p.pool.release(s, ended, retire) {
 		p.dispose(in, in.spentFor())
 	}
 }

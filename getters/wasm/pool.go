@@ -156,16 +156,14 @@ func (p *pool[T]) lend(s *slot[T]) {
 	}
 }
 
-// release gives a slot back. over says that the request it was held for is
-// over, retire that it shall serve no new ones. When release returns true the
+// release gives a slot back. ended is how many of its requests are over, and
+// retire says that it shall serve no new ones. When release returns true the
 // slot was the pool's for the last time: the caller gets rid of the item and
 // calls drop.
-func (p *pool[T]) release(s *slot[T], over, retire bool) (spent bool) {
+func (p *pool[T]) release(s *slot[T], ended int, retire bool) (spent bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if over {
-		s.requests--
-	}
+	s.requests -= ended
 	s.retired = s.retired || retire
 	return p.rest(s)
 }

@@ -34,7 +34,7 @@ func TestPoolLendsTheItemThatWasUsedLast(t *testing.T) {
 	t.Parallel()
 	p, taken := filledPool(t, 3, 1, 0)
 	for _, s := range taken {
-		require.False(t, p.release(s, true, false))
+		require.False(t, p.release(s, 1, false))
 	}
 	for _, want := range []int{2, 1, 0} {
 		got, err := p.acquire(t.Context(), soon(), nothing)
@@ -64,13 +64,13 @@ func TestPoolServesWaitersInTheirOrder(t *testing.T) {
 		require.ErrorIs(t, err, errQueueFull, "the queue is bounded")
 		assert.Equal(t, 3, waited)
 
-		require.False(t, p.release(taken[0], true, false))
+		require.False(t, p.release(taken[0], 1, false))
 		assert.Same(t, taken[0], <-served)
 		p.discard(taken[0])
 		p.drop()
 		fresh := <-served
 		assert.False(t, fresh.filled, "a place without an item is handed over too")
-		require.False(t, p.release(fresh, true, false))
+		require.False(t, p.release(fresh, 1, false))
 		assert.Same(t, fresh, <-served)
 	})
 }
@@ -93,7 +93,7 @@ func TestPoolWaitEndsWithTheDeadlineOrTheCaller(t *testing.T) {
 		_, _, waiting := p.figures()
 		assert.Zero(t, waiting, "who gave up does not wait")
 
-		require.False(t, p.release(taken[0], true, false))
+		require.False(t, p.release(taken[0], 1, false))
 		s, err := p.acquire(t.Context(), soon(), nothing)
 		require.NoError(t, err)
 		assert.Same(t, taken[0], s, "nothing was handed to those who gave up")
@@ -104,7 +104,7 @@ func TestPoolServesThoseWhoGiveUpAtTheSameMoment(t *testing.T) {
 	t.Parallel()
 	p, taken := filledPool(t, 1, 1, 1)
 	w, place := enqueue[int](&p.waiting)
-	require.False(t, p.release(taken[0], true, false), "hands the slot to the waiter")
+	require.False(t, p.release(taken[0], 1, false), "hands the slot to the waiter")
 	l, served := p.giveUp(w, &p.waiting, place)
 	require.True(t, served, "a slot that was handed over is not lost")
 	assert.Equal(t, loan[int]{slot: taken[0]}, l)
@@ -125,7 +125,7 @@ func TestPoolClose(t *testing.T) {
 		require.ErrorIs(t, <-errs, errPoolClosed, "who waits is told")
 		_, err := p.acquire(t.Context(), soon(), nothing)
 		require.ErrorIs(t, err, errPoolClosed)
-		require.True(t, p.release(taken[0], true, false), "nothing comes back")
+		require.True(t, p.release(taken[0], 1, false), "nothing comes back")
 		p.drop()
 		select {
 		case <-p.empty:
@@ -141,8 +141,8 @@ func TestPoolClose(t *testing.T) {
 func TestPoolCloseWithIdleItems(t *testing.T) {
 	t.Parallel()
 	p, taken := filledPool(t, 2, 1, 0)
-	p.release(taken[0], true, false)
-	p.release(taken[1], true, false)
+	p.release(taken[0], 1, false)
+	p.release(taken[1], 1, false)
 	assert.Equal(t, taken, p.close())
 	p.drop()
 	p.drop()
@@ -158,17 +158,17 @@ func TestPoolLendsAnItemWithOpenRequestsUpToItsShare(t *testing.T) {
 	p, taken := filledPool(t, 1, 3, 0)
 	s := taken[0]
 	for range 2 {
-		require.False(t, p.release(s, false, false), "the request stays open")
+		require.False(t, p.release(s, 0, false), "the request stays open")
 		got, err := p.acquire(t.Context(), soon(), nothing)
 		require.NoError(t, err)
 		assert.Same(t, s, got)
 	}
-	require.False(t, p.release(s, false, false))
+	require.False(t, p.release(s, 0, false))
 	_, err := p.acquire(t.Context(), soon(), nothing)
 	require.ErrorIs(t, err, errQueueFull, "three requests are open")
 
 	require.NoError(t, p.reacquire(t.Context(), soon(), s), "open requests come back nevertheless")
-	require.False(t, p.release(s, true, false))
+	require.False(t, p.release(s, 1, false))
 	_, err = p.acquire(t.Context(), soon(), nothing)
 	require.NoError(t, err, "one is over")
 	_, idle, _ := p.figures()
@@ -180,7 +180,7 @@ func TestPoolServesReturningRequestsFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, taken := filledPool(t, 1, 2, 1)
 		s := taken[0]
-		require.False(t, p.release(s, false, false))
+		require.False(t, p.release(s, 0, false))
 		_, err := p.acquire(t.Context(), soon(), nothing)
 		require.NoError(t, err)
 		order := make(chan string, 2)
@@ -195,9 +195,9 @@ func TestPoolServesReturningRequestsFirst(t *testing.T) {
 			order <- "returning"
 		}()
 		synctest.Wait()
-		require.False(t, p.release(s, true, false))
+		require.False(t, p.release(s, 1, false))
 		assert.Equal(t, "returning", <-order)
-		require.False(t, p.release(s, false, false))
+		require.False(t, p.release(s, 0, false))
 		assert.Equal(t, "new", <-order)
 	})
 }
@@ -207,7 +207,7 @@ func TestPoolPassesTheRoomOfARequestThatLeftOn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p, taken := filledPool(t, 1, 1, 1)
 		s := taken[0]
-		require.False(t, p.release(s, false, false))
+		require.False(t, p.release(s, 0, false))
 		served := make(chan *slot[int])
 		go func() {
 			got, err := p.acquire(t.Context(), soon(), nothing)
@@ -223,13 +223,13 @@ func TestPoolPassesTheRoomOfARequestThatLeftOn(t *testing.T) {
 func TestPoolKeepsWhatHasOpenRequests(t *testing.T) {
 	t.Parallel()
 	for name, end := range map[string]func(p *pool[int], s *slot[int]){
-		"retired": func(p *pool[int], s *slot[int]) { p.release(s, false, true) },
-		"closed":  func(p *pool[int], s *slot[int]) { p.release(s, false, false); p.close() },
+		"retired": func(p *pool[int], s *slot[int]) { p.release(s, 0, true) },
+		"closed":  func(p *pool[int], s *slot[int]) { p.release(s, 0, false); p.close() },
 	} {
 		p, taken := filledPool(t, 1, 2, 0)
 		end(p, taken[0])
 		require.NoError(t, p.reacquire(t.Context(), soon(), taken[0]), name)
-		require.False(t, p.release(taken[0], false, false), name)
+		require.False(t, p.release(taken[0], 0, false), name)
 		assert.True(t, p.leave(taken[0]), "%s: spent with its last request", name)
 		require.ErrorIs(t, p.reacquire(t.Context(), soon(), taken[0]), errSlotGone, name)
 	}

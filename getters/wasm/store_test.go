@@ -1,7 +1,7 @@
 package wasm
 
 import (
-	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -48,7 +48,7 @@ func TestStoreForgets(t *testing.T) {
 	now := time.Unix(1000, 0)
 	s := newStore(3 * (storeEntryBytes + 2))
 	for i := range 3 {
-		require.True(t, s.set(fmt.Sprint(i), "v", -1, now))
+		require.True(t, s.set(strconv.Itoa(i), "v", -1, now))
 	}
 	_, ok := s.get("0", now)
 	require.True(t, ok)

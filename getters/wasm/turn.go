@@ -44,6 +44,9 @@ func (in *instance) resumeWith(a arrival, d deadline) (verdict discardReason, st
 	if stopped := in.sweep(); stopped != nil {
 		return stopped.reason, stopped
 	}
+	if a.req.answered { // while the guest was told about others
+		return in.wear(), nil
+	}
 	in.landed(a.req, 1)
 	in.keepAnswer(a.call, a.answer)
 	defer delete(in.answers, a.call)
@@ -109,18 +112,18 @@ func (in *instance) settle(export string) (verdict discardReason, stopped *stop)
 		in.park(r)
 	}
 	if len(in.requests) > 0 && in.inFlight == 0 {
-		return discardContract, in.stranded(r)
+		return discardContract, in.stranded(export)
 	}
 	return in.wear(), nil
 }
 
 // stranded is what becomes of the current request when nothing is in flight
 // that could resume the requests that are pending: only its own is its fault.
-func (in *instance) stranded(r *request) *stop {
-	if r.answered {
+func (in *instance) stranded(export string) *stop {
+	if in.current.answered {
 		return nil
 	}
-	return brokeContract("%s returned %d with no fetch in flight", exportGet, turnPending)
+	return brokeContract("%s returned %d with no fetch in flight", export, turnPending)
 }
 
 func (in *instance) checkResult(export string, result int32) *stop {

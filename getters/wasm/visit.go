@@ -100,13 +100,18 @@ func (p *Plugin) resume(s *slot[*instance], v *visit, a arrival, d deadline, end
 // guest has answered now. What is too late is left to await to find out.
 func (p *Plugin) resumed(s *slot[*instance], v *visit, a arrival, d deadline) (ended bool, stopped *stop) {
 	verdict := discardTrap // if the guest does not return
-	defer func() { p.checkIn(s, verdict, ended && len(v.open) == 1) }()
+	over := 0              // 1 if the visit is
+	defer func() { p.checkIn(s, verdict, over) }()
 	if a.req.answered || d.check() != nil {
 		verdict = keep
 		return false, nil
 	}
 	verdict, stopped = s.item.resumeWith(a, d)
-	return stopped == nil && a.req.answered, stopped
+	ended = stopped == nil && a.req.answered
+	if ended && len(v.open) == 1 {
+		over = 1
+	}
+	return ended, stopped
 }
 
 // abandon ends the requests of a visit that nobody waits for any more. The

@@ -1,7 +1,8 @@
-package conformance_test
+package wasmtest_test
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -135,9 +136,7 @@ func load(t *testing.T, path, origin string, config map[string]string) *wasm.Plu
 func tryLoad(t *testing.T, path, origin string, config map[string]string) (*wasm.Plugin, error) {
 	t.Helper()
 	settings := map[string]string{"origin": origin}
-	for name, value := range config {
-		settings[name] = value
-	}
+	maps.Copy(settings, config)
 	return wasm.LoadFile(t.Context(), path, wasm.Options{Config: settings, AllowFetch: []string{origin}})
 }
 

@@ -1,4 +1,4 @@
-package conformance_test
+package wasmtest_test
 
 import (
 	"bufio"
@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/getters/wasm/conformance"
+	"github.com/gcnode/gcnode/getters/wasm/wasmtest"
 )
 
 const root = "../../.."
@@ -32,7 +32,7 @@ func TestGo(t *testing.T) {
 	require.NoError(t, err, "%s", text)
 	module, err := os.ReadFile(out)
 	require.NoError(t, err)
-	conformance.Test(t, module, conformance.Options{Blocking: true, NoStore: true, NoEscape: true})
+	wasmtest.Test(t, module, wasmtest.Options{Blocking: true, NoStore: true, NoEscape: true})
 }
 
 func TestC(t *testing.T) { testProbe(t, "c") }
@@ -54,7 +54,7 @@ func testProbe(t *testing.T, language string) {
 	}
 	module, err := os.ReadFile(path)
 	require.NoError(t, err)
-	conformance.Test(t, module, conformance.Options{})
+	wasmtest.Test(t, module, wasmtest.Options{})
 }
 
 // The probes that are kept are those of the SDKs as they are.

@@ -1,4 +1,4 @@
-// Package conformance is the suite that every SDK for guests has to pass. It
+// Package wasmtest is the suite that every SDK for guests has to pass. It
 // runs against a probe: a getter written with the SDK whose keys are commands.
 //
 // A command and its arguments are separated by colons, and the last argument
@@ -29,7 +29,7 @@
 //	failure:URL         the number of the failure, 0 if there was an answer
 //	limit:N:URL         the same with a limit of N bytes for the body
 //	timeout:MS:URL      the same with a timeout
-package conformance
+package wasmtest
 
 import (
 	"context"
@@ -389,7 +389,7 @@ func (s *suite) manyRequests(t *testing.T) {
 		})
 	}
 	s.origin.arrivals(t, callers)
-	assert.Equal(t, callers, p.Stats().Instances.Pending)
+	require.Eventually(t, func() bool { return p.Stats().Instances.Pending == callers }, patience, time.Millisecond)
 	release()
 	wg.Wait()
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
@@ -406,9 +406,7 @@ func (s *suite) canceledRequests(t *testing.T) {
 			_, err := p.GetItem(ctx, key)
 			done <- err
 		}()
-		for p.Stats().Instances.Pending == 0 {
-			time.Sleep(100 * time.Microsecond)
-		}
+		require.Eventually(t, func() bool { return p.Stats().Instances.Pending == 1 }, patience, 100*time.Microsecond)
 		cancel()
 		require.ErrorIs(t, <-done, context.Canceled)
 	}
