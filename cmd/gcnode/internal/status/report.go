@@ -35,8 +35,13 @@ type Peer struct {
 	Down bool   `json:"down"`
 	// Stream says that requests share a connection at the moment, and NoStream
 	// why they cannot; both are zero when nothing was asked lately.
-	Stream    bool    `json:"stream"`
-	NoStream  string  `json:"no_stream"`
+	Stream   bool   `json:"stream"`
+	NoStream string `json:"no_stream"`
+	// Posts are requests that were a POST of their own, Bundles POSTs that had
+	// several fetches in them, and Bundled those that these have answered.
+	Posts     uint64  `json:"posts"`
+	Bundles   uint64  `json:"bundles"`
+	Bundled   uint64  `json:"bundled"`
 	Requests  uint64  `json:"requests"`
 	Errors    uint64  `json:"errors"`
 	FetchTime Latency `json:"fetch_time"`
