@@ -16,7 +16,7 @@ func gcnodeStream() Contestant {
 	return gcnodeHTTP("gcnode-stream", httptransport.ClientOptions{}, httptransport.HandlerOptions{})
 }
 
-// gcnodePlain asks with requests of HTTP.
+// gcnodePlain asks with POSTs, which fetches share.
 func gcnodePlain() Contestant {
 	return gcnodeHTTP("gcnode-plain", httptransport.ClientOptions{Plain: true}, httptransport.HandlerOptions{})
 }

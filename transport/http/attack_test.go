@@ -338,6 +338,37 @@ func TestCreditIsBounded(t *testing.T) {
 	}
 }
 
+// TestBundlesAreBoundedTogether asks for as much as there can be in an answer, on
+// many connections, and takes nothing.
+func TestBundlesAreBoundedTogether(t *testing.T) {
+	v := attack(t, leastMemory())
+	value := gcnode.StringValue(strings.Repeat("v", 10<<10))
+	require.NoError(t, groupOf(t, v.node).Set(t.Context(), "k", gcnode.Item[gcnode.Value]{Value: value}))
+	v.before = memory()
+	var calls []byte
+	for id := range uint64(wire.MaxBundledBytes / value.Len()) {
+		calls = append(calls, callFor(t, id+1, &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}})...)
+	}
+	const bundles = 1200
+	var taken atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		taken.Add(1)
+		v.handler.ServeHTTP(w, r)
+	}))
+	server.Listener = smallBuffers{server.Listener, make(chan struct{}, bundles)}
+	server.Start()
+	t.Cleanup(server.Close)
+	t.Cleanup(server.CloseClientConnections)
+	for range bundles {
+		conn := dialTCP(t, server.Listener.Addr())
+		require.NoError(t, conn.SetReadBuffer(4<<10))
+		_, err := fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s", bundleType, len(calls), calls)
+		require.NoError(t, err)
+	}
+	require.Eventually(t, func() bool { return taken.Load() == bundles }, patience, time.Millisecond)
+	v.holds(t, httptransport.MinRequestBytes+bundles*connectionBytes)
+}
+
 // groupOf is the group that is attacked.
 func groupOf(t *testing.T, node *gcnode.Node) *gcnode.Group {
 	t.Helper()

@@ -204,7 +204,7 @@ func TestPeerThatDoesNotReadYet(t *testing.T) {
 			_, _ = conn.Write(wire.AppendEnd(append(out.Head, out.Data...), call.Exchange, nil))
 		}
 	})
-	client := newClient(t, httptransport.ClientOptions{})
+	client := newClient(t, httptransport.ClientOptions{DialTimeout: patience})
 	ask := func(ctx context.Context, group string) (string, error) {
 		var got collect
 		err := client.RoundTrip(ctx, gcnode.Peer{ID: "server", Addr: addr},

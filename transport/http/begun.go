@@ -35,7 +35,7 @@ func (c *Client) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request,
 		return gcnode.Ticket{}, false
 	}
 	s := p.ready()
-	if s == nil && !(mayShare(req) && p.isPlain()) {
+	if s == nil && (!mayShare(req) || !p.isPlain()) {
 		return gcnode.Ticket{}, false
 	}
 	buf, _ := buffers.Get().(*[]byte)

@@ -147,7 +147,7 @@ func (c *bundle) take(message []byte) error {
 // apart lets a fetch go alone.
 func (c *bundle) apart(f *fetch) {
 	c.b.mu.Lock()
-	wanted := f.take()
+	wanted := f.takeApart()
 	c.b.mu.Unlock()
 	if wanted {
 		f.goApart(ticket{})

@@ -3,9 +3,9 @@ package httptransport_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -124,15 +124,16 @@ func inTurn(t *testing.T, l *library, test func(t *testing.T, p *piped)) {
 func TestFetchesGoTogether(t *testing.T) {
 	l := newLibrary()
 	inTurn(t, l, func(t *testing.T, p *piped) {
+		t.Helper()
 		begun := time.Now()
 		var asked []chan result
 		for i := range 5 {
-			asked = append(asked, p.ask(t.Context(), fmt.Sprint(i)))
+			asked = append(asked, p.ask(t.Context(), strconv.Itoa(i)))
 		}
 		for i, done := range asked {
 			got := <-done
 			require.NoError(t, got.err)
-			require.Equal(t, fmt.Sprint(i), got.reply.Value.String())
+			require.Equal(t, strconv.Itoa(i), got.reply.Value.String())
 		}
 		require.Equal(t, time.Millisecond, time.Since(begun), "they wait for a turn no longer")
 		stats := statsOf(t, p.client)
@@ -161,6 +162,7 @@ func TestASlowKeyHoldsUpNobody(t *testing.T) {
 		return gcnode.StringValue(key)
 	}
 	inTurn(t, l, func(t *testing.T, p *piped) {
+		t.Helper()
 		slow, small, big, none := p.ask(t.Context(), "slow"), p.ask(t.Context(), "small"), p.ask(t.Context(), "large"), p.ask(t.Context(), "none")
 		require.Equal(t, "small", (<-small).reply.Value.String())
 		require.True(t, (<-big).reply.Value.String() == large)
@@ -183,6 +185,7 @@ func TestASlowKeyHoldsUpNobody(t *testing.T) {
 func TestWhoLeavesABundleTakesNobodyAlong(t *testing.T) {
 	l := newLibrary()
 	inTurn(t, l, func(t *testing.T, p *piped) {
+		t.Helper()
 		ctx, cancel := context.WithCancel(t.Context())
 		early, other, late := p.ask(ctx, "early"), p.ask(t.Context(), "stays"), p.ask(t.Context(), "slow")
 		synctest.Wait()
@@ -240,6 +243,7 @@ func TestABundleEndsWithItsLastCaller(t *testing.T) {
 func TestACancelledFetchIsNotServed(t *testing.T) {
 	l := newLibrary()
 	inTurn(t, l, func(t *testing.T, p *piped) {
+		t.Helper()
 		x := &queue{news: make(chan struct{}, 1)}
 		req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"slow"}}
 		ticket, ok := p.client.Begin(t.Context(), gcnode.Peer{ID: "server", Addr: p.url}, req, x)
@@ -309,6 +313,7 @@ func TestAMemberThatAnswersNothingAtOnceTakesNoBundles(t *testing.T) {
 // TestAPanicInABundleIsAnsweredAlone has a member that panics.
 func TestAPanicInABundleIsAnsweredAlone(t *testing.T) {
 	inTurn(t, newLibrary(), func(t *testing.T, p *piped) {
+		t.Helper()
 		bad, good := p.ask(t.Context(), "panic"), p.ask(t.Context(), "good")
 		require.Equal(t, "good", (<-good).reply.Value.String())
 		require.Equal(t, gcnode.KindInternal, (<-bad).reply.Err.Kind)
@@ -391,6 +396,7 @@ var errEnough = errors.New("enough")
 // TestAnErrorOfTheWriterIsItsOwn has a caller that does not want its reply.
 func TestAnErrorOfTheWriterIsItsOwn(t *testing.T) {
 	inTurn(t, newLibrary(), func(t *testing.T, p *piped) {
+		t.Helper()
 		good := p.ask(t.Context(), "good")
 		err := p.client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: p.url},
 			&gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"bad"}}, writeFunc(func(gcnode.Reply) error { return errEnough }))

@@ -123,7 +123,7 @@ func (b *bundled) apart() { b.out = wire.AppendApart(b.out, b.last) }
 // unless that makes it too large.
 func (b *bundled) add(out []byte) {
 	if len(out)-len(b.out) > wire.MaxBundleReturnBytes || len(out) > wire.MaxBundledBytes ||
-		b.memory.set(int64(b.read+len(out))) != nil {
+		b.memory.set(int64(b.read+cap(out))) != nil {
 		b.apart()
 		return
 	}

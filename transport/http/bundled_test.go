@@ -3,8 +3,8 @@ package httptransport_test
 import (
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -116,7 +116,7 @@ func TestABundleHasABoundedAnswer(t *testing.T) {
 	var calls strings.Builder
 	const n = 1000
 	for id := range uint64(n) {
-		calls.Write(callFor(t, id+1, fetchOf(fmt.Sprint(id))))
+		calls.Write(callFor(t, id+1, fetchOf(strconv.FormatUint(id, 10))))
 	}
 	_, body := postBundle(t, server.URL, calls.String())
 	require.Less(t, len(body), wire.MaxBundledBytes+n*16)

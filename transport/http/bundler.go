@@ -212,7 +212,7 @@ func (b *bundler) send(t ticket) {
 		b.armed = !b.timer.Stop()
 	}
 	var alone *fetch
-	if c != nil && len(c.fetches) == 1 && c.fetches[0].take() {
+	if c != nil && len(c.fetches) == 1 && c.fetches[0].takeApart() {
 		alone = c.fetches[0]
 	}
 	b.mu.Unlock()

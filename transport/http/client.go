@@ -51,8 +51,7 @@ type ClientOptions struct {
 	// with the host of that; see package certs. nil: that of Go, with the
 	// authorities of the system. It cannot be combined with HTTPClient.
 	TLS func(host string) *tls.Config
-	// Plain sends each request as a POST of its own, and never asks a peer for
-	// a stream.
+	// Plain sends requests as POSTs, and never asks a peer for a stream.
 	Plain bool
 	// Secrets signs requests with the first of the secrets, for the ID of the peer
 	// that is asked, and takes only answers that are signed with the same one
@@ -68,7 +67,8 @@ type ClientOptions struct {
 //
 // It has one connection to a peer that carries many requests at once, a stream.
 // Where a peer, or something on the way to it, does not allow that, and for
-// requests of more than 256 KiB, each request is a POST.
+// requests of more than 256 KiB, requests are POSTs. Fetches of one key that come
+// at the same time share those, as far as the peer has the answers in memory.
 type Client struct {
 	http     *http.Client
 	upgrades *http.Client // for streams

@@ -2,7 +2,7 @@ package httptransport_test
 
 import (
 	"context"
-	"fmt"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -44,7 +44,7 @@ func (c *crowded) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Req
 	}()
 	for range 5 {
 		wg.Go(func() {
-			key := fmt.Sprint(c.keys.Add(1))
+			key := strconv.FormatInt(c.keys.Add(1), 10)
 			_ = c.Transport.RoundTrip(others, to, &gcnode.Request{Op: gcnode.OpFetch, Group: crowdGroup, Keys: []string{key}}, &collect{})
 		})
 	}

@@ -4,7 +4,8 @@
 // a server with whatever else is there, and reaches the others through a
 // [Client]. The address of a peer is the URL under which its handler is
 // mounted. Requests to a peer share one connection where they can: a stream,
-// which begins with an Upgrade. docs/protocol.md says what travels.
+// which begins with an Upgrade; where there is none, fetches share POSTs.
+// docs/protocol.md says what travels.
 //
 // Whoever reaches a handler is a member, unless requests have to be signed
 // ([HandlerOptions].Secrets), or its server wants certificates of clients (package

@@ -15,7 +15,7 @@ type fetch struct {
 	done chan outcome // has room for one
 
 	// Of one that was begun, for which nobody waits.
-	ctx      context.Context // for its values
+	ctx      context.Context // for its values until it goes alone
 	to       gcnode.Peer
 	req      gcnode.Request // in memory of its own
 	key      [1]string
@@ -25,8 +25,7 @@ type fetch struct {
 	// Under the mutex of the bundler.
 	in     *bundle
 	taken  bool               // its outcome is known, or not wanted
-	cancel context.CancelFunc // of one that was begun and goes alone
-	gone   bool               // it is not wanted, and may be about to go alone
+	cancel context.CancelFunc // of ctx, when it goes alone
 }
 
 // outcome is what becomes of a fetch.
@@ -55,12 +54,22 @@ func (f *fetch) take() bool {
 	return true
 }
 
+// takeApart is take for a fetch that goes alone. The bundler is locked.
+func (f *fetch) takeApart() bool {
+	if !f.take() {
+		return false
+	}
+	if f.exchange != nil {
+		f.ctx, f.cancel = context.WithCancel(context.WithoutCancel(f.ctx))
+	}
+	return true
+}
+
 // leave reports whether nobody has brought an outcome, and nobody will.
 func (f *fetch) leave() bool {
 	f.b.mu.Lock()
 	defer f.b.mu.Unlock()
 	if !f.take() {
-		f.gone = true
 		if f.cancel != nil {
 			f.cancel()
 		}
@@ -92,24 +101,18 @@ func finish(reply *gcnode.Reply, err error, req *gcnode.Request, w gcnode.ReplyW
 	return nil
 }
 
-// goApart lets a fetch that was taken go alone. Whoever waits for it does it.
+// goApart lets a fetch that was taken for it go alone. Whoever waits for it does
+// it.
 func (f *fetch) goApart(t ticket) {
 	if f.exchange == nil {
 		f.done <- outcome{apart: true, ticket: t}
 		return
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(f.ctx))
-	f.b.mu.Lock()
-	f.cancel = cancel
-	if f.gone {
-		cancel()
-	}
-	f.b.mu.Unlock()
 	go func() {
-		defer cancel()
-		err := f.b.p.post(ctx, &f.req, f.exchange)
+		defer f.cancel()
+		err := f.b.p.post(f.ctx, &f.req, f.exchange)
 		f.b.release(t)
-		if err != nil && ctx.Err() != nil {
+		if err != nil && f.ctx.Err() != nil {
 			err = errCancelled
 		}
 		f.exchange.End(outcomeOf(f.to, &f.req, err))

@@ -11,7 +11,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -53,6 +55,92 @@ func FuzzBody(f *testing.F) {
 		}
 		require.NoError(t, frames.ReadEOF())
 	})
+}
+
+// FuzzBundle does the same with bundles, which are answered by messages.
+func FuzzBundle(f *testing.F) {
+	handler, err := httptransport.NewHandler(newLibrary(), httptransport.HandlerOptions{})
+	require.NoError(f, err)
+	request, err := wire.AppendRequest(nil, fetchOf("k"))
+	require.NoError(f, err)
+	slow, err := wire.AppendRequest(nil, fetchOf("slow"))
+	require.NoError(f, err)
+	calls := wire.AppendCallRequest(wire.AppendCallRequest(nil, 1, request), 2, slow)
+	f.Add(calls)
+	f.Add(wire.AppendCallCancel(calls, 3))
+	f.Add(wire.AppendCallRequest(nil, 1, []byte("\x08\x63")))
+	f.Add([]byte("\x05hello"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", bytes.NewReader(body))
+		r.Header.Set("Content-Type", bundleType)
+		w := httptest.NewRecorder()
+		handler.ServeHTTP(w, r)
+		if w.Code != http.StatusOK {
+			require.Contains(t, []int{http.StatusBadRequest, http.StatusRequestEntityTooLarge}, w.Code)
+			require.Less(t, w.Body.Len(), 1000)
+			return
+		}
+		last := uint64(0)
+		for _, r := range returns(t, w.Body.String()) {
+			require.Greater(t, r.Exchange, last)
+			last = r.Exchange
+		}
+	})
+}
+
+// FuzzBundleReturns looks that each fetch of a bundle comes to an end, whatever the
+// answer is.
+func FuzzBundleReturns(f *testing.F) {
+	good, err := wire.AppendReply(nil, 1, &gcnode.Reply{Value: gcnode.StringValue("v")})
+	require.NoError(f, err)
+	f.Add(http.StatusOK, bundleType, append(good.Head, good.Data...))
+	f.Add(http.StatusOK, bundleType, wire.AppendRefusal(wire.AppendApart(nil, 2), 0, &gcnode.Error{Kind: gcnode.KindOverloaded}))
+	f.Add(http.StatusUnsupportedMediaType, "text/plain", []byte("no"))
+	f.Fuzz(func(t *testing.T, status int, contentType string, body []byte) {
+		synctest.Test(t, func(t *testing.T) { fetchBundle(t, status, contentType, body) })
+	})
+}
+
+// fetchBundle has two fetches go in a bundle while two others are under way, and
+// answers it.
+func fetchBundle(t *testing.T, status int, says string, body []byte) {
+	t.Helper()
+	answer := func(status int, contentType string, body []byte) *http.Response {
+		return &http.Response{
+			StatusCode: status, Header: http.Header{"Content-Type": {contentType}}, Body: io.NopCloser(bytes.NewReader(body)),
+		}
+	}
+	var alone bytes.Buffer
+	frames := wire.NewWriter(&alone)
+	require.NoError(t, frames.WriteReply(gcnode.Reply{Value: gcnode.StringValue("alone")}))
+	require.NoError(t, frames.WriteEnd(nil))
+	bundled := make(chan struct{})
+	transport := sender(func(r *http.Request) (*http.Response, error) {
+		if r.Header.Get("Content-Type") == bundleType {
+			close(bundled)
+			return answer(status, says, body), nil
+		}
+		<-bundled
+		return answer(http.StatusOK, contentType, alone.Bytes()), nil
+	})
+	client, err := httptransport.NewClient(httptransport.ClientOptions{Plain: true, HTTPClient: &http.Client{Transport: transport}})
+	require.NoError(t, err)
+	defer client.Close()
+	var wg sync.WaitGroup
+	for i := range 4 {
+		wg.Go(func() {
+			got, err := fetch(t.Context(), client, "http://peer/", "k")
+			if err == nil {
+				assert.Len(t, got, 1)
+			} else {
+				assert.Empty(t, got)
+			}
+		})
+		if i < 2 {
+			synctest.Wait() // it has a turn
+		}
+	}
+	wg.Wait()
 }
 
 // hijackable is the response writer of a connection in memory.

@@ -370,22 +370,30 @@ func TestHandlerLogsPanics(t *testing.T) {
 // plainWriter is a response writer that cannot flush.
 type plainWriter struct {
 	header http.Header
+	status int
 	body   bytes.Buffer
 }
 
 func (w *plainWriter) Header() http.Header         { return w.header }
 func (w *plainWriter) Write(b []byte) (int, error) { return w.body.Write(b) }
-func (w *plainWriter) WriteHeader(int)             {}
+func (w *plainWriter) WriteHeader(status int)      { w.status = status }
 
-func TestHandlerNeedsFlush(t *testing.T) {
-	body := encode(t, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}})
-	req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(body))
-	req.Header.Set("Content-Type", contentType)
-	w := &plainWriter{header: http.Header{}}
-	newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}).ServeHTTP(w, req)
-	frames := wire.NewReader(&w.body)
-	_, err := frames.ReadReply()
+// TestHandlerWithoutFlushAnswersKeysOneByOne says so of several keys.
+func TestHandlerWithoutFlushAnswersKeysOneByOne(t *testing.T) {
+	ask := func(keys ...string) *plainWriter {
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/", strings.NewReader(encode(t, fetchOf(keys...))))
+		req.Header.Set("Content-Type", contentType)
+		w := &plainWriter{header: http.Header{}}
+		newHandler(t, handlerFunc(echo), httptransport.HandlerOptions{}).ServeHTTP(w, req)
+		return w
+	}
+	frames := wire.NewReader(&ask("k").body)
+	got, err := frames.ReadReply()
 	require.NoError(t, err)
+	require.Equal(t, "k", got.Value.String())
 	_, err = frames.ReadReply()
-	require.ErrorContains(t, err, "send a reply: feature not supported")
+	require.ErrorIs(t, err, io.EOF)
+	several := ask("a", "b")
+	require.Equal(t, http.StatusNotImplemented, several.status)
+	require.Contains(t, several.body.String(), "ask for each key by itself")
 }

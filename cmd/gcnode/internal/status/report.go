@@ -42,7 +42,12 @@ type Peer struct {
 	Stream   bool   `json:"stream"`
 	NoStream string `json:"no_stream"`
 	// Unsigned says that its last answer was not signed, which is accepted.
-	Unsigned  bool    `json:"unsigned"`
+	Unsigned bool `json:"unsigned"`
+	// Posts are requests that were a POST of their own, Bundles POSTs that had
+	// several fetches in them, and Bundled those that these have answered.
+	Posts     uint64  `json:"posts"`
+	Bundles   uint64  `json:"bundles"`
+	Bundled   uint64  `json:"bundled"`
 	Requests  uint64  `json:"requests"`
 	Errors    uint64  `json:"errors"`
 	FetchTime Latency `json:"fetch_time"`

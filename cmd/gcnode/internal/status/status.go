@@ -74,6 +74,7 @@ func (s *Source) Report() Report {
 		way := ways[p.Addr]
 		report.Peers = append(report.Peers, Peer{
 			ID: p.ID, Addr: p.Addr, Down: p.Down, Stream: way.Stream, NoStream: way.Problem, Unsigned: way.Unsigned,
+			Posts: way.Posts, Bundles: way.Bundles, Bundled: way.Bundled,
 			Requests: p.Requests, Errors: p.Errors, FetchTime: latencyOf(p.FetchTime),
 		})
 	}
