@@ -338,6 +338,50 @@ func TestCreditIsBounded(t *testing.T) {
 	}
 }
 
+// TestAnswersThatNobodyTakesAreBounded has one large answer hold the connection,
+// which is not read, and asks for many that are known at once meanwhile.
+func TestAnswersThatNobodyTakesAreBounded(t *testing.T) {
+	v := attack(t, httptransport.HandlerOptions{})
+	set := func(key string, size int) {
+		value := gcnode.StringValue(strings.Repeat("v", size))
+		require.NoError(t, groupOf(t, v.node).Set(t.Context(), key, gcnode.Item[gcnode.Value]{Value: value}))
+	}
+	set("large", 1<<20)
+	set("small", 16<<10)
+	conn, in := openStream(t, v.member)
+	many := make([]string, 100) // more than a connection holds
+	for i := range many {
+		many[i] = "large"
+	}
+	v.before = memory()
+	_, err := conn.Write(callFor(t, 1, &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: many}))
+	require.NoError(t, err)
+	_, err = conn.Write(wire.AppendCallCredit(nil, 1, 1<<30))
+	require.NoError(t, err)
+	_, err = in.Peek(1) // it is being answered
+	require.NoError(t, err)
+	const calls = 10_000
+	var asked []byte
+	for id := range uint64(calls) {
+		asked = append(asked, callFor(t, id+2, &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"small"}})...)
+	}
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		_, _ = conn.Write(asked)
+	}()
+	// It answers for as long as it goes on to do so.
+	for last, still := uint64(0), 0; still < 20; still++ {
+		if served := groupOf(t, v.node).Stats().ServedFetches; served != last {
+			last, still = served, 0
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	v.holds(t, 16<<20)
+	_ = conn.Close()
+	<-gone
+}
+
 // groupOf is the group that is attacked.
 func groupOf(t *testing.T, node *gcnode.Node) *gcnode.Group {
 	t.Helper()
