@@ -26,14 +26,13 @@ const maxProblemBytes = 256
 func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	p.posts.Add(1)
 	var body bytes.Buffer
-	large := req.Value.Len() > wire.PieceBytes
-	if large {
+	if req.Value.Len() > wire.PieceBytes {
 		body.Grow(req.Value.Len() + req.Value.Len()/1024) // with what goes before each piece
 	}
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
-	resp, signed, err := p.send(ctx, body.Bytes(), large)
+	resp, signed, err := p.send(ctx, body.Bytes())
 	if err != nil {
 		return err
 	}
@@ -49,7 +48,7 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 // closed a connection that was kept. It is signed anew each time, since the peer
 // may have read it; net/http, which does the same for what is not signed, sends
 // it as it is.
-func (p *peer) send(ctx context.Context, body []byte, large bool) (*http.Response, *signed, error) {
+func (p *peer) send(ctx context.Context, body []byte) (*http.Response, *signed, error) {
 	for {
 		var kept atomic.Bool
 		traced := httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -62,7 +61,7 @@ func (p *peer) send(ctx context.Context, body []byte, large bool) (*http.Respons
 		post.Header.Set("Content-Type", contentType)
 		post.Header.Set("Accept", contentType)
 		post.Header.Set("User-Agent", "gcnode")
-		if large { // nothing of it is sent to a peer that refuses the request
+		if len(body) > wire.PieceBytes { // nothing of it is sent to a peer that refuses the request
 			post.Header.Set("Expect", "100-continue")
 		}
 		signed, err := p.client.sign(post, p.id, body)
