@@ -468,7 +468,7 @@ func TestEndlessAnswersTakeLittle(t *testing.T) {
 		"answers to others":          {httptransport.ClientOptions{}, accept, string(others.Head) + others.Data},
 	} {
 		t.Run(name, func(t *testing.T) {
-			const much = 16 << 20
+			const much = 8 << 20 // in frames of a byte, which are many
 			sent, gone := make(chan struct{}), make(chan struct{})
 			l := listen(t, "127.0.0.1:0")
 			go func() {
@@ -501,7 +501,9 @@ func TestEndlessAnswersTakeLittle(t *testing.T) {
 			returned := time.Now()
 			close(over)
 			require.Error(t, err)
-			require.Less(t, <-held, int64(much/2))
+			more := <-held
+			t.Logf("%d KiB more are held", more>>10)
+			require.Less(t, more, int64(much/2))
 			<-ctx.Done()
 			require.Less(t, returned.Sub(left), 5*time.Second, "the caller cannot leave")
 			client.Close()
