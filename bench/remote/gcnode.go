@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -19,6 +20,14 @@ func gcnodeStream() Contestant {
 // gcnodePlain asks with POSTs, which fetches share.
 func gcnodePlain() Contestant {
 	return gcnodeHTTP("gcnode-plain", httptransport.ClientOptions{Plain: true}, httptransport.HandlerOptions{})
+}
+
+// gcnodeSigned asks over a stream on which all is signed.
+func gcnodeSigned() Contestant {
+	shared := httptransport.Secret{ID: "bench", Secret: strings.Repeat("s", httptransport.MinSecretBytes)}
+	secrets, _ := httptransport.NewSecrets(shared) // without them nothing could be sent
+	return gcnodeHTTP("gcnode-signed", httptransport.ClientOptions{Secrets: secrets},
+		httptransport.HandlerOptions{Secrets: secrets, Self: gcnodeOwner})
 }
 
 // gcnodeHTTP is a node that has everything in its store, and one that asks it

@@ -42,7 +42,7 @@ type Client struct {
 func All() []Contestant {
 	return []Contestant{
 		netHTTP(), rawTCP(),
-		gcnodeStream(), gcnodePlain(),
+		gcnodeStream(), gcnodeSigned(), gcnodePlain(),
 		groupcachePool(), grpcUnary(), natsRequest(), memcachedProgram(), redisProgram(),
 	}
 }

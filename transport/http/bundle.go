@@ -79,7 +79,7 @@ func (c *bundle) carry(t ticket) {
 // post sends the bundle and hands out what is returned, until all has come.
 func (c *bundle) post(ctx context.Context) error {
 	p := c.b.p
-	resp, signed, err := p.send(ctx, bundleType, c.calls, false)
+	resp, signed, err := p.send(ctx, bundleType, c.calls)
 	if err != nil {
 		return err
 	}

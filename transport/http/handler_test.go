@@ -307,7 +307,7 @@ func TestHandlerRefusesSetsWithoutMemory(t *testing.T) {
 		}()
 		<-started
 	}
-	for range 10 {
+	for range 4 {
 		got, err := set()
 		require.NoError(t, err)
 		require.Len(t, got, 1)

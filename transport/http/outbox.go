@@ -165,7 +165,7 @@ func (o *outbox) sendNow(ctx context.Context, message []byte) error {
 // await waits while so much is pending that others have to wait for their turn.
 func (o *outbox) await(ctx context.Context) error {
 	o.mu.Lock()
-	full := len(o.turns) > 0 && len(o.pending) >= maxPending
+	full := o.busy && len(o.pending) >= maxPending
 	o.mu.Unlock()
 	if !full {
 		return nil

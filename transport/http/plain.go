@@ -41,14 +41,13 @@ func (p *peer) ask(ctx context.Context, request []byte, req *gcnode.Request, w g
 func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	p.posts.Add(1)
 	var body bytes.Buffer
-	large := req.Value.Len() > wire.PieceBytes
-	if large {
+	if req.Value.Len() > wire.PieceBytes {
 		body.Grow(req.Value.Len() + req.Value.Len()/1024) // with what goes before each piece
 	}
 	if err := wire.NewWriter(&body).WriteRequest(req); err != nil {
 		return &requestError{err}
 	}
-	resp, signed, err := p.send(ctx, contentType, body.Bytes(), large)
+	resp, signed, err := p.send(ctx, contentType, body.Bytes())
 	if err != nil {
 		return err
 	}
@@ -64,7 +63,7 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 // closed a connection that was kept. It is signed anew each time, since the peer
 // may have read it; net/http, which does the same for what is not signed, sends
 // it as it is.
-func (p *peer) send(ctx context.Context, contentType string, body []byte, large bool) (*http.Response, *signed, error) {
+func (p *peer) send(ctx context.Context, contentType string, body []byte) (*http.Response, *signed, error) {
 	for {
 		var kept atomic.Bool
 		watched := ctx
@@ -80,7 +79,7 @@ func (p *peer) send(ctx context.Context, contentType string, body []byte, large 
 		post.Header.Set("Content-Type", contentType)
 		post.Header.Set("Accept", contentType)
 		post.Header.Set("User-Agent", "gcnode")
-		if large { // nothing of it is sent to a peer that refuses the request
+		if len(body) > wire.PieceBytes { // nothing of it is sent to a peer that refuses the request
 			post.Header.Set("Expect", "100-continue")
 		}
 		signed, err := p.client.sign(post, p.id, body)

@@ -81,7 +81,6 @@ func (h *Handler) upgrade(w http.ResponseWriter, r *http.Request, who *caller) {
 	}
 	defer h.leave(s)
 	if err := s.serve(); err != nil {
-		h.gate.note(err)
 		h.log.LogAttrs(r.Context(), slog.LevelDebug, "stream of a peer broken",
 			slog.String("remote", r.RemoteAddr), slog.String("err", err.Error()))
 	}
@@ -172,6 +171,7 @@ func (s *session) serve() error {
 		case errors.Is(err, io.EOF) || s.ctx.Err() != nil:
 			return nil
 		default:
+			s.h.gate.note(err) // before the peer sees the end
 			return err
 		}
 	}

@@ -7,6 +7,7 @@ const (
 	memcached = "memcached"
 	redis     = "redis"
 	stream    = "gcnode-stream"
+	signed    = "gcnode-signed"
 	plain     = "gcnode-plain"
 )
 

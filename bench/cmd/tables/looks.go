@@ -26,6 +26,8 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0xe69f00), thick, nil, draw.PyramidGlyph{})
 	case stream:
 		return style(rgb(0xd55e00), thick, nil, draw.CircleGlyph{})
+	case signed:
+		return style(rgb(0xe69f00), thick, nil, draw.PyramidGlyph{})
 	case plain:
 		return style(rgb(0xcc2277), thick, nil, draw.BoxGlyph{})
 	case otter:

@@ -93,7 +93,7 @@ func (r *reader) checkPeer(in *section, name string, cfg *Config) {
 	switch {
 	case isSecret && grant.Member && len(grant.Read)+len(grant.Write)+len(grant.Remove) > 0:
 		in.wrongKey(name, "a member may do everything: take out read, write and remove, or member")
-	case !isSecret && len(r.peerIDs) > 0 && !(cfg.PeerAcceptUnsigned && cfg.PeerTLS.On()):
+	case !isSecret && len(r.peerIDs) > 0 && (!cfg.PeerAcceptUnsigned || !cfg.PeerTLS.On()):
 		in.wrongKey(name, "nobody can be this: peer_secrets has no such id")
 	case !isSecret && !cfg.PeerTLS.On():
 		in.wrongKey(name, "nobody can be this: there are no peer_secrets and no peer_tls")

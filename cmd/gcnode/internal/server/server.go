@@ -321,16 +321,21 @@ func (s *server) makeStreams() error {
 	if s.cfg.Listen.Peers == "" {
 		return nil
 	}
-	limits := s.cfg.PeerLimits
-	handler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), httptransport.HandlerOptions{
-		MaxConcurrent: limits.MaxRequests, MaxPerStream: limits.MaxPerStream, MaxRequestBytes: limits.MaxRequestBytes,
-		Self: s.cfg.ID, Secrets: s.secrets, Access: s.access, Logger: s.log,
-	})
+	handler, err := httptransport.NewHandler(tracing.Handler(s.node, carried()), s.handlerOptions())
 	if err != nil {
 		return fmt.Errorf("peer listener: %w", err)
 	}
 	s.streams = handler
 	return nil
+}
+
+// handlerOptions are those of what answers other nodes.
+func (s *server) handlerOptions() httptransport.HandlerOptions {
+	limits := s.cfg.PeerLimits
+	return httptransport.HandlerOptions{
+		MaxConcurrent: limits.MaxRequests, MaxPerStream: limits.MaxPerStream, MaxRequestBytes: limits.MaxRequestBytes,
+		Self: s.cfg.ID, Secrets: s.secrets, Access: s.access, Logger: s.log,
+	}
 }
 
 // clientOptions are those of the client for other nodes.
