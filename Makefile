@@ -28,6 +28,9 @@ TOOLS := tools/buf tools/golangci-lint tools/wazero
 # test" is silent about tests that pass.
 export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 
+# End-to-end tests that have their own way to connect nodes, or none.
+E2E_OWN_TRANSPORT := OwnersAreKilled|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
+
 # How long each fuzz target runs.
 FUZZTIME ?= 5s
 
@@ -37,7 +40,7 @@ STATES ?= 2000000
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-plugins test-wasip1 fuzz sim release-check demo demo-nats
+	test-arm64 test test-e2e-nats test-plugins test-wasip1 fuzz sim release-check demo demo-nats
 
 .PHONY: help
 help: ## list the targets
@@ -96,6 +99,9 @@ test-plugins: ## build the examples in all languages as documented, and test all
 		echo 'SDKs are tested with the probes that are kept: not all of them could be built'; \
 		set -x; go test -count=1 ./getters/wasm/wasmtest; \
 	fi
+.PHONY: test-e2e-nats
+test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere
+	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
 
 .PHONY: model
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)

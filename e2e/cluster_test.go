@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -15,6 +14,13 @@ import (
 // startTries is how often a cluster is started, for the case that somebody
 // else takes one of its ports.
 const startTries = 5
+
+// transportOf is the variable in the environment that decides what the nodes of
+// all clusters talk over, where a test does not: "http", or "nats" with a server in
+// each of them. Empty is "http".
+const transportOf = "GCNODE_E2E_TRANSPORT"
+
+func allOverNATS() bool { return os.Getenv(transportOf) == "nats" }
 
 // cluster is nodes that know each other.
 type cluster []*node
@@ -44,16 +50,18 @@ func tryCluster(t *testing.T, size int, config string) (cluster, bool) {
 	t.Helper()
 	dir := t.TempDir()
 	var c cluster
-	var members strings.Builder
 	for i := range size {
 		n := &node{id: string(rune('a' + i)), peers: ports.address(t), api: ports.address(t), admin: ports.address(t)}
 		n.config = filepath.Join(dir, n.id+".yaml")
 		c = append(c, n)
-		fmt.Fprintf(&members, "  - {id: %s, url: %q}\n", n.id, "http://"+n.peers+"/")
 	}
 	for _, n := range c {
-		text := fmt.Sprintf("id: %s\nlisten: {peers: %q, api: %q, admin: %q}\npeers:\n%scompilation_cache: %q\n%s",
-			n.id, n.peers, n.api, n.admin, members.String(), built.compiled, config)
+		members := peersSetting(n, c, func(_, to *node) string { return "http://" + to.peers + "/" })
+		if allOverNATS() {
+			members = embeddedNATS{}.members(n, c)
+		}
+		text := fmt.Sprintf("id: %s\nlisten: {peers: %q, api: %q, admin: %q}\n%scompilation_cache: %q\n%s",
+			n.id, n.peers, n.api, n.admin, members, built.compiled, config)
 		require.NoError(t, os.WriteFile(n.config, []byte(text), 0o600))
 		n.start(t)
 	}
@@ -62,6 +70,9 @@ func tryCluster(t *testing.T, size int, config string) (cluster, bool) {
 		ready = n.awaitReady(t) && ready
 	}
 	if ready {
+		for _, n := range c { // over NATS they find each other one by one
+			n.until(t, func(s stats) bool { return s.Node.Joined && s.Discovery.Members == size }, "it does not find the others")
+		}
 		return c, true
 	}
 	for _, n := range c {

@@ -290,7 +290,13 @@ func (m *Membership) look() (peers []gcnode.Peer, changed bool, err error) {
 	case len(m.lives) >= maxLives:
 		err = errTooMany
 	}
-	changed = m.lives.expire(now)
+	// Silence of others counts up to when anything was heard, or a node that is
+	// cut off would miss them before it knows that it is.
+	until := m.heard
+	if m.self.Peer.ID == "" { // it does not hear itself
+		until = now
+	}
+	changed = m.lives.expire(until)
 	if err != nil {
 		return nil, changed, err
 	}

@@ -59,7 +59,7 @@ func startEmbedded(ctx context.Context, opts Options) (*embedded, error) {
 		return nil, fmt.Errorf("nats.embedded: %w", err)
 	}
 	e.nats = s
-	s.SetLoggerV2(&serverLog{opts.Logger.With(slog.String("from", "nats-server")), e.failed}, false, false, false)
+	s.SetLoggerV2(&serverLog{opts.Logger, e.failed}, false, false, false)
 	s.Start()
 	for begun := time.Now(); !s.ReadyForConnections(readyLook); {
 		select {
@@ -198,7 +198,7 @@ type serverLog struct {
 
 func (l *serverLog) write(level slog.Level, format string, v []any) {
 	if ctx := context.Background(); l.log.Enabled(ctx, level) {
-		l.log.LogAttrs(ctx, level, fmt.Sprintf(format, v...))
+		l.log.LogAttrs(ctx, level, "the NATS server within the node", slog.String("said", fmt.Sprintf(format, v...)))
 	}
 }
 

@@ -71,25 +71,23 @@ func (e *events) failed(err error) {
 
 // handlers are the options that tell of what happens to the connection.
 func (l *Link) handlers() []nats.Option {
-	log := func(level slog.Level, message string, attrs ...slog.Attr) {
-		l.log.LogAttrs(context.Background(), level, message, attrs...)
-	}
+	ctx := context.Background()
 	return []nats.Option{
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
 			if l.events.interrupted(err) {
-				log(slog.LevelWarn, "the connection to NATS is lost", slog.Any("err", err))
+				l.log.LogAttrs(ctx, slog.LevelWarn, "the connection to NATS is lost", slog.Any("err", err))
 			}
 		}),
 		nats.ReconnectHandler(func(conn *nats.Conn) {
 			away := l.events.back()
-			log(slog.LevelInfo, "connected to NATS again", append(l.where(conn), slog.Duration("after", away.Round(time.Millisecond)))...)
+			l.log.LogAttrs(ctx, slog.LevelInfo, "connected to NATS again", append(l.where(conn), slog.Duration("after", away.Round(time.Millisecond)))...)
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) {
 			l.events.failed(err)
-			log(slog.LevelDebug, "no connection to NATS", slog.String("err", err.Error()))
+			l.log.LogAttrs(ctx, slog.LevelDebug, "no connection to NATS", slog.String("err", err.Error()))
 		}),
 		nats.LameDuckModeHandler(func(conn *nats.Conn) {
-			log(slog.LevelWarn, "the NATS server is about to stop, and the node will be connected to another one", l.where(conn)...)
+			l.log.LogAttrs(ctx, slog.LevelWarn, "the NATS server is about to stop, and the node will be connected to another one", l.where(conn)...)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, sub *nats.Subscription, err error) {
 			l.events.failed(err)
@@ -97,7 +95,7 @@ func (l *Link) handlers() []nats.Option {
 			if sub != nil {
 				attrs = append(attrs, slog.String("subject", sub.Subject))
 			}
-			log(slog.LevelError, "NATS reports an error", attrs...)
+			l.log.LogAttrs(ctx, slog.LevelError, "NATS reports an error", attrs...)
 		}),
 	}
 }

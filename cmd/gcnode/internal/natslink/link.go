@@ -175,8 +175,11 @@ func (l *Link) Leave() {
 }
 
 // Shutdown ends everything when what others have asked is answered, or ctx ends;
-// then the error says so.
+// then the error says so. A nil Link has nothing to end.
 func (l *Link) Shutdown(ctx context.Context) error {
+	if l == nil {
+		return nil
+	}
 	var err error
 	if l.peers != nil {
 		err = l.peers.Shutdown(ctx)

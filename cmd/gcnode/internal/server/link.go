@@ -17,8 +17,11 @@ func (s *server) overHTTP() bool { return s.cfg.NATS == nil && s.cfg.Listen.Peer
 // openLink starts what connects the node with the others over NATS, if that is
 // what they talk over.
 func (s *server) openLink(ctx context.Context) error {
-	if s.cfg.NATS == nil {
+	switch {
+	case s.cfg.NATS == nil:
 		return nil
+	case s.cfg.PeerTLS.On() && s.member == nil:
+		return nil // its certificates are reported
 	}
 	link, err := natslink.Open(ctx, natslink.Options{
 		ID: s.cfg.ID, NATS: s.cfg.NATS, Listen: s.cfg.Listen.Peers, Routes: s.routes(), Logger: s.log,
@@ -56,11 +59,11 @@ func (s *server) warnOfLink(ctx context.Context) {
 	}
 	exposed := s.link.Exposed()
 	for _, setting := range slices.Sorted(maps.Keys(exposed)) {
-		set := map[string]string{
+		missing := map[string]string{
 			"listen.peers": "nats.secret or peer_tls", "nats.clients": "nats.user or nats.token", "nats.url": "nats.user and the like, and the same at the server",
 		}[setting]
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"whoever reaches this address can read, set and remove values; set "+set+", or bind it to a private network",
-			slog.String("setting", setting), slog.String("addr", exposed[setting]))
+			"whoever reaches this address can read, set and remove values; set what is missing, or bind it to a private network",
+			slog.String("setting", setting), slog.String("addr", exposed[setting]), slog.String("missing", missing))
 	}
 }

@@ -72,12 +72,9 @@ func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config,
 	if err := s.shareSecrets(cfg); err != nil {
 		return err
 	}
-	if err := s.openFronts(ctx); err != nil {
-		return err
-	}
-	if err := s.openLink(ctx); err != nil {
+	if err := errors.Join(s.openFronts(ctx), s.openLink(ctx)); err != nil {
 		s.fronts.close()
-		return err
+		return errors.Join(err, s.link.Shutdown(ctx))
 	}
 	failed := s.fronts.serve()
 	err = s.start(ctx, failed, configs)

@@ -1,0 +1,90 @@
+package natslink
+
+import (
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	gcnode "github.com/gcnode/gcnode/core"
+)
+
+const patience = time.Minute
+
+func openLink(t *testing.T, n *config.NATS) *Link {
+	t.Helper()
+	if n.Heartbeat == 0 {
+		n.Heartbeat = 50 * time.Millisecond
+	}
+	n.Weight = 1
+	link, err := Open(t.Context(), Options{ID: "a", NATS: n, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, link.Shutdown(t.Context())) })
+	return link
+}
+
+func embeddedOnly() *config.NATS {
+	return &config.NATS{Embedded: &config.EmbeddedNATS{Routes: []string{"127.0.0.1:1"}}}
+}
+
+func TestNobodyButTheNodeReachesTheServerWithinIt(t *testing.T) {
+	link := openLink(t, embeddedOnly())
+	_, err := link.Connect(t.Context())
+	require.NoError(t, err)
+	for name, opts := range map[string][]nats.Option{
+		"nothing":  nil,
+		"token":    {nats.Token("a")},
+		"password": {nats.UserInfo("gcnode", "")},
+	} {
+		_, err := nats.Connect(link.server.nats.ClientURL(), opts...)
+		require.ErrorIs(t, err, nats.ErrAuthorization, name)
+	}
+	assert.True(t, loopback(link.server.nats.Addr().String()))
+	assert.Empty(t, link.Exposed())
+}
+
+// An unusable directory is reported, and does not leave the start waiting.
+func TestAServerThatDoesNotStartIsReported(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	n := embeddedOnly()
+	n.Embedded.StoreDir, n.Embedded.MaxStore = dir, 1<<20
+	require.NoError(t, os.WriteFile(dir, nil, 0o600))
+	_, err := Open(t.Context(), Options{ID: "a", NATS: n, Listen: "127.0.0.1:0", Logger: slog.New(slog.DiscardHandler)})
+	require.ErrorContains(t, err, "nats.embedded: ")
+	require.ErrorContains(t, err, "JetStream")
+}
+
+func TestALinkSaysSinceWhenItIsCutOff(t *testing.T) {
+	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true})
+	require.NoError(t, err)
+	server.Start()
+	defer server.Shutdown()
+	require.True(t, server.ReadyForConnections(patience))
+	link := openLink(t, &config.NATS{URLs: []string{server.ClientURL()}})
+	transport, err := link.Connect(t.Context())
+	require.NoError(t, err)
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: "a"}, Transport: transport})
+	require.NoError(t, err)
+	require.NoError(t, link.Serve(node))
+	assert.Empty(t, link.CutOff())
+	figures := link.Figures()
+	assert.True(t, figures.Connected)
+	assert.Equal(t, server.ClientURL(), figures.URL)
+	assert.Nil(t, figures.LostAt)
+
+	server.Shutdown()
+	require.Eventually(t, func() bool { return link.CutOff() == "there is no connection to NATS" }, patience, time.Millisecond)
+	figures = link.Figures()
+	assert.False(t, figures.Connected)
+	assert.Equal(t, uint64(1), figures.Interruptions)
+	assert.GreaterOrEqual(t, time.Since(*figures.LostAt), missedHeartbeats*50*time.Millisecond)
+	link.Leave()
+	require.NoError(t, node.Close(t.Context()))
+}
