@@ -99,6 +99,7 @@ test-plugins: ## build the examples in all languages as documented, and test all
 		echo 'SDKs are tested with the probes that are kept: not all of them could be built'; \
 		set -x; go test -count=1 ./getters/wasm/wasmtest; \
 	fi
+
 .PHONY: test-e2e-nats
 test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere
 	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
