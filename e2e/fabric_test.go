@@ -35,13 +35,13 @@ type fabric interface {
 func overEach(t *testing.T, test func(t *testing.T, f fabric)) {
 	t.Helper()
 	t.Parallel()
-	for name, make := range map[string]func(t *testing.T) fabric{
+	for name, newFabric := range map[string]func(t *testing.T) fabric{
 		"http": func(t *testing.T) fabric { t.Helper(); return newProxies(t) },
 		"nats": func(*testing.T) fabric { return embeddedNATS{} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			test(t, make(t))
+			test(t, newFabric(t))
 		})
 	}
 }

@@ -307,10 +307,10 @@ func (w *world) lists(t *testing.T) (events []history.Event) {
 			for order, found := range listing.FindAllStringSubmatch(p.log.String(), -1) {
 				at, err := time.Parse(time.RFC3339Nano, found[1])
 				require.NoError(t, err, found[0])
-				for _, joined := range strings.Split(found[2], ", ") {
+				for joined := range strings.SplitSeq(found[2], ", ") {
 					members[joined] = true
 				}
-				for _, left := range strings.Split(found[3], ", ") {
+				for left := range strings.SplitSeq(found[3], ", ") {
 					delete(members, left)
 				}
 				delete(members, "")
