@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -117,15 +118,30 @@ func TestOneInstanceWaitsForManyFetchesAtOnce(t *testing.T) {
 
 func TestExchangesThatNobodyWaitsForQueue(t *testing.T) {
 	t.Parallel()
-	origin := newGate(t)
-	p := loadAsync(t, Options{AllowFetch: []string{origin.url}, Instances: 1, ParallelFetches: 2})
-	done := getLater(t.Context(), p, "many:5:"+origin.url+"/wait")
-	<-origin.arrived
-	<-origin.arrived
-	waitPending(t, p, 1)
-	assert.Empty(t, origin.arrived)
-	close(origin.open)
-	assert.Equal(t, outcome{"body of /wait0,body of /wait1,body of /wait2,body of /wait3,body of /wait4", nil}, <-done)
+	const parallel, fetches = 2, 12
+	var inside, most atomic.Int32
+	arrived, leave := make(chan struct{}, fetches), make(chan struct{})
+	origin := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
+		now := inside.Add(1)
+		defer inside.Add(-1)
+		for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
+		}
+		arrived <- struct{}{}
+		<-leave
+		io.WriteString(w, "b")
+	})
+	p := loadAsync(t, Options{AllowFetch: []string{origin.URL}, Instances: 1, ParallelFetches: parallel})
+	done := getLater(t.Context(), p, fmt.Sprintf("many:%d:%s/", fetches, origin.URL))
+	for range parallel {
+		<-arrived
+	}
+	for range fetches - parallel { // one by one, so that there is time to arrive too early
+		leave <- struct{}{}
+		<-arrived
+	}
+	close(leave)
+	assert.Equal(t, outcome{strings.Repeat(",b", fetches)[1:], nil}, <-done)
+	assert.EqualValues(t, parallel, most.Load())
 }
 
 func TestGuestComputesWhileRequestsArePending(t *testing.T) {

@@ -399,7 +399,7 @@ func (s *suite) canceledRequests(t *testing.T) {
 	p := s.load(t, wasm.Options{MaxMemoryBytes: 16 << 20})
 	release := s.origin.hold(t)
 	key := "fetch:" + s.origin.url + "/held?" + strings.Repeat("q", 30_000)
-	for range 1000 { // 30 KB each, and more for what is fetched
+	for range 600 { // 30 KB each, and more for what is fetched
 		ctx, cancel := context.WithCancel(t.Context())
 		done := make(chan error, 1)
 		go func() {
@@ -466,7 +466,7 @@ func (s *suite) deadline(t *testing.T) {
 func (s *suite) memory(t *testing.T) {
 	p := s.load(t, wasm.Options{MaxMemoryBytes: 32 << 20})
 	big := "echo:" + strings.Repeat("x", 60_000)
-	for i := range 3000 {
+	for i := range 1000 {
 		for _, key := range []string{big, "notfound:1:gone", "setting:missing", "ttl:5"} {
 			_, err := p.GetItem(t.Context(), key)
 			require.True(t, err == nil || gcnode.KindOf(err) == gcnode.KindNotFound, "%v", err)
