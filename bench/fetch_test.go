@@ -94,11 +94,6 @@ func measureFetch(j job) (m measures, err error) {
 	if err := j.Fetch.check(ctx, client); err != nil {
 		return nil, err
 	}
-	profiled, err := remote.Profile(c.Name + "-client")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, profiled()) }()
 	callers := newCrowd(j.Fetch.Load)
 	// A quarter of the time goes by before anything is measured.
 	if _, err := callers.run(ctx, client.Get, j.Fetch.Period/4); err != nil {
@@ -107,7 +102,7 @@ func measureFetch(j job) (m measures, err error) {
 	if j.Fetch.Beside.Callers > 0 {
 		return j.Fetch.beside(ctx, callers, client)
 	}
-	return j.Fetch.alone(ctx, callers, client, server)
+	return j.Fetch.alone(ctx, c.Name, callers, client, server)
 }
 
 // content is what the server needs.
@@ -132,15 +127,19 @@ func (f fetch) check(ctx context.Context, client *remote.Client) error {
 	return nil
 }
 
-// alone measures the load.
-func (f fetch) alone(ctx context.Context, callers *crowd, client *remote.Client, server *remote.Process) (measures, error) {
+// alone measures the load; the name is that of the profile.
+func (f fetch) alone(ctx context.Context, name string, callers *crowd, client *remote.Client, server *remote.Process) (measures, error) {
 	before, err := server.Usage()
+	if err != nil {
+		return nil, err
+	}
+	profiled, err := remote.Profile(name + "-client")
 	if err != nil {
 		return nil, err
 	}
 	mine := remote.SelfUsage()
 	o, err := callers.run(ctx, client.Get, f.Period)
-	if err != nil {
+	if err := errors.Join(err, profiled()); err != nil {
 		return nil, err
 	}
 	mineAfter := remote.SelfUsage()
