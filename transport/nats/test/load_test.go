@@ -24,7 +24,7 @@ var removals = flag.Int("removals", 5_000, "how many removals there are in TestR
 func TestRemovalsAndSlowConsumers(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
+	members := startMembers(t, 3, gcnode.DefaultHotTTL, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	slow := members[2]
 	slow.server.Close()
 	server, err := natstransport.Serve(slow.nc, sluggish{slow.node}, natstransport.ServerOptions{ID: "n2"})
