@@ -37,7 +37,8 @@ func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], 
 }
 
 // startMembers starts n members of a fixed list, which have joined.
-func startMembers(t *testing.T, n int, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
+// hot is for how long they keep copies of each other's values.
+func startMembers(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
 	members := make([]*whole, n)
 	list := make([]gcnode.Peer, n)
@@ -45,7 +46,7 @@ func startMembers(t *testing.T, n int, connection func(i int) *nats.Conn, origin
 		m := &whole{nc: connection(i)}
 		id := fmt.Sprintf("n%d", i)
 		m.start(t, gcnode.Config{
-			Self: gcnode.Peer{ID: id}, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+			Self: gcnode.Peer{ID: id}, HotTTL: hot, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
 		}, origin(i))
 		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
 	}
@@ -117,7 +118,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	const n = 12
 	var origin versions
-	members := startMembers(t, n, func(int) *nats.Conn { return connect(t, url) }, origin.of)
+	members := startMembers(t, n, gcnode.DefaultHotTTL, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events, ends := listen(t, url, "gcnode.default.events.removals"), listen(t, url, "gcnode.default.events.ends")
 	published := func() (sum uint64) {
 		for _, m := range members {
@@ -147,7 +148,7 @@ func TestARemovalIsPublishedOnce(t *testing.T) {
 func TestManyKeysAreBroadcastInParts(t *testing.T) {
 	url := startServer(t, maxPayload(16<<10)).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
+	members := startMembers(t, 3, gcnode.DefaultHotTTL, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	events := listen(t, url, "gcnode.default.events.removals")
 	keys := make([]string, 200)
 	for i := range keys {
@@ -204,7 +205,7 @@ func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcno
 func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	var origin versions
-	members := startMembers(t, 3, func(int) *nats.Conn { return connect(t, url) }, origin.of)
+	members := startMembers(t, 3, gcnode.DefaultHotTTL, func(int) *nats.Conn { return connect(t, url) }, origin.of)
 	remove := func() error { return members[0].group.Remove(t.Context(), "k") }
 	want(t, members, "k", "0")
 

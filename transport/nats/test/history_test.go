@@ -161,15 +161,15 @@ func TestFaultsAndHistories(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			var s scene
 			s.servers, s.between = startThree(t, test.change)
+			const n, hot = 4, 500 * time.Millisecond
 			bounds := history.Bounds{
-				Resolution: int64(50 * time.Millisecond), Grace: int64(time.Minute), Copy: int64(10 * time.Second), Heal: int64(patience),
+				Resolution: int64(50 * time.Millisecond), Grace: int64(time.Minute), Copy: int64(hot), Heal: int64(patience),
 				Settle: int64(patience), Remember: 0, Again: int64(time.Hour), Memory: int64(time.Minute),
 			}
 			rec := history.NewRecorder(t.Name(), bounds, nil)
 			origin := recorded{Recorder: rec, versions: &sync.Map{}, loads: &atomic.Int64{}, filler: strings.Repeat("v", test.filler)}
-			const n = 4
 			origins := make([]recorded, n)
-			s.members = startMembers(t, n, func(i int) *nats.Conn {
+			s.members = startMembers(t, n, hot, func(i int) *nats.Conn {
 				urls := make([]string, 0, len(s.servers))
 				for j := range s.servers {
 					urls = append(urls, s.servers[(i+j)%len(s.servers)].ClientURL())
@@ -193,7 +193,7 @@ func TestFaultsAndHistories(t *testing.T) {
 						default:
 						}
 						key := fmt.Sprintf("k%d", rand.IntN(8)) //nolint:gosec // any key will do
-						if round%10 == 9 {
+						if round%5 == 4 {
 							o.remove(g, i, key)
 						} else {
 							o.get(g, i, key, false)
@@ -220,6 +220,7 @@ func TestFaultsAndHistories(t *testing.T) {
 			eventually(t, func() bool {
 				return !slices.ContainsFunc(s.members, func(m *whole) bool { return m.node.Stats().Retrying > 0 })
 			}, "all have confirmed in the end")
+			time.Sleep(2 * hot) // copies that were made while an owner could not be reached
 			for i, m := range s.members {
 				for k := range 8 {
 					origins[i].get(m.group, i, fmt.Sprintf("k%d", k), true)
