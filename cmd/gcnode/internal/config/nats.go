@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"github.com/gcnode/gcnode/transport/http/certs"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
 const (
@@ -26,6 +27,9 @@ const (
 	minRouteSecret    = 16
 	routeExample      = "10.0.0.5:7001"
 	jwtDots           = 2 // between the parts of a JWT
+	shortestArchive   = time.Minute
+	longestArchive    = 30 * 24 * time.Hour
+	maxReplicas       = 5 // JetStream has no more
 )
 
 // NATS says how nodes talk over NATS, and through which servers.
@@ -43,6 +47,8 @@ type NATS struct {
 	// a JWT and its seed say who the node is. All empty: nothing does.
 	User, Password, Token string
 	NKey, Creds           string
+	// Archive keeps removals for nodes that are away; nil: nothing does.
+	Archive *NATSArchive
 	// TLS are the files for connections to servers. Without CA the authorities
 	// of the system are believed, and without Cert none is shown.
 	TLS certs.Files
@@ -51,6 +57,14 @@ type NATS struct {
 // Authenticated reports whether the node says who it is.
 func (n *NATS) Authenticated() bool {
 	return n.User != "" || n.Token != "" || n.NKey != "" || n.Creds != ""
+}
+
+// NATSArchive is a stream of JetStream that keeps removals. The options are those
+// of [natstransport.ArchiveOptions], and for the node that makes the stream.
+type NATSArchive struct {
+	MaxAge   time.Duration
+	MaxBytes int64
+	Replicas int
 }
 
 // EmbeddedNATS is a NATS server within the node. The address for the servers of
@@ -111,6 +125,7 @@ func (r *reader) nats(file, in *section, n *NATS) {
 	n.Weight = uint16(weight)
 	r.natsCredentials(in, n)
 	r.natsTLS(in.section("tls"), n)
+	n.Archive = natsArchive(in)
 	server := r.embeddedNATS(in)
 	in.close()
 	switch {
@@ -121,6 +136,9 @@ func (r *reader) nats(file, in *section, n *NATS) {
 	case embedded:
 		n.Embedded = server
 		r.checkEmbedded(in)
+		if n.Archive != nil && in.find("jetstream") == nil {
+			in.wrongKey("archive", "needs jetstream beside embedded: the servers within the nodes keep it")
+		}
 	case file.find("nats") == nil || in.find("url") == nil:
 		in.missing("url", "the servers that connect the nodes, such as nats://10.0.0.2:4222 (or embedded: true, and each node is one)")
 	default:
@@ -329,6 +347,21 @@ func (r *reader) embeddedNATS(in *section) *EmbeddedNATS {
 		store.missing("dir", "JetStream needs a directory for its streams, which belongs to this node alone")
 	}
 	return server
+}
+
+// natsArchive reads how removals are kept for nodes that are away; nil: they are
+// not.
+func natsArchive(in *section) *NATSArchive {
+	a := &NATSArchive{MaxAge: natstransport.DefaultArchiveAge, MaxBytes: natstransport.DefaultArchiveBytes, Replicas: 1}
+	archive := in.section("archive")
+	archive.duration("max_age", &a.MaxAge, shortestArchive, longestArchive, nil)
+	archive.size("max_bytes", &a.MaxBytes, minStoreBytes, maxGroupBytes)
+	archive.count("replicas", &a.Replicas, 1, maxReplicas)
+	archive.close()
+	if in.find("archive") == nil {
+		return nil
+	}
+	return a
 }
 
 // checkStore refuses a place where no directory can be.

@@ -35,7 +35,8 @@ func TestSettingsOfNATS(t *testing.T) {
 	assert.Equal(t, &config.NATS{
 		URLs: []string{"tls://h:4222", "nats://[::1]:1"}, Cluster: "shop", Heartbeat: 200 * time.Millisecond, Weight: 3,
 		User: "node", Password: "a-secret-in-a-variable-of-the-environment",
-		TLS: certs.Files{CA: "members.crt", Cert: "node.crt", Key: "node.key"},
+		Archive: &config.NATSArchive{MaxAge: 90 * time.Minute, MaxBytes: 16 << 20, Replicas: 3},
+		TLS:     certs.Files{CA: "members.crt", Cert: "node.crt", Key: "node.key"},
 	}, load(`id: a
 transport: nats
 nats:
@@ -45,6 +46,7 @@ nats:
   weight: 3
   user: node
   password: {env: PEER_SECRET}
+  archive: {max_age: 90m, replicas: 3}
   tls: {ca: members.crt, cert: node.crt, key: node.key}
 `).NATS)
 	cfg := load(`id: a
@@ -59,9 +61,11 @@ nats:
   clients: 127.0.0.1:4222
   token: {file: shop.token}
   jetstream: {dir: store, max_bytes: 2GiB}
+  archive: {}
 `)
 	assert.Equal(t, &config.NATS{
 		Heartbeat: time.Second, Weight: 1, Token: "0123456789abcdef",
+		Archive: &config.NATSArchive{MaxAge: time.Hour, MaxBytes: 16 << 20, Replicas: 1},
 		Embedded: &config.EmbeddedNATS{
 			Routes: []string{"10.0.0.5:7001", "cache.internal:7001"}, Secret: "a-secret-of-the-file-with-the-name-nodes.secret",
 			Clients: "127.0.0.1:4222", StoreDir: "store", MaxStore: 2 << 30,
@@ -162,6 +166,12 @@ func TestWrongSettingsOfNATS(t *testing.T) {
 			`node.yaml:8: nats.token: is of no use without clients; nobody but the node reaches its server otherwise, and other servers need secret`,
 			`node.yaml:9: nats.jetstream.dir: is missing: JetStream needs a directory for its streams, which belongs to this node alone`,
 			`node.yaml: listen.peers: is missing: a node with peers needs an address where it listens for them, such as 10.0.0.5:7001`,
+		}},
+		{"removals that are kept", nats + "listen: {peers: \":1\"}\nnats:\n  embedded: true\n  routes: [h:1]\n  archive: {max_age: 1s, max_bytes: 1, replicas: 6}\n", config.Flags{}, []string{
+			`node.yaml:8: nats.archive.max_age: "1s" must be a duration from 1m to 720h, such as 500ms, 30s or 1h30m`,
+			`node.yaml:8: nats.archive.max_bytes: "1" must be a size from 1MiB to 16TiB, such as 64MiB, 1.5GB or a number of bytes`,
+			`node.yaml:8: nats.archive.replicas: "6" must be a whole number from 1 to 5`,
+			`node.yaml:8: nats.archive: needs jetstream beside embedded: the servers within the nodes keep it`,
 		}},
 		{"where it stores", nats + "listen: {peers: \":1\"}\nnats: {embedded: true, routes: [\":1\", h], jetstream: {dir: m.wasm, max_bytes: 1}}\n", config.Flags{}, []string{
 			`node.yaml:5: nats.routes[0]: ":1" must be an address of a node, host:port as in its listen.peers, such as 10.0.0.5:7001`,

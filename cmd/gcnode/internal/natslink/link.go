@@ -109,10 +109,17 @@ func (l *Link) Connect(ctx context.Context) (gcnode.Transport, error) {
 	}
 	l.log.LogAttrs(ctx, slog.LevelInfo, "connected to NATS", l.where(l.conn)...)
 	l.client, err = natstransport.NewClient(l.conn, natstransport.ClientOptions{Cluster: l.opts.NATS.Cluster})
-	if err != nil {
-		return nil, err
+	if err != nil || l.opts.NATS.Archive == nil {
+		return l.client, err
 	}
-	return l.client, nil
+	kept := l.opts.NATS.Archive
+	archive, err := natstransport.NewArchive(l.client, natstransport.ArchiveOptions{
+		MaxAge: kept.MaxAge, MaxBytes: kept.MaxBytes, Replicas: kept.Replicas, Logger: l.log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("nats.archive: %w", err)
+	}
+	return archive, nil
 }
 
 // setting is that which says where NATS is.

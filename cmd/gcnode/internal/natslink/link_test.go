@@ -9,6 +9,7 @@ import (
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -28,6 +29,18 @@ func openLink(t *testing.T, n *config.NATS) *Link {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, link.Shutdown(t.Context())) })
 	return link
+}
+
+// startServer starts a server beside the node.
+func startServer(t *testing.T, opts *natsserver.Options) *natsserver.Server {
+	t.Helper()
+	opts.Host, opts.Port, opts.NoLog, opts.NoSigs = "127.0.0.1", natsserver.RANDOM_PORT, true, true
+	server, err := natsserver.NewServer(opts)
+	require.NoError(t, err)
+	server.Start()
+	t.Cleanup(server.Shutdown)
+	require.True(t, server.ReadyForConnections(patience))
+	return server
 }
 
 func embeddedOnly() *config.NATS {
@@ -62,11 +75,7 @@ func TestAServerThatDoesNotStartIsReported(t *testing.T) {
 }
 
 func TestALinkSaysSinceWhenItIsCutOff(t *testing.T) {
-	server, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true})
-	require.NoError(t, err)
-	server.Start()
-	defer server.Shutdown()
-	require.True(t, server.ReadyForConnections(patience))
+	server := startServer(t, &natsserver.Options{})
 	link := openLink(t, &config.NATS{URLs: []string{server.ClientURL()}})
 	transport, err := link.Connect(t.Context())
 	require.NoError(t, err)
@@ -87,4 +96,22 @@ func TestALinkSaysSinceWhenItIsCutOff(t *testing.T) {
 	assert.GreaterOrEqual(t, time.Since(*figures.LostAt), missedHeartbeats*50*time.Millisecond)
 	link.Leave()
 	require.NoError(t, node.Close(t.Context()))
+}
+
+func TestALinkKeepsRemovals(t *testing.T) {
+	server := startServer(t, &natsserver.Options{JetStream: true, StoreDir: t.TempDir()})
+	link := openLink(t, &config.NATS{
+		URLs: []string{server.ClientURL()}, Cluster: "shop",
+		Archive: &config.NATSArchive{MaxAge: 3 * time.Hour, MaxBytes: 5 << 20, Replicas: 1},
+	})
+	transport, err := link.Connect(t.Context())
+	require.NoError(t, err)
+	assert.Implements(t, (*gcnode.Archive)(nil), transport)
+	js, err := jetstream.New(link.conn)
+	require.NoError(t, err)
+	stream, err := js.Stream(t.Context(), "gcnode-shop-removals")
+	require.NoError(t, err)
+	kept := stream.CachedInfo().Config
+	assert.Equal(t, 3*time.Hour, kept.MaxAge)
+	assert.Equal(t, int64(5<<20), kept.MaxBytes)
 }
