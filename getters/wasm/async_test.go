@@ -173,21 +173,34 @@ func TestDeadlineOfAPendingRequestCostsNoInstance(t *testing.T) {
 
 func TestFetchesEndWithTheirRequest(t *testing.T) {
 	t.Parallel()
-	ended := make(chan struct{})
-	origin := newOrigin(t, func(_ http.ResponseWriter, r *http.Request) {
+	ended := make(chan struct{}, 1)
+	origin := newOrigin(t, func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasSuffix(r.URL.Path, "/wait") {
+			io.WriteString(w, "body")
+			return
+		}
 		<-r.Context().Done()
 		ended <- struct{}{}
 	})
-	p := loadAsync(t, Options{AllowFetch: []string{origin.URL}, Instances: 1})
-	getWithin(t, p, 200*time.Millisecond, "fetch:"+origin.URL, gcnode.KindTimeout)
+	p := loadAsync(t, Options{AllowFetch: []string{origin.URL}, Instances: 1, Timeout: time.Hour})
+	getWithin(t, p, 200*time.Millisecond, "fetch:"+origin.URL+"/wait", gcnode.KindTimeout)
 	<-ended
-}
-
-func TestRequestMayBeAnsweredWithAFetchInFlight(t *testing.T) {
-	t.Parallel()
-	origin := newGate(t)
-	p := loadAsync(t, Options{AllowFetch: []string{origin.url}, Instances: 1})
-	assert.Equal(t, "hasty", get(t, p, "hasty:"+origin.url+"/wait"))
+	for key, want := range map[string]string{
+		"first:" + origin.URL:           "body",  // answered in a later turn
+		"hasty:" + origin.URL + "/wait": "hasty", // answered in the first one
+	} {
+		assert.Equal(t, want, get(t, p, key))
+		over := make(chan struct{})
+		go func() {
+			p.fetches.Wait()
+			close(over)
+		}()
+		select {
+		case <-over:
+		case <-time.After(patience):
+			require.Fail(t, "the fetch goes on", key)
+		}
+	}
 	assert.Equal(t, "again", get(t, p, "echo:again"))
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
 }

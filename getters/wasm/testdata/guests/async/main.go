@@ -138,6 +138,9 @@ func begin(req int32, key string) int32 {
 		for i := range t.left {
 			start(req, url+strconv.Itoa(i))
 		}
+	case "first": // is answered with what comes first
+		start(req, arg)
+		start(req, arg+"/wait")
 	case "malformed":
 		answer(req, strconv.Itoa(int(fetchStart(req, pointer([]byte("x")), 1))))
 		return 0
@@ -174,6 +177,8 @@ func resume(req, call, size int32) int32 {
 			return 1
 		}
 		answer(req, strings.Join(append(t.bodies, string(read(t.first))), ","))
+	case "first":
+		answer(req, t.bodies[0])
 	case "spin":
 		for {
 		}
