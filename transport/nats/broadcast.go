@@ -92,7 +92,7 @@ func cutRequest(req *gcnode.Request, limit int) ([][]byte, error) {
 		return nil, errTooLong
 	}
 	first, rest := *req, *req
-	middle := len(req.Removals) / 2
+	middle := (len(req.Removals) + 1) / 2 // so that neither half is empty
 	first.Removals, rest.Removals = req.Removals[:middle], req.Removals[middle:]
 	middle = len(req.Finished) / 2
 	first.Finished, rest.Finished = req.Finished[:middle], req.Finished[middle:]
