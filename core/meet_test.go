@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -267,5 +268,50 @@ func TestANodeThatJoinsDoesNotAskWhoHasNotCaughtUp(t *testing.T) {
 		c.restart(1, 3)
 		c.join()
 		c.wantRemoved(1, key)
+	})
+}
+
+// A member answers what it knows, and before the answer is there everything has
+// been dropped for something that it does not know.
+func TestWhoWasAskedBeforeEverythingWasDroppedIsNotMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key := c.keyOf(2)
+		c.want(2, key, 0, gcnode.SourceLoaded)
+		c.origin.write(key, 1)
+		hold := make(chan struct{})
+		var stage atomic.Int32
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op != gcnode.OpSync {
+				return transporttest.Fault{}
+			}
+			between := m.Request.From.ID + " " + m.Request.To
+			switch now := stage.Load(); {
+			case now == 1 && between == "n2 n0", now == 2 && (between == "n0 n1" || between == "n1 n0" || between == "n0 n2" && m.Reply == nil):
+				return transporttest.Fault{}
+			case now == 2 && between == "n0 n2":
+				return transporttest.Fault{Until: hold}
+			default:
+				return transporttest.Fault{Drop: true}
+			}
+		})
+		c.apply(1, removalOf(1, key))
+		time.Sleep(3 * time.Minute) // all are strangers, and nobody remembers the removal
+		stage.Store(1)
+		time.Sleep(time.Second) // n2 has met n0
+		stage.Store(2)
+		time.Sleep(time.Second)
+		if n := c.nodes[0].Stats().Gaps; n != 1 {
+			t.Fatalf("it has dropped everything %d times", n)
+		}
+		stage.Store(3)
+		close(hold)
+		time.Sleep(time.Millisecond)
+		if r := <-c.get(0, key); r.value != "1" {
+			t.Errorf("%+v", r)
+		}
+		if silent := c.nodes[0].Stats().Silent; !slices.Contains(silent, "n2") {
+			t.Errorf("strangers are %v", silent)
+		}
 	})
 }

@@ -107,6 +107,7 @@ type Node struct {
 	outboxes    *outboxes
 	seq         atomic.Uint64 // of this node's removals
 	gaps        atomic.Uint64 // how often everything was dropped
+	catchingUp  sync.Mutex    // held while it is found out whether everything has to be
 
 	view      atomic.Pointer[view]
 	roll      roll

@@ -65,7 +65,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		return 0, false, errSyncing
 	}
 	defer p.syncing.Store(false)
-	mine, asked := n.knowledge.known(), n.now()
+	mine, asked, drops := n.knowledge.known(), n.now(), n.gaps.Load()
 	var known []Known
 	err = n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: mine}, func(r Reply) error {
 		if r.Ack == nil {
@@ -79,6 +79,11 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 	if err != nil {
 		return 0, false, err
 	}
+	n.catchingUp.Lock()
+	defer n.catchingUp.Unlock()
+	// What another one knew meanwhile, for which everything was dropped, this one
+	// was not asked about.
+	current := n.gaps.Load() == drops
 	if n.knowledge.lacks(known) {
 		n.replay(ctx)
 	}
@@ -98,7 +103,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 			n.goBackground(n.meetAll)
 		}
 	}
-	if even = covers(known, mine); even {
+	if even = current && covers(known, mine); even {
 		p.even.Store(asked)
 	}
 	return listHash, even, nil
