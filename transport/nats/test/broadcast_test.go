@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -33,7 +34,7 @@ type versions struct{ atomic.Int64 }
 func (v *versions) of(int) gcnode.Getter[gcnode.Value] { return v }
 
 func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) {
-	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(fmt.Sprint(v.Load()))}, nil
+	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(strconv.FormatInt(v.Load(), 10))}, nil
 }
 
 // startMembers starts n members of a fixed list, which have joined.
