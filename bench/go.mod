@@ -10,6 +10,7 @@ require (
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
+	github.com/gcnode/gcnode/transport/nats v0.0.0
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
 	github.com/hashicorp/golang-lru/v2 v2.0.7
 	github.com/maypok86/otter/v2 v2.4.0
@@ -58,5 +59,6 @@ require (
 replace (
 	github.com/gcnode/gcnode/core => ../core
 	github.com/gcnode/gcnode/transport/http => ../transport/http
+	github.com/gcnode/gcnode/transport/nats => ../transport/nats
 	github.com/gcnode/gcnode/transport/wire => ../transport/wire
 )

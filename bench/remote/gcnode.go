@@ -47,23 +47,11 @@ const (
 )
 
 func serveOwner(content Content, clientOptions httptransport.ClientOptions, handlerOptions httptransport.HandlerOptions) (*server, error) {
-	values := content.values()
-	var filled atomic.Bool
-	getter := func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
-		value, ok := values[key]
-		if !ok {
-			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
-		}
-		if filled.Load() {
-			return gcnode.Item[gcnode.Value]{}, errors.New("the value is not in the store any more")
-		}
-		return gcnode.Item[gcnode.Value]{Value: gcnode.BytesValue(value)}, nil
-	}
 	client, err := httptransport.NewClient(clientOptions)
 	if err != nil {
 		return nil, err
 	}
-	node, group, err := newNode(gcnodeOwner, client, getter, capacity(content))
+	node, err := owner(content, client)
 	if err != nil {
 		return nil, err
 	}
@@ -78,12 +66,6 @@ func serveOwner(content Content, clientOptions httptransport.ClientOptions, hand
 	if err := node.SetPeers([]gcnode.Peer{{ID: gcnodeOwner, Addr: "http://" + s.addr}}); err != nil {
 		return nil, err
 	}
-	for _, want := range content.wants() {
-		if _, err := group.Get(context.Background(), want.Key); err != nil {
-			return nil, err
-		}
-	}
-	filled.Store(true)
 	stop := s.close
 	s.close = func() {
 		stop()
@@ -93,19 +75,56 @@ func serveOwner(content Content, clientOptions httptransport.ClientOptions, hand
 	return s, nil
 }
 
+// owner is a node that has all of the content in its store.
+func owner(content Content, transport gcnode.Transport) (*gcnode.Node, error) {
+	values := content.values()
+	var filled atomic.Bool
+	getter := func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+		value, ok := values[key]
+		if !ok {
+			return gcnode.Item[gcnode.Value]{}, gcnode.ErrNotFound
+		}
+		if filled.Load() {
+			return gcnode.Item[gcnode.Value]{}, errors.New("the value is not in the store any more")
+		}
+		return gcnode.Item[gcnode.Value]{Value: gcnode.BytesValue(value)}, nil
+	}
+	node, group, err := newNode(gcnodeOwner, transport, getter, capacity(content))
+	if err != nil {
+		return nil, err
+	}
+	for _, want := range content.wants() {
+		if _, err := group.Get(context.Background(), want.Key); err != nil {
+			return nil, err
+		}
+	}
+	filled.Store(true)
+	return node, nil
+}
+
 func dialOwner(ctx context.Context, addr string, options httptransport.ClientOptions) (*Client, error) {
 	client, err := httptransport.NewClient(options)
 	if err != nil {
 		return nil, err
 	}
+	return asker(ctx, client, "http://"+addr, func() error {
+		carried := checkCarrier(client.Stats(), options)
+		client.Close()
+		return carried
+	})
+}
+
+// asker is a node that asks the owner. closed is called when it is not needed any
+// more.
+func asker(ctx context.Context, transport gcnode.Transport, addr string, closed func() error) (*Client, error) {
 	getter := func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
 		return gcnode.Item[gcnode.Value]{}, errors.New("the peer did not answer")
 	}
-	node, group, err := newNode("asker", client, getter, 1<<20)
+	node, group, err := newNode("asker", transport, getter, 1<<20)
 	if err != nil {
 		return nil, err
 	}
-	if err := node.SetPeers([]gcnode.Peer{{ID: gcnodeOwner, Addr: "http://" + addr}}); err != nil {
+	if err := node.SetPeers([]gcnode.Peer{{ID: gcnodeOwner, Addr: addr}}); err != nil {
 		return nil, err
 	}
 	if err := joined(ctx, node); err != nil {
@@ -119,17 +138,12 @@ func dialOwner(ctx context.Context, addr string, options httptransport.ClientOpt
 			}
 			return check(want, value.String())
 		},
-		Close: func() error {
-			carried := checkCarrier(client.Stats(), options)
-			fetched := checkFetched(node.Stats())
-			client.Close()
-			return errors.Join(carried, fetched)
-		},
+		Close: func() error { return errors.Join(closed(), checkFetched(node.Stats())) },
 	}, nil
 }
 
-func newNode(id string, client *httptransport.Client, getter gcnode.GetterFunc[gcnode.Value], maxBytes int64) (*gcnode.Node, *gcnode.Group, error) {
-	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: client})
+func newNode(id string, transport gcnode.Transport, getter gcnode.GetterFunc[gcnode.Value], maxBytes int64) (*gcnode.Node, *gcnode.Group, error) {
+	node, err := gcnode.NewNode(gcnode.Config{Self: gcnode.Peer{ID: id}, Transport: transport})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,17 +37,7 @@ func natsRequest() Contestant {
 
 func serveNATS(content Content) (*server, error) {
 	values := content.values()
-	broker, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, MaxPayload: 8 << 20, NoLog: true, NoSigs: true,
-	})
-	if err != nil {
-		return nil, err
-	}
-	broker.Start()
-	if !broker.ReadyForConnections(startTime) {
-		return nil, errors.New("the NATS server does not start")
-	}
-	conn, err := nats.Connect("", nats.InProcessServer(broker))
+	broker, conn, err := startNATS()
 	if err != nil {
 		return nil, err
 	}
@@ -69,4 +59,20 @@ func serveNATS(content Content) (*server, error) {
 		conn.Close()
 		broker.Shutdown()
 	}}, nil
+}
+
+// startNATS starts a NATS server in this process, with a connection to it.
+func startNATS() (*natsserver.Server, *nats.Conn, error) {
+	broker, err := natsserver.NewServer(&natsserver.Options{
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, MaxPayload: 8 << 20, NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	broker.Start()
+	if !broker.ReadyForConnections(startTime) {
+		return nil, nil, errors.New("the NATS server does not start")
+	}
+	conn, err := nats.Connect("", nats.InProcessServer(broker))
+	return broker, conn, err
 }

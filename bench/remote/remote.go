@@ -42,7 +42,7 @@ type Client struct {
 func All() []Contestant {
 	return []Contestant{
 		netHTTP(), rawTCP(),
-		gcnodeStream(), gcnodeSigned(), gcnodePlain(),
+		gcnodeStream(), gcnodeSigned(), gcnodePlain(), gcnodeNATS(),
 		groupcachePool(), grpcUnary(), natsRequest(), memcachedProgram(), redisProgram(),
 	}
 }

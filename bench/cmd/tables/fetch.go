@@ -9,6 +9,8 @@ const (
 	stream    = "gcnode-stream"
 	signed    = "gcnode-signed"
 	plain     = "gcnode-plain"
+	overNATS  = "gcnode-nats"
+	plainNATS = "nats"
 )
 
 // The units of fetches.
@@ -92,5 +94,9 @@ func fetchTargets() goals {
 		{what: "1 MiB, 16 callers: MB/s ÷ bare net/http's", reach: "≥ 1", of: stream, files: large, limit: 1, atLeast: true, measure: against(netHTTP, megabytes, label{"size", "1MiB"})},
 		{what: "16 callers beside 4 that get 1 MiB: p99 ÷ alone", reach: "≤ 5", of: stream, files: beside, limit: 5, measure: worst(besideP99, label{"large", "4"})},
 		{what: "the same beside 16", reach: "≤ 5", of: stream, files: beside, limit: 5, measure: worst(besideP99, label{"large", "16"})},
+		{what: "over NATS, 1 caller: p50 ÷ plain request and reply's", reach: "≤ 1.15", of: overNATS, files: small, limit: 1.15, measure: against(plainNATS, p50, one)},
+		{what: "over NATS, 128 callers: requests/s ÷ plain request and reply's", reach: "≥ 2.5", of: overNATS, files: small, limit: 2.5, atLeast: true, measure: against(plainNATS, perSecond, many)},
+		{what: "over NATS, allocations of the client ÷ plain request and reply's, the worst case", of: overNATS, files: small, measure: against(plainNATS, clientAllocs)},
+		{what: "over NATS, allocations of the server ÷ plain request and reply's, the worst case", of: overNATS, files: small, measure: against(plainNATS, serverAllocs)},
 	}
 }

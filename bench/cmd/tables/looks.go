@@ -30,6 +30,8 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0xe69f00), thick, nil, draw.PyramidGlyph{})
 	case plain:
 		return style(rgb(0xcc2277), thick, nil, draw.BoxGlyph{})
+	case overNATS:
+		return style(rgb(0x117733), thick, nil, draw.TriangleGlyph{})
 	case otter:
 		return style(rgb(0x0072b2), thin, nil, draw.CircleGlyph{})
 	case "theine":
@@ -46,7 +48,7 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0x000000), thin, nil, draw.TriangleGlyph{})
 	case "grpc":
 		return style(rgb(0x0072b2), thin, nil, draw.CircleGlyph{})
-	case "nats":
+	case plainNATS:
 		return style(rgb(0x009e73), thin, nil, draw.PyramidGlyph{})
 	case memcached:
 		return style(rgb(0x56b4e9), thin, nil, draw.BoxGlyph{})
