@@ -105,9 +105,7 @@ func (o *outboxes) sendAll(m *mail) {
 		}
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		for _, t := range m.batch {
-			o.acknowledged(t, from, r.Ack)
-		}
+		o.acknowledged(m.batch, from, r.Ack)
 	})
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -131,7 +131,9 @@ func newOutboxes(n *Node) *outboxes {
 // or failed to, or ctx has ended. Those who confirm name the members that they
 // know, which are told, too.
 func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
+	o.mu.Lock()
 	o.begin(t, peers)
+	o.mu.Unlock()
 	for !o.isSettled(t) {
 		select {
 		case <-t.settled:
@@ -141,10 +143,8 @@ func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
 	}
 }
 
-// begin has the peers told of the removal.
+// begin has the peers told of the removal. outboxes.mu is held.
 func (o *outboxes) begin(t *telling, peers []Peer) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
 	if o.broadcaster != nil {
 		o.broadcast(t, peers)
 		return
@@ -390,28 +390,33 @@ func (o *outboxes) send(m *mail) error {
 		if t.left {
 			late++
 		}
-		o.acknowledged(t, m.to, ack)
 	}
+	o.acknowledged(m.batch, m.to, ack)
 	if late > 0 {
 		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
 	}
 	return nil
 }
 
-// repeat tells everybody again, with a later stamp, of a removal that nobody
-// waits for, if it was early. outboxes.mu is held.
-func (o *outboxes) repeat(t *telling) {
-	if !t.early || t.again {
-		return
+// repeat tells everybody again, with later stamps, of removals that were early
+// and nobody waits for.
+func (o *outboxes) repeat(early []*telling) {
+	n := o.node
+	next := make([]*telling, len(early))
+	for i, t := range early {
+		next[i] = n.newTelling(t.Removal)
+		next[i].again = true
+		n.applyWhole(next[i].Removal)
 	}
-	t.again = true
-	o.node.goBackground(func() {
-		next := o.node.newTelling(t.Removal)
-		next.again = true
-		o.node.applyWhole(next.Removal)
-		o.begin(next, o.node.untold(next))
-		o.leave(next)
-	})
+	members := n.view.Load().members(n.now())
+	o.mu.Lock()
+	for _, t := range next {
+		o.begin(t, members)
+	}
+	o.mu.Unlock()
+	for _, t := range next {
+		o.leave(t)
+	}
 }
 
 // landed takes note of the end of a request. What failed is sent again.
@@ -433,15 +438,22 @@ func (o *outboxes) landed(b *outbox, m *mail, err error) {
 	signal(b.news)
 }
 
-// acknowledged takes note that the peer has confirmed the removal, and of whom
-// it knows. outboxes.mu is held.
-func (o *outboxes) acknowledged(t *telling, from Peer, ack *Ack) {
-	o.heed(t, ack)
-	if t.left {
-		o.repeat(t)
+// acknowledged takes note that the peer has confirmed the removals, and of what
+// else it says. outboxes.mu is held.
+func (o *outboxes) acknowledged(ts []*telling, from Peer, ack *Ack) {
+	var early []*telling
+	for _, t := range ts {
+		o.heed(t, ack)
+		if t.left && t.early && !t.again {
+			t.again = true
+			early = append(early, t)
+		}
+		if t.pending[from.ID] {
+			o.confirmed(t, from.ID)
+		}
 	}
-	if t.pending[from.ID] {
-		o.confirmed(t, from.ID)
+	if len(early) > 0 {
+		o.node.goBackground(func() { o.repeat(early) })
 	}
 }
 

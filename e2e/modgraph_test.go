@@ -29,7 +29,7 @@ func knows() map[string][]string {
 		"transport/wire":      {"core", thirdParty},
 		"transport/http":      {"core", "transport/wire", thirdParty},
 		"transport/nats":      {"core", "transport/wire", thirdParty},
-		"transport/nats/test": {"core", "discovery", "transport/nats", "transport/wire", thirdParty},
+		"transport/nats/test": {"core", "discovery", "e2e", "transport/nats", "transport/wire", thirdParty}, // its histories are judged as those of e2e
 		"getters/wasm":        {"core", thirdParty},
 		"plugins":             {"plugins/sdk/go", thirdParty},
 		"plugins/sdk/go":      {},

@@ -17,7 +17,7 @@ func causal() []mutant {
 			"prompt.go", " || len(req.Removals) > 0 ||", " ||",
 			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow"),
 		one("causal-fetch", "a fetch of one key carries no removals",
-			"question.go", "Keys: q.keys[:], Removals: removals}", "Keys: q.keys[:], Removals: removals[:0]}",
+			"question.go", "Keys: w.keys[:], Removals: removals}", "Keys: w.keys[:], Removals: removals[:0]}",
 			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow"),
 		one("causal-fetch-many", "a fetch of many keys carries no removals",
 			"group_batch.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",

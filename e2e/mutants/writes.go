@@ -50,7 +50,7 @@ func writes() []mutant {
 			"write.go", "if n.outboxes.isEarly(t) {", "if false {",
 			"TestWhatTheRemoverWasNotToldOfGoesToo", "TestWhatTheSetterWasNotToldOfIsReplaced"),
 		one("early-late", "one that is confirmed late is not repeated",
-			"outbox.go", "if !t.early || t.again {", "if true {",
+			"outbox.go", "if t.left && t.early && !t.again {", "if false {",
 			"TestARemovalThatIsConfirmedLateTakesWhatItsSenderWasNotToldOf"),
 		one("stamps-entry-kept", "a set is stored without its stamp",
 			"write.go", "e.Stamp = store.Stamp(r.Stamp)\n", "e.Stamp = store.Stamp{}\n",
