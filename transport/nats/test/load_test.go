@@ -98,7 +98,6 @@ func TestAHundredNodes(t *testing.T) {
 	const n, beat = 100, 2 * time.Second
 	conns := make([]*nats.Conn, n)
 	watchers := make([]*watcher, n)
-	var all sync.WaitGroup
 	begun := time.Now()
 	for i := range n {
 		conns[i] = connect(t, url)
@@ -110,10 +109,11 @@ func TestAHundredNodes(t *testing.T) {
 		w := &watcher{Membership: m, nc: conns[i]}
 		watchers[i] = w
 		ctx, cancel := context.WithCancel(context.Background())
-		all.Go(func() { m.Watch(ctx, w.report) })
+		var watching sync.WaitGroup
+		watching.Go(func() { m.Watch(ctx, w.report) })
 		t.Cleanup(func() {
 			cancel()
-			all.Wait()
+			watching.Wait()
 			m.Close()
 		})
 	}
