@@ -29,7 +29,7 @@ TOOLS := tools/buf tools/golangci-lint tools/wazero
 export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 
 # End-to-end tests that have their own way to connect nodes, or none.
-E2E_OWN_TRANSPORT := OwnersAreKilled|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
+E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
 
 # How long each fuzz target runs.
 FUZZTIME ?= 5s
