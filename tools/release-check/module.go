@@ -21,7 +21,9 @@ import (
 const prefix = "github.com/gcnode/gcnode/"
 
 // unpublished are the modules that nobody outside of the repository needs.
-func unpublished() []string { return []string{prefix + "e2e", prefix + "examples"} }
+func unpublished() []string {
+	return []string{prefix + "e2e", prefix + "examples", prefix + "transport/nats/test"}
+}
 
 // module is one of our modules as it will be published.
 type module struct {
