@@ -32,7 +32,7 @@ export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
 
 # How long each fuzz target runs.
-FUZZTIME ?= 5s
+FUZZTIME ?= 3s
 
 # How many states of each scenario "make model" looks at; a million take about
 # 1 GB of memory and 10 s.
