@@ -125,7 +125,7 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -shuffle=on $$run ./core/...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (5s)
+fuzz: ## run every fuzz target for FUZZTIME (3s)
 	@tools/fuzz.sh $(FUZZTIME)
 
 SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
