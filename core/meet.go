@@ -124,10 +124,11 @@ func (n *Node) meet(v *view, p *peer) {
 	if !n.is(joined) {
 		return
 	}
-	listHash, even, err := n.syncWith(n.done, p)
-	if err == nil && even && listHash == v.ring.Hash() && n.view.Load().epoch == v.epoch {
-		n.strangers.remove(p.ID)
-	}
+	_, _ = n.syncWith(n.done, p, func(listHash uint64, even bool) { // it is tried again
+		if even && listHash == v.ring.Hash() && n.view.Load().epoch == v.epoch {
+			n.strangers.remove(p.ID)
+		}
+	})
 }
 
 // timesOf takes over the clocks of members whose writes this node is not told

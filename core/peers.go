@@ -143,7 +143,7 @@ func (n *Node) probe(p *peer) {
 // meantime is known before anything else goes between the two.
 func (n *Node) try(p *peer) error {
 	if n.is(joined) && !n.strangers.has(p.ID) {
-		_, even, err := n.syncWith(n.done, p)
+		even, err := n.syncWith(n.done, p, nil)
 		if err == nil && !even {
 			err = errors.New("it has missed removals that this node knows of")
 		}

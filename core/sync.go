@@ -33,7 +33,7 @@ func (n *Node) syncForEver() {
 		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
 			if !p.down.Load() && !n.strangers.has(p.ID) {
 				wg.Go(func() {
-					if _, _, err := n.syncWith(n.done, p); err != nil && !errors.Is(err, errSyncing) { // it is tried again
+					if _, err := n.syncWith(n.done, p, nil); err != nil && !errors.Is(err, errSyncing) { // it is tried again
 						n.log.LogAttrs(n.done, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
 					}
 				})
@@ -57,15 +57,17 @@ func (n *Node) overdue() (ids []string) {
 
 // syncWith asks a member for the removals that this node lacks. If it cannot
 // tell them any more, everything goes that they could concern, and nobody is
-// asked for anything who could have missed them as well. It returns the hash of
-// the member's list, and whether the member knows all that this node knew when
-// it asked.
-func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even bool, err error) {
+// asked for anything who could have missed them as well. It returns whether the
+// member knows all that this node knew when it asked. compared, unless it is nil,
+// is told that and the hash of the member's list before anything else can be
+// dropped.
+func (n *Node) syncWith(ctx context.Context, p *peer, compared func(listHash uint64, even bool)) (even bool, err error) {
 	if p.syncing.Swap(true) {
-		return 0, false, errSyncing
+		return false, errSyncing
 	}
 	defer p.syncing.Store(false)
 	mine, asked, drops := n.knowledge.known(), n.now(), n.gaps.Load()
+	var listHash uint64
 	var known []Known
 	err = n.roundTrip(ctx, p.Peer, &Request{Op: OpSync, Known: mine}, func(r Reply) error {
 		if r.Ack == nil {
@@ -77,7 +79,7 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 		return nil
 	})
 	if err != nil {
-		return 0, false, err
+		return false, err
 	}
 	n.catchingUp.Lock()
 	defer n.catchingUp.Unlock()
@@ -106,7 +108,10 @@ func (n *Node) syncWith(ctx context.Context, p *peer) (listHash uint64, even boo
 	if even = current && covers(known, mine); even {
 		p.even.Store(asked)
 	}
-	return listHash, even, nil
+	if compared != nil {
+		compared(listHash, even)
+	}
+	return even, nil
 }
 
 // serveSync answers a member that compares. If it knows more, this node asks it
@@ -115,7 +120,7 @@ func (n *Node) serveSync(ctx context.Context, req *Request, w ReplyWriter) error
 	n.arrive(req.From)
 	n.knowledge.see(req.From)
 	if p := n.view.Load().peers[req.From.ID]; p != nil && n.is(joined) && n.knowledge.lacks(req.Known) {
-		_, _, _ = n.syncWith(ctx, p) // it is tried again
+		_, _ = n.syncWith(ctx, p, nil) // it is tried again
 	}
 	known := n.knowledge.known() // before the removals: what is counted as known must be among them
 	if n.is(joining) && req.ListHash == n.view.Load().ring.Hash() && covers(known, req.Known) {
