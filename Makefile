@@ -92,7 +92,7 @@ test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or prox
 .PHONY: test-plugins
 test-plugins: ## build the examples in all languages as documented, and test all SDKs (installs what they take)
 	@if PLUGINS=required tools/plugins.sh; then \
-		set -x; PLUGINS=required go test -count=1 ./getters/wasm/wasmtest; \
+		set -x; GCNODE_SDKS=installed go test -count=1 ./getters/wasm/wasmtest; \
 	elif [ "$$PLUGINS" = required ]; then \
 		exit 1; \
 	else \

@@ -88,7 +88,7 @@ func TestDocumentedGetters(t *testing.T) {
 				require.NoError(t, err)
 				require.Equal(t, string(text), s.files[name])
 			}
-			if required() {
+			if installed() {
 				testGreeter(t, s.build(t, "greet.wasm"))
 			}
 		})
