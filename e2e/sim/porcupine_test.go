@@ -136,7 +136,7 @@ func check(t *testing.T, m porcupine.Model, ops []porcupine.Operation, what stri
 // what that was asked before, so reads are apart here.
 func TestWithoutCopiesAndFaultsEveryKeyIsLinearizable(t *testing.T) {
 	total := 0
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		r := runChanged(t, seed, func(p *plan) {
 			p.trouble &= slowOrigin
 			p.options.HotAfter, p.config.HedgeAfter = math.MaxInt32, 0
@@ -159,7 +159,7 @@ func TestWithoutCopiesAndFaultsEveryKeyIsLinearizable(t *testing.T) {
 
 func TestEveryKeyIsARegularRegister(t *testing.T) {
 	total := 0
-	for seed := range uint64(150) {
+	for seed := range uint64(60) {
 		r := runChanged(t, seed, func(p *plan) {
 			p.trouble &= lossy | partitioned | jumping | slowOrigin | oneMessage | ackPause
 		})

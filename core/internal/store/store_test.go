@@ -224,16 +224,20 @@ func TestTheLimitBoundsTheHeap(t *testing.T) {
 	}
 	tenBytes := func(*rand.Rand) int { return 10 }
 	mixed := func(rng *rand.Rand) int { return int(10 * 1 << uint(rng.IntN(20)) * uint(8+rng.IntN(8)) / 8) }
-	for name, size := range map[string]func(*rand.Rand) int{"ten bytes": tenBytes, "mixed": mixed} {
-		for _, limit := range []int64{4 << 20, 48 << 20} {
-			t.Run(fmt.Sprintf("%s/%d MiB", name, limit>>20), func(t *testing.T) {
+	for _, of := range []struct {
+		name string
+		size func(*rand.Rand) int
+		most int64
+	}{{"ten bytes", tenBytes, 16 << 20}, {"mixed", mixed, 48 << 20}} {
+		for _, limit := range []int64{4 << 20, of.most} {
+			t.Run(fmt.Sprintf("%s/%d MiB", of.name, limit>>20), func(t *testing.T) {
 				rng := rand.New(rand.NewPCG(1, 2))
 				value := strings.Repeat("v", 20<<20)
 				before := heap()
 				var c clock
 				s := newStore(limit, &c)
 				for stored := int64(0); stored < 6*limit; c++ {
-					n := size(rng)
+					n := of.size(rng)
 					expires := store.Never
 					if rng.IntN(2) == 0 {
 						expires = int64(c) + rng.Int64N(10_000)
@@ -257,11 +261,11 @@ func TestTheLimitBoundsTheHeap(t *testing.T) {
 
 func TestOverheadPerEntry(t *testing.T) {
 	const most = 40 // bytes beyond key and value
-	s := newStore(256<<20, new(clock))
+	s := newStore(64<<20, new(clock))
 	value := strings.Repeat("v", 100)
 	for n := 1; s.Stats().Evicted == 0; n++ {
 		s.Set(fmt.Sprintf("%016d", n), entry(value))
-		if n%100_000 == 0 {
+		if n%25_000 == 0 {
 			if got := float64(s.Stats().Bytes)/float64(n) - 116; got > most {
 				t.Errorf("%d entries: %.1f bytes each beyond key and value, want at most %d", n, got, most)
 			}
