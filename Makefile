@@ -32,7 +32,7 @@ export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
 
 # How long each fuzz target runs.
-FUZZTIME ?= 3s
+FUZZTIME ?= 2s
 
 # How many states of each scenario "make model" looks at; a million take about
 # 1 GB of memory and 10 s.
@@ -125,7 +125,7 @@ test-arm64: ## run core's tests for linux/arm64, under qemu elsewhere
 	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -shuffle=on $$run ./core/...
 
 .PHONY: fuzz
-fuzz: ## run every fuzz target for FUZZTIME (3s)
+fuzz: ## run every fuzz target for FUZZTIME (2s)
 	@tools/fuzz.sh $(FUZZTIME)
 
 SIM := go test -count=1 -timeout=0 -v -run=TestSimulation ./sim
