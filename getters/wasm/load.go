@@ -116,6 +116,9 @@ func prepare(module []byte, opts *Options) ([]byte, *moduleShape, error) {
 	if err := checkSize(int64(len(module))); err != nil {
 		return nil, nil, err
 	}
+	if err := checkHash(module, opts.SHA256); err != nil {
+		return nil, nil, err
+	}
 	shape, err := inspect(module)
 	if err != nil {
 		return nil, nil, err
