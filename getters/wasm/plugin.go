@@ -218,8 +218,8 @@ func (p *Plugin) Stats() Stats {
 		Instances: InstanceStats{
 			Live: places, Idle: idle, Pending: int(p.stats.pending.Load()),
 			MemoryBytes: p.stats.memory.Load(),
-			Created:   p.stats.created.Load(),
-			Discarded: p.stats.discardStats(),
+			Created:     p.stats.created.Load(),
+			Discarded:   p.stats.discardStats(),
 		},
 		Queue: QueueStats{
 			Waiting:  waiting,

@@ -44,8 +44,8 @@ type InstanceStats struct {
 	// MemoryBytes is the memory of all instances, as it was when each of them
 	// returned last.
 	MemoryBytes int64
-	Created   uint64
-	Discarded DiscardStats
+	Created     uint64
+	Discarded   DiscardStats
 }
 
 // DiscardStats counts discarded instances by reason.
