@@ -17,6 +17,13 @@ type Manifest struct {
 	Plugin      Plugin
 }
 
+// NoManifest is what holds for a module without a manifest.
+func NoManifest(module string) *Manifest {
+	m := &Manifest{Name: filepath.Base(module), Plugin: defaultPlugin()}
+	m.Plugin.Module = module
+	return m
+}
+
 // LoadManifest reads a manifest. The module need not be there yet. An error is
 // as those of [Load].
 func LoadManifest(path string) (*Manifest, error) {
@@ -35,20 +42,25 @@ func LoadManifest(path string) (*Manifest, error) {
 // manifest reads the manifest at path. The error says that it cannot be read;
 // what is wrong in it is recorded with the other problems.
 func (r *reader) manifest(path string, p Plugin) (*Manifest, error) {
-	m := &Manifest{Plugin: p}
 	data, err := readFile(path)
 	if err != nil {
-		return m, err
+		return &Manifest{Plugin: p}, err
 	}
+	return r.manifestOf(data, path, p), nil
+}
+
+// manifestOf reads the text of the manifest that was at path.
+func (r *reader) manifestOf(data []byte, path string, p Plugin) *Manifest {
+	m := &Manifest{Plugin: p}
 	if line, message := checkText(data); line > 0 {
 		r.problems.add(path, line, "", "%s", message)
-		return m, nil
+		return m
 	}
 	root, err := documentRoot(data)
 	if err != nil {
 		line, message := syntaxError(err)
 		r.problems.add(path, line, "", "%s", message)
-		return m, nil
+		return m
 	}
 	in := newSection(path, "", root, r.problems)
 	in.text("name", "what the getter is called", &m.Name)
@@ -60,5 +72,5 @@ func (r *reader) manifest(path string, p Plugin) (*Manifest, error) {
 		in.missing("module", "the path of a WebAssembly module, relative to this file")
 	}
 	in.close()
-	return m, nil
+	return m
 }

@@ -90,7 +90,7 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 		p.AllowFetch = append(p.AllowFetch, origin.value)
 	}
 	in.boolean("allow_private", &p.AllowPrivate)
-	p.Config = onTop(p.Config, in.table("config"))
+	p.Config = OnTop(p.Config, in.table("config"))
 	env := in.table("env")
 	for _, name := range sortedKeys(env) {
 		if name == "" || strings.ContainsAny(name, "=\x00") {
@@ -100,13 +100,13 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 			in.section("env").wrongKey(name, "the value of a variable must not hold NUL")
 		}
 	}
-	p.Env = onTop(p.Env, env)
+	p.Env = OnTop(p.Env, env)
 	return p
 }
 
-// onTop is a table with the entries of another one on top; nil when there are
+// OnTop is a table with the entries of another one on top; nil when there are
 // none.
-func onTop(table, more map[string]string) map[string]string {
+func OnTop(table, more map[string]string) map[string]string {
 	if len(table) == 0 {
 		return more
 	}
