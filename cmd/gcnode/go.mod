@@ -8,6 +8,7 @@ require (
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/discovery v0.0.0
 	github.com/gcnode/gcnode/getters/wasm v0.0.0
+	github.com/gcnode/gcnode/plugins v0.0.0
 	github.com/gcnode/gcnode/tracing v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/gcnode/gcnode/transport/nats v0.0.0
@@ -61,6 +62,8 @@ replace (
 	github.com/gcnode/gcnode/core => ../../core
 	github.com/gcnode/gcnode/discovery => ../../discovery
 	github.com/gcnode/gcnode/getters/wasm => ../../getters/wasm
+	github.com/gcnode/gcnode/plugins => ../../plugins
+	github.com/gcnode/gcnode/plugins/sdk/go => ../../plugins/sdk/go
 	github.com/gcnode/gcnode/tracing => ../../tracing
 	github.com/gcnode/gcnode/transport/http => ../../transport/http
 	github.com/gcnode/gcnode/transport/nats => ../../transport/nats

@@ -11,7 +11,10 @@ const maxNameShown = 100
 
 const (
 	abiModule       = "gcnode1"
+	abiFetch        = "fetch"
 	abiFetchStart   = "fetch_start"
+	abiStoreGet     = "kv_get"
+	abiStoreSet     = "kv_set"
 	exportMemory    = "memory"
 	exportMarker    = "gcnode_abi_1"
 	exportGet       = "gcnode_get"

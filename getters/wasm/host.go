@@ -48,13 +48,13 @@ func abiFunctions() []hostFunction {
 		{name: "input_read", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostInputRead},
 		{name: "respond", sig: signature{[]valueType{i32, i32, i32, i64, i32, i32}, []valueType{i32}}, call: hostRespond},
 		{name: "config_get", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostConfigGet},
-		{name: "kv_get", sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostStoreGet, grant: hasStore, missing: noStore},
-		{name: "kv_set", sig: signature{[]valueType{i32, i32, i32, i32, i64}, []valueType{i32}}, call: hostStoreSet, grant: hasStore, missing: noStore},
+		{name: abiStoreGet, sig: signature{[]valueType{i32, i32, i32, i32}, []valueType{i32}}, call: hostStoreGet, grant: hasStore, missing: noStore},
+		{name: abiStoreSet, sig: signature{[]valueType{i32, i32, i32, i32, i64}, []valueType{i32}}, call: hostStoreSet, grant: hasStore, missing: noStore},
 		{name: "log", sig: signature{[]valueType{i32, i32, i32}, nil}, call: hostLog},
 		{name: "log_level", sig: signature{nil, []valueType{i32}}, call: hostLogLevel},
 		{name: "now_ms", sig: signature{nil, []valueType{i64}}, call: hostNow},
 		{name: "monotonic_ns", sig: signature{nil, []valueType{i64}}, call: hostMonotonic},
-		{name: "fetch", sig: fetchSignature, call: hostFetch, grant: mayFetch, missing: noFetch},
+		{name: abiFetch, sig: fetchSignature, call: hostFetch, grant: mayFetch, missing: noFetch},
 		{name: abiFetchStart, sig: fetchSignature, call: hostFetchStart, grant: mayFetch, missing: noFetch},
 	}
 }

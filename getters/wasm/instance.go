@@ -59,6 +59,7 @@ type instance struct {
 	pace        pace
 	lastID      int32 // of requests and calls
 	calls       int
+	memoryBytes int64  // as the figures have it
 	wornBytes   uint64 // of memory, above which it is discarded
 	stdout      lineBuffer
 	stderr      lineBuffer
@@ -91,6 +92,7 @@ func (p *Plugin) start(d deadline) (*instance, error) {
 	}
 	in.ctx = &guestContext{Context: context.Background(), inst: in}
 	in.deadline = d
+	in.pace.fixed = p.opts.FuelSlice
 	if err := in.boot(); err != nil {
 		in.close()
 		return nil, err
@@ -261,7 +263,9 @@ func (in *instance) tick() int64 {
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
-	return in.pace.next(time.Now())
+	slice := in.pace.next(time.Now())
+	in.plugin.stats.fuel.Add(uint64(slice))
+	return slice
 }
 
 // spend accounts for a host function that copied n bytes, and ends the guest
@@ -275,8 +279,18 @@ func (in *instance) spend(n int) {
 	}
 }
 
+// countMemory tells the figures how large the instance is now.
+func (in *instance) countMemory() {
+	size := int64(in.mod.Memory().Size())
+	if size != in.memoryBytes {
+		in.plugin.stats.memory.Add(size - in.memoryBytes)
+		in.memoryBytes = size
+	}
+}
+
 // close frees the instance. Nothing can be done about an error.
 func (in *instance) close() {
+	in.plugin.stats.memory.Add(-in.memoryBytes)
 	if in.mod != nil {
 		_ = in.mod.Close(in.ctx)
 	}

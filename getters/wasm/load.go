@@ -27,16 +27,21 @@ var errModuleTooLarge = fmt.Errorf("the module is larger than %d MiB, the most t
 // LoadFile loads the module in a file, as [Load] does.
 func LoadFile(ctx context.Context, path string, opts Options) (*Plugin, error) {
 	opts.Name = cmp.Or(opts.Name, filepath.Base(path))
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	module, err := readModule(f)
+	module, err := ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("load plugin %q: %w", opts.Name, err)
 	}
 	return Load(ctx, module, opts)
+}
+
+// ReadFile reads a module, if it is not too large for one.
+func ReadFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	return readModule(f)
 }
 
 // readModule reads a file that is not larger than a module may be.
@@ -114,6 +119,9 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 // fuel, and its shape.
 func prepare(module []byte, opts *Options) ([]byte, *moduleShape, error) {
 	if err := checkSize(int64(len(module))); err != nil {
+		return nil, nil, err
+	}
+	if err := checkHash(module, opts.SHA256); err != nil {
 		return nil, nil, err
 	}
 	shape, err := inspect(module)

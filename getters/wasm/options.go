@@ -34,6 +34,9 @@ type Options struct {
 	// Name is what the plugin is called in messages. Default: "plugin", with
 	// [LoadFile] the base name of the file.
 	Name string
+	// SHA256 is the hash of the module in hexadecimal digits: another module
+	// is refused, before anything of it is read. Default: any module.
+	SHA256 string
 	// Config is handed to the module: whole to gcnode_configure, by key to
 	// config_get.
 	Config map[string]string
@@ -97,6 +100,11 @@ type Options struct {
 	// [gcnode.ErrOverloaded]. Default 1024; negative: nobody waits.
 	Queue int
 
+	// FuelSlice is how much fuel (package fuel) a guest is given at once, at
+	// least 1. Small slices make [Stats].Fuel exact and the guest slow, which
+	// is for measuring. Default: what lasts about a millisecond.
+	FuelSlice int64
+
 	// Logger receives what the module logs and what happens to instances.
 	// Default: discarded.
 	Logger *slog.Logger
@@ -119,6 +127,8 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Instances", o.Instances),
 		notNegative("Pending", o.Pending),
 		notNegative("ParallelFetches", o.ParallelFetches),
+		notNegative("FuelSlice", o.FuelSlice),
+		checkPin(o.SHA256),
 		checkEnv(o.Env),
 	}
 	o.MaxFetches = orDefault(o.MaxFetches, defaultFetches)

@@ -23,6 +23,7 @@ const (
 // to the host about every sliceTarget: often enough for deadlines and for the
 // garbage collector, seldom enough to cost nothing.
 type pace struct {
+	fixed   int64 // the size of every slice; 0: it adapts
 	slice   int64
 	granted time.Time // when the last slice was given; zero: not comparable
 	work    int       // of host functions since the last check
@@ -32,6 +33,9 @@ type pace struct {
 // shrinks at once when it took too long, and grows by at most a factor of two,
 // so that a guest gains little from pretending to be fast.
 func (p *pace) next(now time.Time) int64 {
+	if p.fixed > 0 {
+		return p.fixed
+	}
 	if p.slice == 0 {
 		p.slice = sliceStart
 	}

@@ -182,6 +182,7 @@ func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
 // requests are over.
 func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, ended int) {
 	in := s.item
+	in.countMemory()
 	retire := verdict == discardWorn || verdict == discardMemory
 	if verdict != keep && !retire {
 		in.lose(verdict)
@@ -216,14 +217,16 @@ func (p *Plugin) Stats() Stats {
 		},
 		Instances: InstanceStats{
 			Live: places, Idle: idle, Pending: int(p.stats.pending.Load()),
-			Created:   p.stats.created.Load(),
-			Discarded: p.stats.discardStats(),
+			MemoryBytes: p.stats.memory.Load(),
+			Created:     p.stats.created.Load(),
+			Discarded:   p.stats.discardStats(),
 		},
 		Queue: QueueStats{
 			Waiting:  waiting,
 			Waited:   p.stats.waited.Load(),
 			Rejected: p.stats.rejected.Load(),
 		},
+		Fuel:            p.stats.fuel.Load(),
 		LogLinesDropped: p.stats.linesDropped.Load(),
 	}
 }

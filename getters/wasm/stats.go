@@ -12,6 +12,9 @@ type Stats struct {
 	Fetches   FetchStats
 	Instances InstanceStats
 	Queue     QueueStats
+	// Fuel is what guests were given for computing (package fuel). What an
+	// instance has left of its last slice is counted as well.
+	Fuel uint64
 	// LogLinesDropped counts what guests logged too fast to be recorded.
 	LogLinesDropped uint64
 }
@@ -37,9 +40,12 @@ type InstanceStats struct {
 	Live, Idle int
 	// Pending counts the requests that wait for the answers to their fetches
 	// and hold no instance meanwhile.
-	Pending   int
-	Created   uint64
-	Discarded DiscardStats
+	Pending int
+	// MemoryBytes is the memory of all instances, as it was when each of them
+	// returned last.
+	MemoryBytes int64
+	Created     uint64
+	Discarded   DiscardStats
 }
 
 // DiscardStats counts discarded instances by reason.
@@ -102,7 +108,8 @@ type counters struct {
 	pending                               atomic.Int64
 	discarded                             [discardReasons]atomic.Uint64
 	waited, rejected                      atomic.Uint64
-	linesDropped                          atomic.Uint64
+	linesDropped, fuel                    atomic.Uint64
+	memory                                atomic.Int64
 }
 
 func (c *counters) callStats() CallStats {

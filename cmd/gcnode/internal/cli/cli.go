@@ -27,14 +27,15 @@ const (
 type commands struct {
 	Version kong.VersionFlag `help:"Print the version and exit."`
 
-	Serve serveCommand `cmd:"" help:"Run a node until SIGTERM or SIGINT; a second signal ends it at once."`
-	Check checkCommand `cmd:"" help:"Check a configuration and its plugins without serving."`
-	Get   getCommand   `cmd:"" help:"Write the values of keys to standard output. Exit status 3: a key has no value."`
-	Set   setCommand   `cmd:"" help:"Store the value of a key at its owner, and remove older ones from every node."`
-	Rm    rmCommand    `cmd:"" help:"Remove keys from every node."`
-	Clear clearCommand `cmd:"" help:"Remove all keys of a group from every node."`
-	Stats statsCommand `cmd:"" help:"Print the figures of a node as JSON."`
-	Demo  demoCommand  `cmd:"" help:"Start three nodes on this machine and show what they do."`
+	Serve  serveCommand   `cmd:"" help:"Run a node until SIGTERM or SIGINT; a second signal ends it at once."`
+	Check  checkCommand   `cmd:"" help:"Check a configuration and its plugins without serving."`
+	Get    getCommand     `cmd:"" help:"Write the values of keys to standard output. Exit status 3: a key has no value."`
+	Set    setCommand     `cmd:"" help:"Store the value of a key at its owner, and remove older ones from every node."`
+	Rm     rmCommand      `cmd:"" help:"Remove keys from every node."`
+	Clear  clearCommand   `cmd:"" help:"Remove all keys of a group from every node."`
+	Stats  statsCommand   `cmd:"" help:"Print the figures of a node as JSON."`
+	Plugin pluginCommands `cmd:"" help:"Make getters as WebAssembly modules, look at them and try them."`
+	Demo   demoCommand    `cmd:"" help:"Start three nodes on this machine and show what they do."`
 }
 
 // console is what a command reads from and writes to.

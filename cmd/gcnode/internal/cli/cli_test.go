@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -87,6 +88,10 @@ func TestScripts(t *testing.T) {
 	require.NoError(t, err)
 	guest, err := buildGuest()
 	require.NoError(t, err)
+	goEnv := map[string]string{}
+	text, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOCACHE", "GOMODCACHE").Output()
+	require.NoError(t, err)
+	require.NoError(t, json.Unmarshal(text, &goEnv))
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
@@ -96,6 +101,15 @@ func TestScripts(t *testing.T) {
 			env.Setenv("COMPILED", compiled())
 			env.Setenv("PATH", program+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("NO_COLOR", "1")
+			clone, err := filepath.Abs(filepath.Join("..", "..", "..", ".."))
+			if err != nil {
+				return err
+			}
+			env.Setenv("CLONE", clone)
+			env.Setenv("PROGRAM", program)
+			for _, name := range []string{"GOCACHE", "GOMODCACHE"} {
+				env.Setenv(name, goEnv[name])
+			}
 			return os.MkdirAll(filepath.Join(env.WorkDir, ".tmp"), 0o700)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
@@ -263,11 +277,11 @@ func cmdRefused(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
-// cmdSignal sends a signal to a command in the background: signal TERM|HUP INDEX.
+// cmdSignal sends a signal to a command in the background: signal TERM|HUP|INT INDEX.
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
-	signal, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP}[args[0]]
+	signal, ok := map[string]syscall.Signal{"TERM": syscall.SIGTERM, "HUP": syscall.SIGHUP, "INT": syscall.SIGINT}[args[0]]
 	if !ok {
-		ts.Fatalf("signal %s is neither TERM nor HUP", args[0])
+		ts.Fatalf("signal %s is none of TERM, HUP and INT", args[0])
 	}
 	index, err := strconv.Atoi(args[1])
 	ts.Check(err)

@@ -149,6 +149,8 @@ type Plugin struct {
 	// Module is the path of the module, absolute or relative to the working
 	// directory.
 	Module string
+	// SHA256 is the hash of the only module that may run; empty: any.
+	SHA256 string
 	// MaxMemoryBytes is the limit of one instance.
 	MaxMemoryBytes int64
 	// Timeout is one deadline for queueing, the guest and its fetches.
@@ -225,14 +227,19 @@ func defaultGroup(name string) Group {
 		NegativeTTL: DefaultNegativeTTL,
 		LoadTimeout: DefaultLoadTimeout,
 		HotAfter:    DefaultHotAfter,
-		Plugin: Plugin{
-			MaxMemoryBytes:  DefaultMemory,
-			Timeout:         DefaultTimeout,
-			Queue:           DefaultQueue,
-			MaxFetches:      DefaultMaxFetches,
-			Pending:         DefaultPending,
-			ParallelFetches: DefaultParallel,
-			MaxFetchBytes:   DefaultFetchBytes,
-		},
+		Plugin:      defaultPlugin(),
+	}
+}
+
+// defaultPlugin is a plugin about which nothing is said but its module.
+func defaultPlugin() Plugin {
+	return Plugin{
+		MaxMemoryBytes:  DefaultMemory,
+		Timeout:         DefaultTimeout,
+		Queue:           DefaultQueue,
+		MaxFetches:      DefaultMaxFetches,
+		Pending:         DefaultPending,
+		ParallelFetches: DefaultParallel,
+		MaxFetchBytes:   DefaultFetchBytes,
 	}
 }

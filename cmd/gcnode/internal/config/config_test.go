@@ -308,7 +308,7 @@ drain_timeout:
 		`node.yaml:31: groups.g.max_queued_loads: "-1" must be a whole number from 0 to 1000000`,
 		`node.yaml:33: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
 		`node.yaml:34: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
-		`node.yaml:35: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file`,
+		`node.yaml:35: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file, or of its manifest (manifest: getter.yaml)`,
 		`node.yaml:36: log.level: "loud" must be one of debug, info, warn, error`,
 		`node.yaml:36: log.format: "xml" must be one of text, json`,
 		`node.yaml:37: admin.pprof: "maybe" must be true or false`,

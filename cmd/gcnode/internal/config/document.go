@@ -199,6 +199,19 @@ func (s *section) text(key, what string, dst *string) (setting, bool) {
 	return t, ok
 }
 
+// anyText reads any single value as it is written, an empty one too.
+func (s *section) anyText(key string, dst *string) bool {
+	t, ok := s.take(key)
+	if !ok {
+		return false
+	}
+	value, ok := t.scalar("text")
+	if ok {
+		*dst = value
+	}
+	return ok
+}
+
 // boolean reads true or false.
 func (s *section) boolean(key string, dst *bool) {
 	t, ok := s.take(key)

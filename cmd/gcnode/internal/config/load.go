@@ -163,6 +163,8 @@ type reader struct {
 	peers    []string // the path of each peer in the file
 	peerIDs  []string // of peer_secrets, also of those that cannot be used
 
+	modulesMayLack bool // a module need not be there to be named
+
 	discovered setting // where the file says where the members come from
 }
 

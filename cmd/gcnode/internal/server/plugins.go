@@ -32,30 +32,16 @@ func (s *server) loadPlugins(ctx context.Context) error {
 
 // loadPlugin loads the module of one group.
 func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *slog.Logger) (*wasm.Plugin, error) {
-	p := g.Plugin
-	plugin, err := wasm.LoadFile(ctx, p.Module, wasm.Options{
-		Name:            g.Name,
-		Config:          p.Config,
-		Env:             p.Env,
-		AllowFetch:      p.AllowFetch,
-		AllowPrivate:    p.AllowPrivate,
-		MaxFetches:      p.MaxFetches,
-		MaxFetchBytes:   p.MaxFetchBytes,
-		MaxMemoryBytes:  p.MaxMemoryBytes,
-		Timeout:         p.Timeout,
-		Instances:       p.Instances,
-		Pending:         p.Pending,
-		StoreBytes:      p.StoreBytes,
-		ParallelFetches: p.ParallelFetches,
-		Queue:           p.Queue,
-		Logger:          log.With(slog.String("group", g.Name)),
-		CacheDir:        cfg.CompilationCache,
-		WrapTransport:   func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} },
-	})
+	opts := g.Plugin.Options()
+	opts.Name = g.Name
+	opts.Logger = log.With(slog.String("group", g.Name))
+	opts.CacheDir = cfg.CompilationCache
+	opts.WrapTransport = func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} }
+	plugin, err := wasm.LoadFile(ctx, g.Plugin.Module, opts)
 	if err != nil {
 		// Whatever is wrong with the module has a line of its own, and each
 		// says which module it is.
-		prefix := g.Path() + ".plugin: " + p.Module + ": "
+		prefix := g.Path() + ".plugin: " + g.Plugin.Module + ": "
 		return nil, errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
 	}
 	return plugin, nil
