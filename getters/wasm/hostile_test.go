@@ -166,6 +166,30 @@ func TestHostileGuests(t *testing.T) {
 	}
 }
 
+// Guests that compute on the only processor let others run after each slice,
+// and not only when the scheduler of Go takes it from them, after 10 ms.
+func TestEndlessGuestsLeaveRoomForOthers(t *testing.T) {
+	before := runtime.GOMAXPROCS(1)
+	defer runtime.GOMAXPROCS(before)
+	a, f := newHostile()
+	p := loadModule(t, a.getter(hostile(f.respond, forever()...)...).bytes(), Options{Instances: 2})
+	ctx, cancel := context.WithCancel(t.Context())
+	guests := []<-chan outcome{getLater(ctx, p, "endless"), getLater(ctx, p, "endless")}
+	var waits []time.Duration
+	for last := time.Now(); len(waits) < 100; {
+		runtime.Gosched()
+		now := time.Now()
+		waits = append(waits, now.Sub(last))
+		last = now
+	}
+	cancel()
+	for _, g := range guests {
+		require.ErrorIs(t, (<-g).err, context.Canceled)
+	}
+	slices.Sort(waits)
+	assert.Less(t, waits[len(waits)/2], 10*time.Millisecond, "the median of %v", waits)
+}
+
 // hostileImports are the indices of the functions that hostile modules use.
 type hostileImports struct {
 	respond, inputRead, log, nowMillis, randomGet, yield, exit, poll, write uint32

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"runtime"
 	"sync"
 	"time"
 
@@ -256,12 +257,18 @@ func (in *instance) nextID() int32 {
 	return in.lastID
 }
 
-// tick is called by the guest when its fuel is used up.
+// tick is called by the guest when its fuel is used up. Others run before it
+// goes on: they would wait for the ten milliseconds that Go lets a goroutine
+// run, and more where several guests compute.
 func (in *instance) tick() int64 {
-	if err := in.deadline.check(); err != nil {
+	slice := in.pace.next(time.Now())
+	runtime.Gosched()
+	now := time.Now()
+	if err := in.deadline.checkAt(now); err != nil {
 		haltFor(err)
 	}
-	return in.pace.next(time.Now())
+	in.pace.resumed(now)
+	return slice
 }
 
 // spend accounts for a host function that copied n bytes, and ends the guest
