@@ -49,7 +49,7 @@ func (a *assembler) abi(name string) uint32 {
 
 // function adds a function, after all imports, and returns its index.
 func (a *assembler) function(export string, params, results []valueType, code ...byte) uint32 {
-	a.functions = append(a.functions, asmFunction{export, signature{params, results}, 2, code})
+	a.functions = append(a.functions, asmFunction{export, signature{params, results}, 4, code})
 	return a.defined() + uint32(len(a.functions)) - 1
 }
 
