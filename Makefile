@@ -178,6 +178,10 @@ bench-cluster: ## measure whole clusters alone, and write docs/benchmarks.md (on
 bench-fetch: ## measure fetches from another process alone, and write docs/benchmarks.md (on an idle machine)
 	@tools/bench.sh fetch
 
+.PHONY: bench-wasm
+bench-wasm: ## measure getters in WebAssembly alone, and write docs/benchmarks.md (on an idle machine)
+	@tools/bench.sh wasm
+
 .PHONY: tidy
 tidy: ## tidy every go.mod
 	@set -e; for module in $(MODULES) $(ALONE) $(TOOLS); do (cd $$module && GOWORK=off go mod tidy); done

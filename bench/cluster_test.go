@@ -222,10 +222,16 @@ func amount(n int) int {
 	return n
 }
 
-// clusterRun runs a benchmark of which the whole is one operation.
+// clusterRun runs a benchmark of a cluster of which the whole is one operation.
 func clusterRun(b *testing.B, run func(b *testing.B), labels ...string) {
 	b.Helper()
-	b.Run(strings.Join(append(labels, "impl="+clusterImpl), "/"), func(b *testing.B) {
+	runOnce(b, clusterImpl, run, labels...)
+}
+
+// runOnce runs a benchmark of which the whole is one operation.
+func runOnce(b *testing.B, impl string, run func(b *testing.B), labels ...string) {
+	b.Helper()
+	b.Run(strings.Join(append(labels, "impl="+impl), "/"), func(b *testing.B) {
 		for b.Loop() {
 			run(b)
 		}

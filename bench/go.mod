@@ -9,6 +9,7 @@ require (
 	github.com/coocood/freecache v1.2.7
 	github.com/dgraph-io/ristretto/v2 v2.4.2
 	github.com/gcnode/gcnode/core v0.0.0
+	github.com/gcnode/gcnode/getters/wasm v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/gcnode/gcnode/transport/nats v0.0.0
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
@@ -18,6 +19,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
+	github.com/tetratelabs/wazero v1.12.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	golang.org/x/sync v0.25.0
 	golang.org/x/sys v0.50.0
@@ -58,6 +60,7 @@ require (
 
 replace (
 	github.com/gcnode/gcnode/core => ../core
+	github.com/gcnode/gcnode/getters/wasm => ../getters/wasm
 	github.com/gcnode/gcnode/transport/http => ../transport/http
 	github.com/gcnode/gcnode/transport/nats => ../transport/nats
 	github.com/gcnode/gcnode/transport/wire => ../transport/wire

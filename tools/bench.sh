@@ -4,8 +4,8 @@
 #
 #	tools/bench.sh [NAME…]
 #
-# The names are those of benchmarks, without "Benchmark", or "cluster" or
-# "fetch"; the default is all of them. A round runs everything once, so that
+# The names are those of benchmarks, without "Benchmark", or "cluster", "fetch" or
+# "wasm"; the default is all of them. A round runs everything once, so that
 # what is compared was measured at about the same time; ROUNDS says how many
 # there are. RESULTS is where the raw output goes; elsewhere than in
 # bench/results the document is left alone. QUICK=1 has small sizes, to see that
@@ -42,6 +42,7 @@ amount() {
 	Fill) echo 400000x ;;
 	Mixed) echo 500000x ;;
 	Owner) echo 5000000x ;;
+	WasmGet) echo 300000x ;;
 	Flight) echo 300ms ;;
 	*) echo 1x ;;
 	esac
@@ -64,17 +65,19 @@ run() {
 	}
 }
 
-# What runs whole clusters, and what gets values from another process; "cluster"
-# and "fetch" stand for all of it.
+# What runs whole clusters, what gets values from another process, and what runs
+# getters in WebAssembly; "cluster", "fetch" and "wasm" stand for all of it.
 cluster='Remove Burst Restart DeadPeer Cold'
 fetch='Fetch FetchLarge FetchBeside'
+wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in
 cluster) set -- $cluster ;;
 fetch) set -- $fetch ;;
-'') set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight $fetch Size $cluster ;;
+wasm) set -- $wasm ;;
+'') set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight $fetch $wasm Size $cluster ;;
 esac
-case "$*" in *Fetch*) ../tools/servers.sh ;; esac
+case " $*" in *' Fetch'*) ../tools/servers.sh ;; esac
 
 for name; do
 	printf 'command: %s\ncommit: %s\n' \

@@ -8,6 +8,7 @@ type assembler struct {
 	functions []asmFunction
 	pages     uint32
 	maxPages  uint32 // 0: no maximum
+	entries   uint32 // of a table; 0: there is none
 	start     int    // a function that runs at instantiation; -1: none
 	others    []asmExport
 	memory    string // the name of the exported memory
@@ -48,7 +49,7 @@ func (a *assembler) abi(name string) uint32 {
 
 // function adds a function, after all imports, and returns its index.
 func (a *assembler) function(export string, params, results []valueType, code ...byte) uint32 {
-	a.functions = append(a.functions, asmFunction{export, signature{params, results}, 2, code})
+	a.functions = append(a.functions, asmFunction{export, signature{params, results}, 4, code})
 	return a.defined() + uint32(len(a.functions)) - 1
 }
 
@@ -116,6 +117,9 @@ func (a *assembler) bytes() []byte {
 	out = appendSection(out, sectionType, types)
 	out = appendSection(out, sectionImport, imports)
 	out = appendSection(out, sectionFunction, functions)
+	if a.entries > 0 {
+		out = appendSection(out, 4, appendU32([]byte{1, 0x70, 0}, a.entries))
+	}
 	out = appendSection(out, sectionMemory, memory)
 	out = appendSection(out, sectionExport, append(vector(count), exports...))
 	if a.start >= 0 {
@@ -193,6 +197,24 @@ func respondWith(respond uint32, status int32, ttl int64, ptr, length int32) []b
 // forever is an endless loop around code.
 func forever(code ...byte) []byte {
 	return slices.Concat([]byte{opLoop, opVoid}, code, []byte{opBr, 0, opEnd, opUnreachable})
+}
+
+// The instructions that work on a whole range, with what they are told by
+// their place in memory.
+var (
+	memoryFill = []byte{0xfc, 11, 0}
+	memoryCopy = []byte{0xfc, 10, 0, 0}
+	tableFill  = []byte{0xfc, 17, 0}
+	tableGrow  = []byte{0xfc, 15, 0}
+	refNull    = []byte{0xd0, 0x70}
+)
+
+// loadI32 is the code that loads what is at an address of the memory.
+func loadI32(at int32) []byte { return append(constI32(at), 0x28, 2, 0) }
+
+// storeI32 is the code that stores what value leaves at an address.
+func storeI32(at int32, value ...byte) []byte {
+	return slices.Concat(constI32(at), value, []byte{0x36, 2, 0})
 }
 
 // goodKey is the key that hostile modules answer with nothing, by its length.

@@ -40,9 +40,12 @@ func newDeadline(caller, plugin context.Context, limit time.Duration) deadline {
 }
 
 // check returns why the request has to stop, or nil.
-func (d *deadline) check() error {
+func (d *deadline) check() error { return d.checkAt(time.Now()) }
+
+// checkAt is check for who knows what time it is.
+func (d *deadline) checkAt(now time.Time) error {
 	switch {
-	case !time.Now().Before(d.at):
+	case !now.Before(d.at):
 		return errDeadline
 	case d.plugin.Err() != nil:
 		return errPoolClosed

@@ -48,6 +48,9 @@ func (p *pace) next(now time.Time) int64 {
 	return p.slice
 }
 
+// resumed notes that the guest begins to compute with its slice.
+func (p *pace) resumed(now time.Time) { p.granted = now }
+
 // interrupted forgets when the last slice was given, because the guest did
 // not compute all the time since.
 func (p *pace) interrupted() { p.granted = time.Time{} }

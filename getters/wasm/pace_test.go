@@ -34,6 +34,10 @@ func TestSlicesFitTheTarget(t *testing.T) {
 	p.interrupted()
 	now = now.Add(time.Hour)
 	assert.EqualValues(t, sliceMin, p.next(now))
+	now = now.Add(time.Hour)
+	p.resumed(now)
+	now = now.Add(sliceMin)
+	assert.EqualValues(t, 2*sliceMin, p.next(now))
 }
 
 func TestHostFunctionsLookAtTheClockNowAndThen(t *testing.T) {

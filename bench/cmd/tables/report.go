@@ -134,6 +134,7 @@ func report() map[string]part {
 		},
 	}
 	maps.Copy(parts, fetches())
+	maps.Copy(parts, guests())
 	return parts
 }
 

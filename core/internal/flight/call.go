@@ -107,16 +107,16 @@ func (c *Call[T]) fly() {
 
 // growStack has the stack of a new goroutine grow while there is next to
 // nothing on it. It would have to grow in the middle of a load otherwise, when
-// there is more to be copied.
+// there is more to be copied. Getters in WebAssembly need more than 4 KiB.
 //
 //go:noinline
 func growStack() {
-	var room [1 << 10]byte
+	var room [5 << 10]byte
 	use(&room)
 }
 
 //go:noinline
-func use(*[1 << 10]byte) {}
+func use(*[5 << 10]byte) {}
 
 // end gives everyone who waits the answer, unless they have got one already.
 func (c *Call[T]) end(value T, err error) {
