@@ -37,6 +37,7 @@ type instance struct {
 	resume  api.Function // nil: the module cannot wait for fetches
 	cancel  api.Function // nil: it does not want to know
 	getMany api.Function // nil: the module answers keys one by one
+	extism  *extismGuest // nil: the module is not for Extism
 	stack   [3]uint64    // parameters and result of these
 
 	current  *request           // whose turn it is
@@ -108,12 +109,20 @@ func (in *instance) boot() (err error) {
 	if err := in.deadline.check(); err != nil {
 		return stopFor(err)
 	}
+	if in.plugin.extism {
+		if err := in.addKernel(); err != nil {
+			return err
+		}
+	}
 	mod, err := in.plugin.runtime.InstantiateModule(in.ctx, in.plugin.compiled,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return stopOf(err)
 	}
 	in.mod = mod
+	if in.extism != nil {
+		return in.bootExtism()
+	}
 	if err := in.call(exportInit); err != nil {
 		return err
 	}
@@ -240,11 +249,20 @@ func (in *instance) wear() discardReason {
 	switch {
 	case in.calls >= callsPerInstance, in.lastID > math.MaxInt32/2:
 		return discardWorn
-	case uint64(in.mod.Memory().Size()) > in.wornBytes:
+	case in.memoryBytes() > in.wornBytes:
 		return discardMemory
 	default:
 		return keep
 	}
+}
+
+// memoryBytes is what the instance takes outside of the host's own memory.
+func (in *instance) memoryBytes() uint64 {
+	bytes := uint64(in.mod.Memory().Size())
+	if in.extism != nil {
+		bytes += in.extism.memory.Size()
+	}
+	return bytes
 }
 
 // nextID is a number that no request and no call of this instance had.
@@ -279,5 +297,8 @@ func (in *instance) spend(n int) {
 func (in *instance) close() {
 	if in.mod != nil {
 		_ = in.mod.Close(in.ctx)
+	}
+	if in.extism != nil {
+		_ = in.extism.memory.Close(in.ctx)
 	}
 }
