@@ -149,6 +149,9 @@ type Plugin struct {
 	// Module is the path of the module, absolute or relative to the working
 	// directory.
 	Module string
+	// Function is the export of a module for Extism that answers a key; empty:
+	// "get", and the only choice for other modules.
+	Function string
 	// MaxMemoryBytes is the limit of one instance.
 	MaxMemoryBytes int64
 	// Timeout is one deadline for queueing, the guest and its fetches.

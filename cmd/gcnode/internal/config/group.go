@@ -87,6 +87,7 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 	} else if in.find("module") == nil {
 		in.missing("module", "the path of a WebAssembly module, relative to this file")
 	}
+	in.text("function", "the name of a function that the module exports", &p.Function)
 	in.size("memory", &p.MaxMemoryBytes, minMemory, maxMemory)
 	in.duration("timeout", &p.Timeout, smallestTimeout, 0, nil)
 	in.count("instances", &p.Instances, 1, maxInstances)

@@ -35,6 +35,7 @@ func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *sl
 	p := g.Plugin
 	plugin, err := wasm.LoadFile(ctx, p.Module, wasm.Options{
 		Name:            g.Name,
+		Function:        p.Function,
 		Config:          p.Config,
 		Env:             p.Env,
 		AllowFetch:      p.AllowFetch,
