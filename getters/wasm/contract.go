@@ -4,7 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/gcnode/gcnode/getters/wasm/internal/kernel"
 )
+
+var errNoMemory = errors.New("the module does not export its memory as \"memory\"")
 
 // maxNameShown bounds how much of a guest's names, in bytes, messages show.
 const maxNameShown = 100
@@ -30,18 +34,29 @@ const (
 // checkContract compares the shape of a module with the ABI and with what it
 // was granted. The error names every import and export that is wrong.
 func checkContract(m *moduleShape, opts *Options) error {
+	if m.isExtism() {
+		return checkExtism(m, opts)
+	}
 	errs := []error{checkReactor(m)}
 	offered := offeredFunctions()
 	for _, imp := range m.imports {
 		errs = append(errs, checkImport(imp, offered, opts))
 	}
-	errs = append(errs, checkExports(m))
-	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
-		errs = append(errs, fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: "+
-			"raise it (MaxMemoryBytes, memory in a node's configuration) or shrink the module",
-			want, opts.MaxMemoryBytes))
+	errs = append(errs, checkExports(m), checkMemory(m, opts))
+	if opts.Function != "" {
+		errs = append(errs, fmt.Errorf("a function %q was asked for (Function, function in a node's configuration): "+
+			"only modules for Extism have one, leave it out", printable(opts.Function, maxNameShown)))
 	}
 	return errors.Join(errs...)
+}
+
+func checkMemory(m *moduleShape, opts *Options) error {
+	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
+		return fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: "+
+			"raise it (MaxMemoryBytes, memory in a node's configuration) or shrink the module",
+			want, opts.MaxMemoryBytes)
+	}
+	return nil
 }
 
 func checkReactor(m *moduleShape) error {
@@ -64,7 +79,7 @@ func offeredFunctions() map[string]map[string]hostFunction {
 }
 
 func checkImport(imp moduleImport, offered map[string]map[string]hostFunction, opts *Options) error {
-	shown := printable(imp.module, maxNameShown) + "." + printable(imp.name, maxNameShown)
+	shown := imp.shown()
 	functions, ok := offered[imp.module]
 	switch {
 	case !ok:
@@ -89,7 +104,7 @@ func checkImport(imp moduleImport, offered map[string]map[string]hostFunction, o
 func checkExports(m *moduleShape) error {
 	var errs []error
 	if e, ok := m.exports[exportMemory]; !ok || e.kind != externMemory {
-		errs = append(errs, errors.New("the module does not export its memory as \"memory\""))
+		errs = append(errs, errNoMemory)
 	}
 	if _, ok := m.exports[exportMarker]; !ok {
 		errs = append(errs, missingMarker(m))
@@ -129,5 +144,5 @@ func missingMarker(m *moduleShape) error {
 			return fmt.Errorf("the module is made for version %q of the guest ABI, this host has version 1", printable(version, maxNameShown))
 		}
 	}
-	return fmt.Errorf("the module does not export %s: it is not made for the guest ABI", exportMarker)
+	return fmt.Errorf("the module does not export %s: it is not made for the guest ABI; nor is it for Extism, it imports nothing from %s", exportMarker, kernel.Name)
 }

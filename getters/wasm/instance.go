@@ -38,6 +38,7 @@ type instance struct {
 	resume  api.Function // nil: the module cannot wait for fetches
 	cancel  api.Function // nil: it does not want to know
 	getMany api.Function // nil: the module answers keys one by one
+	extism  *extismGuest // nil: the module is not for Extism
 	stack   [3]uint64    // parameters and result of these
 
 	current  *request           // whose turn it is
@@ -60,7 +61,7 @@ type instance struct {
 	pace        pace
 	lastID      int32 // of requests and calls
 	calls       int
-	memoryBytes int64  // as the figures have it
+	counted     int64  // bytes of memory that the figures have
 	wornBytes   uint64 // of memory, above which it is discarded
 	stdout      lineBuffer
 	stderr      lineBuffer
@@ -111,12 +112,20 @@ func (in *instance) boot() (err error) {
 	if err := in.deadline.check(); err != nil {
 		return stopFor(err)
 	}
+	if in.plugin.extism {
+		if err := in.addKernel(); err != nil {
+			return err
+		}
+	}
 	mod, err := in.plugin.runtime.InstantiateModule(in.ctx, in.plugin.compiled,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())
 	if err != nil {
 		return stopOf(err)
 	}
 	in.mod = mod
+	if in.extism != nil {
+		return in.bootExtism()
+	}
 	if err := in.call(exportInit); err != nil {
 		return err
 	}
@@ -243,11 +252,20 @@ func (in *instance) wear() discardReason {
 	switch {
 	case in.calls >= callsPerInstance, in.lastID > math.MaxInt32/2:
 		return discardWorn
-	case uint64(in.mod.Memory().Size()) > in.wornBytes:
+	case in.memoryBytes() > in.wornBytes:
 		return discardMemory
 	default:
 		return keep
 	}
+}
+
+// memoryBytes is what the instance takes outside of the host's own memory.
+func (in *instance) memoryBytes() uint64 {
+	bytes := uint64(in.mod.Memory().Size())
+	if in.extism != nil {
+		bytes += in.extism.memory.Size()
+	}
+	return bytes
 }
 
 // nextID is a number that no request and no call of this instance had.
@@ -287,17 +305,20 @@ func (in *instance) spend(n int) {
 
 // countMemory tells the figures how large the instance is now.
 func (in *instance) countMemory() {
-	size := int64(in.mod.Memory().Size())
-	if size != in.memoryBytes {
-		in.plugin.stats.memory.Add(size - in.memoryBytes)
-		in.memoryBytes = size
+	size := int64(in.memoryBytes())
+	if size != in.counted {
+		in.plugin.stats.memory.Add(size - in.counted)
+		in.counted = size
 	}
 }
 
 // close frees the instance. Nothing can be done about an error.
 func (in *instance) close() {
-	in.plugin.stats.memory.Add(-in.memoryBytes)
+	in.plugin.stats.memory.Add(-in.counted)
 	if in.mod != nil {
 		_ = in.mod.Close(in.ctx)
+	}
+	if in.extism != nil {
+		_ = in.extism.memory.Close(in.ctx)
 	}
 }

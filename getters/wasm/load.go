@@ -20,6 +20,7 @@ import (
 	"github.com/tetratelabs/wazero/api"
 
 	"github.com/gcnode/gcnode/getters/wasm/fuel"
+	"github.com/gcnode/gcnode/getters/wasm/internal/kernel"
 )
 
 var errModuleTooLarge = fmt.Errorf("the module is larger than %d MiB, the most that is accepted", maxModuleBytes>>20)
@@ -100,7 +101,9 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 		p.kill()
 		return nil, err
 	}
+	p.extism = shape.isExtism()
 	_, p.batches = shape.exports[exportGetMany]
+	p.batches = p.batches && !p.extism
 	if shape.importsFunction(abiFetchStart) {
 		p.pool.share = opts.Pending
 	}
@@ -215,11 +218,31 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 		sig:  signature{results: []valueType{i64}},
 		call: func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
 	}}
-	return errors.Join(
-		exportTo(ctx, p.runtime, abiModule, granted),
+	errs := []error{
 		exportTo(ctx, p.runtime, wasiModule, wasiFunctions()),
 		exportTo(ctx, p.runtime, fuel.TickModule, tick),
+	}
+	if p.extism {
+		return errors.Join(append(errs, p.exportExtism(ctx))...)
+	}
+	return errors.Join(append(errs, exportTo(ctx, p.runtime, abiModule, granted))...)
+}
+
+// exportExtism makes available what Extism modules import, and compiles the
+// kernel.
+func (p *Plugin) exportExtism(ctx context.Context) error {
+	functions := extismFunctions()
+	fault := hostFunction{name: kernel.FaultName, sig: signature{params: []valueType{i64}}, call: extismFault}
+	err := errors.Join(
+		exportTo(ctx, p.runtime, kernel.Name, append(functions, fault)),
+		exportTo(ctx, p.runtime, extismUser, extismUserFunctions()),
 	)
+	if err != nil {
+		return err
+	}
+	module := kernel.Module(kernelFunctions(functions), uint32(p.opts.MaxMemoryBytes/pageBytes))
+	p.kernel, err = p.runtime.CompileModule(ctx, module)
+	return err
 }
 
 // probe starts the first instance, which stays in the pool.

@@ -79,6 +79,11 @@ type moduleImport struct {
 	sig          signature
 }
 
+// shown is the name of the import in messages.
+func (i moduleImport) shown() string {
+	return printable(i.module, maxNameShown) + "." + printable(i.name, maxNameShown)
+}
+
 // moduleExport is one export; sig is set for functions.
 type moduleExport struct {
 	kind externKind

@@ -40,6 +40,9 @@ type Options struct {
 	// Config is handed to the module: whole to gcnode_configure, by key to
 	// config_get.
 	Config map[string]string
+	// Function is the export of a module for Extism that answers a key; default
+	// "get". Other modules have none.
+	Function string
 	// Env is the environment that a module sees through WASI.
 	Env map[string]string
 
@@ -159,6 +162,9 @@ func (o Options) withDefaults() (Options, error) {
 	o.Env = maps.Clone(o.Env)
 	return o, errors.Join(errs...)
 }
+
+// function is the export of a module for Extism that answers a key.
+func (o *Options) function() string { return orDefault(o.Function, defaultFunction) }
 
 func orDefault[T comparable](v, def T) T {
 	var zero T

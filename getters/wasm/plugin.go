@@ -22,6 +22,7 @@ type Plugin struct {
 
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
+	kernel   wazero.CompiledModule   // nil: the module is not for Extism
 	cache    wazero.CompilationCache // nil: none
 	pool     *pool[*instance]
 	fetcher  *fetcher
@@ -29,6 +30,7 @@ type Plugin struct {
 	log      *guestLog
 	stats    *counters
 
+	extism  bool           // the module was written for Extism
 	batches bool           // the module exports gcnode_get_many
 	fetches sync.WaitGroup // exchanges that no guest waits for
 

@@ -22,6 +22,9 @@ const (
 // instance can be used again. The request is pending if it is not answered and
 // stopped is nil.
 func (in *instance) answer(r *request, d deadline) (verdict discardReason, stopped *stop) {
+	if in.extism != nil {
+		return in.answerExtism(r, d)
+	}
 	in.begin(r, d)
 	defer in.end()
 	if stopped := in.sweep(); stopped != nil {

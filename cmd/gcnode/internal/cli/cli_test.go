@@ -65,6 +65,14 @@ var buildGuest = sync.OnceValues(func() (string, error) {
 	return module, goBuild(filepath.Join("testdata", "guest"), env, "-buildmode=c-shared", "-ldflags=-s -w", "-o", module, ".")
 })
 
+// buildExtism compiles a module for Extism and returns its path.
+var buildExtism = sync.OnceValues(func() (string, error) {
+	module := filepath.Join(builtIn, "extism.wasm")
+	source := filepath.Join("..", "..", "..", "..", "getters", "wasm", "testdata", "guests", "extism")
+	env := []string{"GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS="}
+	return module, goBuild(source, env, "-buildmode=c-shared", "-ldflags=-s -w", "-o", module, ".")
+})
+
 // goBuild runs go build in a directory.
 func goBuild(dir string, env []string, args ...string) error {
 	if err := os.MkdirAll(filepath.Join(builtIn, "bin"), 0o700); err != nil {
@@ -92,12 +100,15 @@ func TestScripts(t *testing.T) {
 	text, err := exec.CommandContext(t.Context(), "go", "env", "-json", "GOCACHE", "GOMODCACHE").Output()
 	require.NoError(t, err)
 	require.NoError(t, json.Unmarshal(text, &goEnv))
+	extism, err := buildExtism()
+	require.NoError(t, err)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("GUEST", guest)
+			env.Setenv("EXTISM", extism)
 			env.Setenv("COMPILED", compiled())
 			env.Setenv("PATH", program+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("NO_COLOR", "1")

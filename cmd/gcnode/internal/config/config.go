@@ -151,6 +151,9 @@ type Plugin struct {
 	Module string
 	// SHA256 is the hash of the only module that may run; empty: any.
 	SHA256 string
+	// Function is the export of a module for Extism that answers a key; empty:
+	// "get", and the only choice for other modules.
+	Function string
 	// MaxMemoryBytes is the limit of one instance.
 	MaxMemoryBytes int64
 	// Timeout is one deadline for queueing, the guest and its fetches.

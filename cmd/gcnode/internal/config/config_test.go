@@ -96,6 +96,7 @@ groups:
   pages:
     plugin:
       module: m.wasm
+      function: fetch_page
       memory: 32 MB
       timeout: 1m
       instances: 2
@@ -182,6 +183,7 @@ func TestEverySettingIsRead(t *testing.T) {
 			HotAfter:             3,
 			Plugin: config.Plugin{
 				Module:          filepath.Join(dir, "m.wasm"),
+				Function:        "fetch_page",
 				MaxMemoryBytes:  32e6,
 				Timeout:         time.Minute,
 				Instances:       2,
@@ -268,6 +270,7 @@ groups:
     plugin: {module: text.wasm}
   i: {}
   j: {plugin: {}}
+  k: {plugin: {module: m.wasm, function: ""}}
 log: {level: loud, format: xml}
 admin: {pprof: maybe}
 peer_timeout: -1s
@@ -309,13 +312,14 @@ drain_timeout:
 		`node.yaml:33: groups.h.plugin.module: text.wasm is not a WebAssembly module (it does not begin with \0asm)`,
 		`node.yaml:34: groups.i.plugin: is missing: a group needs the module that its values come from (plugin: {module: file.wasm})`,
 		`node.yaml:35: groups.j.plugin.module: is missing: the path of a WebAssembly module, relative to this file, or of its manifest (manifest: getter.yaml)`,
-		`node.yaml:36: log.level: "loud" must be one of debug, info, warn, error`,
-		`node.yaml:36: log.format: "xml" must be one of text, json`,
-		`node.yaml:37: admin.pprof: "maybe" must be true or false`,
-		`node.yaml:38: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
-		`node.yaml:39: hot_tll: there is no such setting; those here are id, listen, peers, transport, nats, discovery, peer_tls, peer_secrets, peer_accept_unsigned, peer_limits, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
-		`node.yaml:40: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
-		`node.yaml:41: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
+		`node.yaml:36: groups.k.plugin.function: must be the name of a function that the module exports, not empty`,
+		`node.yaml:37: log.level: "loud" must be one of debug, info, warn, error`,
+		`node.yaml:37: log.format: "xml" must be one of text, json`,
+		`node.yaml:38: admin.pprof: "maybe" must be true or false`,
+		`node.yaml:39: peer_timeout: "-1s" must be a duration from 40ms to 8760h, such as 500ms, 30s or 1h30m`,
+		`node.yaml:40: hot_tll: there is no such setting; those here are id, listen, peers, transport, nats, discovery, peer_tls, peer_secrets, peer_accept_unsigned, peer_limits, groups, peer_access, log, api, access, admin, peer_timeout, hot_ttl, join_timeout, hedge_after, clock_resolution, drain_timeout, compilation_cache`,
+		`node.yaml:41: clock_resolution: "2s" must be a duration from 1ms to 1s, such as 5ms or 0.5s, or exact`,
+		`node.yaml:42: drain_timeout: must be a duration of at least 10ms, such as 500ms, 30s or 1h30m, not nothing`,
 		`--peer: "b" must be id=url, such as b=http://10.0.0.6:7001/`,
 		`--log-level: "silent" must be one of debug, info, warn, error`,
 	}, got)

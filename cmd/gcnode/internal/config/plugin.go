@@ -18,6 +18,7 @@ import (
 func (p *Plugin) Options() wasm.Options {
 	return wasm.Options{
 		SHA256:          p.SHA256,
+		Function:        p.Function,
 		Config:          p.Config,
 		Env:             p.Env,
 		AllowFetch:      p.AllowFetch,
@@ -69,6 +70,7 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 			t.wrong("%q must be %s", p.SHA256, hashWanted)
 		}
 	}
+	in.text("function", "the name of a function that the module exports", &p.Function)
 	in.size("memory", &p.MaxMemoryBytes, minMemory, maxMemory)
 	in.duration("timeout", &p.Timeout, smallestTimeout, 0, nil)
 	in.count("instances", &p.Instances, 1, maxInstances)

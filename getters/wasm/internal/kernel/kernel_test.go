@@ -1,0 +1,261 @@
+package kernel_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/gcnode/gcnode/getters/wasm/internal/kernel"
+)
+
+const (
+	pageBytes = 64 << 10
+	testPages = 16
+	limit     = testPages * pageBytes
+)
+
+// newKernel is a kernel that stands alone: the tests call its functions as a
+// guest would. A fault is a trap.
+func newKernel(tb testing.TB) *kernel.Memory {
+	tb.Helper()
+	ctx := tb.Context()
+	r := wazero.NewRuntime(ctx)
+	tb.Cleanup(func() { assert.NoError(tb, r.Close(context.Background())) })
+	_, err := r.NewHostModuleBuilder(kernel.Name).
+		NewFunctionBuilder().WithGoFunction(api.GoFunc(func(context.Context, []uint64) {}), []api.ValueType{api.ValueTypeI64}, nil).Export(kernel.FaultName).
+		NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { stack[0]++ }),
+		[]api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).Export("next").
+		Instantiate(ctx)
+	require.NoError(tb, err)
+	next := kernel.Function{Name: "next", Params: []api.ValueType{api.ValueTypeI64}, Results: []api.ValueType{api.ValueTypeI64}}
+	mod, err := r.InstantiateWithConfig(ctx, kernel.Module([]kernel.Function{next}, testPages), wazero.NewModuleConfig().WithName(""))
+	require.NoError(tb, err)
+	m, err := kernel.New(mod)
+	require.NoError(tb, err)
+	return m
+}
+
+// call calls a function of the kernel.
+func call(tb testing.TB, m *kernel.Memory, name string, args ...uint64) []uint64 {
+	tb.Helper()
+	results, err := m.Module().ExportedFunction(name).Call(tb.Context(), args...)
+	require.NoError(tb, err)
+	return results
+}
+
+func faults(tb testing.TB, m *kernel.Memory, name string, args ...uint64) {
+	tb.Helper()
+	_, err := m.Module().ExportedFunction(name).Call(tb.Context(), args...)
+	assert.ErrorContains(tb, err, "unreachable", "%s%v", name, args)
+}
+
+func alloc(tb testing.TB, m *kernel.Memory, size uint64) uint64 {
+	tb.Helper()
+	offset, _, err := m.Alloc(size, limit)
+	require.NoError(tb, err)
+	return offset
+}
+
+func TestGuestsReadTheirInputAndWriteTheirOutput(t *testing.T) {
+	m := newKernel(t)
+	require.NoError(t, m.SetInput("the input", limit))
+	assert.Equal(t, []uint64{9}, call(t, m, "input_length"))
+	word := call(t, m, "input_load_u64", 0)[0]
+	assert.Equal(t, "the inpu", string(binary.LittleEndian.AppendUint64(nil, word)))
+	assert.Equal(t, []uint64{'t'}, call(t, m, "input_load_u8", 8))
+	at := call(t, m, "input_offset")[0]
+	assert.Equal(t, []uint64{'e'}, call(t, m, "load_u8", at+2))
+	assert.Equal(t, uint64(9), m.Length(at))
+
+	out := alloc(t, m, 9)
+	call(t, m, "store_u64", out, binary.LittleEndian.Uint64([]byte("12345678")))
+	call(t, m, "store_u8", out+8, '9')
+	assert.Equal(t, word, call(t, m, "load_u64", at)[0], "the input is as it was")
+	call(t, m, "output_set", out+1, 8)
+	b, err := m.Output()
+	require.NoError(t, err)
+	assert.Equal(t, "23456789", string(b))
+	assert.Equal(t, []uint64{42}, call(t, m, "next", 41), "functions of the host are functions of the kernel")
+}
+
+func TestEmptyInputIsNoBlock(t *testing.T) {
+	m := newKernel(t)
+	require.NoError(t, m.SetInput("", limit))
+	assert.Equal(t, []uint64{0}, call(t, m, "input_length"))
+	assert.Equal(t, []uint64{0}, call(t, m, "input_offset"))
+	b, err := m.Output()
+	require.NoError(t, err)
+	assert.Empty(t, b)
+	offset, _, err := m.Alloc(0, limit)
+	require.NoError(t, err)
+	assert.Zero(t, offset)
+}
+
+func TestNothingIsSeenAfterReset(t *testing.T) {
+	m := newKernel(t)
+	require.NoError(t, m.SetInput("secret key", limit))
+	blocks := []uint64{alloc(t, m, 3*pageBytes), alloc(t, m, 8)}
+	for _, at := range blocks {
+		call(t, m, "store_u64", at, math.MaxUint64)
+	}
+	call(t, m, "store_u64", 0, math.MaxUint64) // below the first block
+	call(t, m, "output_set", blocks[0], 8)
+	m.Free(blocks[1]) // takes it off the end, with what is in it
+	m.Free(blocks[0])
+
+	m.Reset()
+	assert.Equal(t, []uint64{0}, call(t, m, "input_length"))
+	b, err := m.Output()
+	require.NoError(t, err)
+	assert.Empty(t, b)
+	for _, at := range blocks {
+		assert.Zero(t, m.Length(at))
+	}
+	at := alloc(t, m, 4*pageBytes)
+	all, ok := m.Block(at)
+	require.True(t, ok)
+	assert.Equal(t, -1, slices.IndexFunc(all, func(b byte) bool { return b != 0 }), "the memory is empty")
+	assert.Equal(t, []uint64{0}, call(t, m, "load_u64", 0))
+}
+
+func TestGuestsReachNothingButWhatIsAllocated(t *testing.T) {
+	m := newKernel(t)
+	require.NoError(t, m.SetInput(strings.Repeat("k", 64), limit))
+	start := call(t, m, "input_offset")[0]
+	end := start + 64
+	call(t, m, "load_u64", end-8)
+	call(t, m, "load_u8", end-1)
+	for _, at := range []uint64{end, pageBytes, 1 << 31, 1 << 32, 1<<32 + 16, 1 << 63, math.MaxUint64 - 7, math.MaxUint64} {
+		for _, name := range []string{"load_u8", "load_u64", "input_load_u8", "input_load_u64"} {
+			if strings.HasPrefix(name, "input") && at+start < end {
+				continue // what lies below the input is nobody's
+			}
+			faults(t, m, name, at)
+		}
+		faults(t, m, "store_u8", at, 1)
+		faults(t, m, "store_u64", at, 1)
+	}
+	for _, at := range []uint64{end - 7, end - 1} {
+		faults(t, m, "load_u64", at)
+		faults(t, m, "store_u64", at, 1)
+	}
+	for _, out := range [][2]uint64{{end, 1}, {end - 1, 2}, {0, math.MaxUint64}, {math.MaxUint64, 1}, {1 << 32, 1}, {math.MaxUint64, 2}} {
+		call(t, m, "output_set", out[0], out[1])
+		_, err := m.Output()
+		assert.ErrorContains(t, err, "outside of the kernel's memory", "%v", out)
+	}
+}
+
+func TestBadOffsetsAreNoBlocks(t *testing.T) {
+	m := newKernel(t)
+	first, second := alloc(t, m, 10), alloc(t, m, 10)
+	for _, at := range []uint64{0, first - 1, first + 1, second + 8, second + 1000, 1<<32 + first, math.MaxUint64} {
+		assert.Zero(t, m.Length(at))
+		_, ok := m.Block(at)
+		assert.False(t, ok)
+		m.Free(at)
+	}
+	assert.Equal(t, uint64(10), m.Length(first))
+	m.Free(first)
+	assert.Zero(t, m.Length(first))
+	m.Free(first)
+	assert.Equal(t, uint64(10), m.Length(second))
+}
+
+func TestMemoryStaysWithinItsLimit(t *testing.T) {
+	m := newKernel(t)
+	for _, size := range []uint64{limit, limit + 1, 1 << 32, math.MaxUint64, math.MaxUint64 - 7} {
+		_, _, err := m.Alloc(size, limit)
+		require.ErrorIs(t, err, kernel.ErrExhausted, "%d", size)
+	}
+	assert.Equal(t, uint64(pageBytes), m.Size(), "what is refused takes no memory")
+	last := alloc(t, m, limit-1024)
+	assert.LessOrEqual(t, m.Size(), uint64(limit))
+	_, _, err := m.Alloc(2048, limit)
+	require.ErrorIs(t, err, kernel.ErrExhausted)
+	m.Free(last)
+	alloc(t, m, 2048)
+}
+
+func TestFreedBlocksAreUsedAgain(t *testing.T) {
+	m := newKernel(t)
+	var blocks []uint64
+	for range 10 {
+		blocks = append(blocks, alloc(t, m, limit/16))
+	}
+	kept := blocks[9]
+	for range 100 { // 100 × 9 blocks do not fit
+		for _, at := range blocks[:9] {
+			m.Free(at)
+		}
+		for i := range blocks[:9] {
+			blocks[i] = alloc(t, m, limit/16)
+		}
+	}
+	assert.Equal(t, uint64(limit/16), m.Length(kept))
+	slices.Sort(blocks)
+	assert.Len(t, slices.Compact(blocks), 10, "no two blocks are the same")
+}
+
+// TestBlocksNeverOverlap does at random what guests do, and sees that what one
+// block holds is never changed by another.
+func TestBlocksNeverOverlap(t *testing.T) {
+	m := newKernel(t)
+	rng := rand.New(rand.NewPCG(1, 2))
+	contents := map[uint64]byte{}
+	var offsets []uint64 // of contents
+	check := func(at uint64, mark byte) {
+		b, ok := m.Block(at)
+		if !ok || bytes.Count(b, []byte{mark}) != len(b) {
+			t.Fatalf("the block at %d does not hold what was written to it", at)
+		}
+	}
+	for step := range 8000 {
+		if step%2000 == 1999 {
+			m.Reset()
+			clear(contents)
+			offsets = nil
+		}
+		if rng.IntN(5) < 3 {
+			size := 1 + rng.Uint64N(3000)
+			at, _, err := m.Alloc(size, limit)
+			if err != nil {
+				require.ErrorIs(t, err, kernel.ErrExhausted)
+				continue
+			}
+			mark := byte(step%255 + 1)
+			b, ok := m.Block(at)
+			if contents[at] != 0 || !ok || uint64(len(b)) != size {
+				t.Fatalf("step %d: a block of %d bytes at %d has %d", step, size, at, len(b))
+			}
+			for i := range b {
+				b[i] = mark
+			}
+			contents[at] = mark
+			offsets = append(offsets, at)
+			continue
+		}
+		if len(offsets) == 0 {
+			continue
+		}
+		i := rng.IntN(len(offsets))
+		at := offsets[i]
+		offsets = slices.Delete(offsets, i, i+1)
+		check(at, contents[at])
+		m.Free(at)
+		delete(contents, at)
+	}
+	for at, mark := range contents {
+		check(at, mark)
+	}
+}
