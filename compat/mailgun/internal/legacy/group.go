@@ -178,6 +178,7 @@ func (g *Group) short(keep gcnode.Lifetime) gcnode.Lifetime {
 // memory of all peers. An error names those that did not confirm; the others have
 // obeyed.
 func (g *Group) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
 	var failures []error
 	if remote {
@@ -203,6 +204,7 @@ func (g *Group) Remove(ctx context.Context, keys ...string) error {
 
 func (g *Group) remove(ctx context.Context, key string) error {
 	failures := []error{g.removeHere(ctx, key, true)}
+	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
 	if remote {
 		failures = append(failures,
@@ -222,9 +224,7 @@ func (g *Group) removeHere(ctx context.Context, key string, own bool) error {
 	return err
 }
 
-// removeElsewhere tells the peers, but for the owner, and the native members. The
-// latter are told by those of the peers too that are such: what is not confirmed
-// among them is not reported twice.
+// removeElsewhere tells the peers, but for the owner.
 func (g *Group) removeElsewhere(ctx context.Context, op gcnode.Op, key string, owner Peer) error {
 	peers := g.cfg.Picker.All()
 	failures := make([]error, len(peers))
@@ -235,13 +235,41 @@ func (g *Group) removeElsewhere(ctx context.Context, op gcnode.Op, key string, o
 		}
 	}
 	wg.Wait()
-	if g.cfg.Native != nil {
-		if err := g.cfg.Native.Remove(ctx, key); err != nil {
-			g.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "native peers did not confirm a removal",
-				slog.String("group", g.cfg.Name), slog.String("error", err.Error()))
-		}
-	}
 	return errors.Join(failures...)
+}
+
+// removeNatively tells the native members, who tell this one too. What they have
+// they have loaded, so that it does not matter which older values are elsewhere.
+// Those of the peers that are such members are told by [Peer.Remove] too: what is
+// not confirmed here is not reported twice.
+func (g *Group) removeNatively(ctx context.Context, key string) {
+	if g.cfg.Native == nil {
+		return
+	}
+	if err := g.cfg.Native.Remove(ctx, key); err != nil {
+		g.cfg.Logger.LogAttrs(ctx, slog.LevelWarn, "native peers did not confirm a removal",
+			slog.String("group", g.cfg.Name), slog.String("error", err.Error()))
+	}
+}
+
+// Removed takes what a native member has removed out of this process's memory. It
+// is called from [gcnode.Hooks.Removed] of the member here.
+func (g *Group) Removed(e gcnode.RemovalEvent) {
+	if e.All {
+		g.Forget()
+		return
+	}
+	if err := g.Local().Remove(context.Background(), e.Keys...); err != nil {
+		g.cfg.Logger.Warn("a removal by a native peer was not applied", slog.String("group", g.cfg.Name), slog.String("error", err.Error()))
+	}
+}
+
+// Forget empties this process's memory. It is called from [gcnode.Hooks.Dropped]
+// too.
+func (g *Group) Forget() {
+	if err := errors.Join(g.own.Clear(context.Background()), g.copies.Clear(context.Background())); err != nil {
+		g.cfg.Logger.Warn("a group was not emptied", slog.String("group", g.cfg.Name), slog.String("error", err.Error()))
+	}
 }
 
 // failure is the error of a peer.
