@@ -67,7 +67,7 @@ func TestBadAnswersAreNone(t *testing.T) {
 	}{
 		"nothing":        {hijacked(""), "EOF"},
 		"no HTTP":        {hijacked("what?\r\n\r\n"), "malformed HTTP"},
-		"half a header":  {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), "EOF"},
+		"half a header":  {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), "malformed MIME header"},
 		"half a body":    {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\x0a\x03a"), "unexpected EOF"},
 		"half a value":   {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x0a\x03a"), "the answer is no value"},
 		"a page":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "the answer is no value"},
@@ -293,8 +293,10 @@ func TestLargeBodiesAreBoundedTogether(t *testing.T) {
 // drawer is a cache with room for one value of any size.
 type drawer struct{ it gcnode.Item[gcnode.Value] }
 
-func (d *drawer) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) { return d.it, nil }
-func (d *drawer) Remove(context.Context, ...string) error                            { return nil }
+func (d *drawer) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+	return d.it, nil
+}
+func (d *drawer) Remove(context.Context, ...string) error { return nil }
 func (d *drawer) Set(_ context.Context, _ string, it gcnode.Item[gcnode.Value]) error {
 	d.it = it
 	return nil
