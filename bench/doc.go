@@ -9,3 +9,4 @@
 package bench
 
 //go:generate go run ./cmd/tables -results results ../docs/benchmarks.md
+//go:generate go run ./cmd/tables -results results ../docs/migrating.md

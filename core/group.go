@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/gcnode/gcnode/core/internal/count"
@@ -94,6 +95,7 @@ type Group struct {
 	limit     *limit.Limit  // of loads
 	pauses    pauses
 	hotAfter  int
+	dropped   atomic.Bool // it keeps nothing any more
 
 	popularity *popularity // of others' keys
 
@@ -203,13 +205,7 @@ type Answer[V any] struct {
 func (g *Group) Name() string { return g.name }
 
 // Owner is the member that owns the key; the zero Peer when the list is empty.
-func (g *Group) Owner(key string) Peer {
-	v := g.node.view.Load()
-	if i := v.ring.OwnerIndex(key); i >= 0 {
-		return v.owners[i].Peer
-	}
-	return Peer{}
-}
+func (g *Group) Owner(key string) Peer { return g.node.Owner(key) }
 
 // Get returns the value of the key, loading it if need be. Errors are
 // [*Error], except when ctx was cancelled: then its error is in the chain and
@@ -225,6 +221,27 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 	}
 	a, err := g.findFrom(ctx, key, look{e, ok})
 	return a.item(), err
+}
+
+// Cached is the value of the key if it is in memory here, and the time at which
+// its life ends, zero for none. What it finds counts as a Get with a hit; it
+// neither loads nor waits, and has nothing to say of keys without a value.
+func (g *Group) Cached(key string) (v Value, ends time.Time, ok bool) {
+	e, ok := g.owned.Get(key)
+	a := answerOf(e, SourceHit)
+	if !ok || g.attentive && e.Expires != store.Never || g.node.mode.Load() != 0 {
+		if a, ok = g.fresh(key); g.node.isClosed() {
+			return Value{}, time.Time{}, false
+		}
+	}
+	if !ok || a.notFound {
+		return Value{}, time.Time{}, false
+	}
+	g.lookups.Add(lookupOf(a))
+	if a.expires != store.Never {
+		ends = g.node.clock.Time(a.expires)
+	}
+	return StringValue(a.value), ends, true
 }
 
 // GetItem is Get with the remaining life of the value, which is also set
@@ -368,9 +385,10 @@ func (g *Group) keepHot(key string, a answer, born int64) {
 }
 
 // keepable reports whether an answer that was begun under v may be kept: if
-// the list is the same, and this node hears of all removals.
+// the list is the same, and this node hears of all removals. It must be asked in
+// a flight's Keep or Apply.
 func (g *Group) keepable(v *view) bool {
-	return g.node.view.Load().epoch == v.epoch && v.has(g.node.cfg.Self.ID) && g.node.keeps() && !g.node.removals.full()
+	return !g.dropped.Load() && g.node.view.Load().epoch == v.epoch && v.has(g.node.cfg.Self.ID) && g.node.keeps() && !g.node.removals.full()
 }
 
 func (g *Group) notFound(key, message string) *Error {

@@ -163,7 +163,7 @@ func (g *Group) fly(ctx context.Context, call *flight.Call[answer]) (answer, err
 // there may be removals that it cannot carry, or this node is not told of
 // removals.
 func (g *Group) alone(role flight.Role, key string) bool {
-	return g.node.removals.full() || g.node.is(joining) ||
+	return g.dropped.Load() || g.node.removals.full() || g.node.is(joining) ||
 		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().has(g.node.cfg.Self.ID))
 }
 

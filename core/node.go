@@ -226,6 +226,40 @@ func (n *Node) Group(name string, getter Getter[Value], opts GroupOptions) (*Gro
 	return g, nil
 }
 
+// DropGroup takes a group off the node, so that another can have its name, and
+// reports whether it was there. Members that ask for it are told that there is
+// no such group. It loses what it had and keeps nothing any more; those who
+// still use it load each value, or ask its owner for it.
+func (n *Node) DropGroup(name string) bool {
+	g, ok := n.Lookup(name)
+	if !ok {
+		return false
+	}
+	// While it has something, removals must find it.
+	g.flights.ApplyAll(func() {
+		g.dropped.Store(true)
+		g.owned.Clear()
+		g.hot.Clear()
+	})
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.groups[name] != g { // somebody else has just dropped it
+		return false
+	}
+	delete(n.groups, name)
+	return true
+}
+
+// Owner is the member that owns the key in every group; the zero Peer when the
+// list is empty.
+func (n *Node) Owner(key string) Peer {
+	v := n.view.Load()
+	if i := v.ring.OwnerIndex(key); i >= 0 {
+		return v.owners[i].Peer
+	}
+	return Peer{}
+}
+
 // Lookup returns an existing group.
 func (n *Node) Lookup(name string) (*Group, bool) {
 	n.mu.Lock()

@@ -111,7 +111,7 @@ func (g *Group) setAlone(key string, it Item[Value]) (alone bool) {
 	now := g.node.now()
 	a := g.itemAnswer(it, now)
 	g.flights.Apply(key, func() bool {
-		if alone = g.node.isAlone(); alone {
+		if alone = g.node.isAlone(); alone && !g.dropped.Load() {
 			g.keepOwned(key, a)
 		}
 		return alone

@@ -24,6 +24,7 @@ func knows() map[string][]string {
 	return map[string][]string{
 		"core":                {},
 		"codec/proto":         {"core", thirdParty},
+		"compat/mailgun":      {"core", "transport/http", "transport/wire", thirdParty},
 		"discovery":           {"core", thirdParty},
 		"tracing":             {"core", "transport/http", "transport/wire", thirdParty}, // its tests know transports
 		"transport/wire":      {"core", thirdParty},

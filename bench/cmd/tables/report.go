@@ -27,6 +27,7 @@ func report() map[string]part {
 	parts := map[string]part{
 		"goals":         targets(ratios),
 		"cluster-goals": clusterTargets(),
+		"moving":        movingTargets(),
 
 		"hits": table{
 			files: []string{"hit.txt"}, rows: impl, columns: []string{"keys", "goroutines"},

@@ -1,0 +1,210 @@
+package main
+
+import (
+	"bytes"
+	"flag"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+var update = flag.Bool("update", false, "write the files that are wanted anew")
+
+// tree copies what is to be changed to a directory of its own. A go.mod there
+// would end the module here, so that it has another name.
+func tree(t *testing.T, name string) (dir string) {
+	t.Helper()
+	dir = t.TempDir()
+	from := filepath.Join("testdata", name, "in")
+	require.NoError(t, filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
+		require.NoError(t, err)
+		rest, err := filepath.Rel(from, path)
+		require.NoError(t, err)
+		to := strings.TrimSuffix(filepath.Join(dir, rest), ".txt")
+		if entry.IsDir() {
+			return os.MkdirAll(to, 0o700)
+		}
+		content, err := os.ReadFile(path)
+		require.NoError(t, err)
+		return os.WriteFile(to, content, 0o600)
+	}))
+	return dir
+}
+
+// files are the Go files in a directory and their contents.
+func files(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := map[string]string{}
+	require.NoError(t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err == nil && !entry.IsDir() && filepath.Ext(path) == ".go" {
+			content, err := os.ReadFile(path)
+			require.NoError(t, err)
+			rest, err := filepath.Rel(dir, path)
+			require.NoError(t, err)
+			found[filepath.ToSlash(rest)] = string(content)
+		}
+		return err
+	}))
+	return found
+}
+
+// command runs the program in a directory.
+func command(t *testing.T, dir string, args ...string) (status int, stdout, stderr string) {
+	t.Helper()
+	t.Chdir(dir)
+	var out, errs bytes.Buffer
+	status = run(args, &out, &errs)
+	return status, filepath.ToSlash(out.String()), errs.String()
+}
+
+// TestTrees changes whole trees, and compares the files and what is said with
+// those that are wanted.
+func TestTrees(t *testing.T) {
+	for _, name := range []string{"mailgun", "golang", "other"} {
+		t.Run(name, func(t *testing.T) {
+			want, err := filepath.Abs(filepath.Join("testdata", name, "want.txt"))
+			require.NoError(t, err)
+			dir := tree(t, name)
+			before := files(t, dir)
+			status, said, errs := command(t, dir, "./...")
+			require.Equal(t, byHand, status)
+			require.Empty(t, errs)
+			after := files(t, dir)
+			got := said
+			for _, file := range sortedKeys(after) {
+				if after[file] != before[file] {
+					got += "\n-- " + file + " --\n" + after[file]
+				}
+			}
+			if *update {
+				require.NoError(t, os.WriteFile(want, []byte(got), 0o600))
+			}
+			wanted, err := os.ReadFile(want)
+			require.NoError(t, err)
+			require.Equal(t, string(wanted), got)
+
+			status, again, _ := command(t, dir, "./...")
+			require.Equal(t, after, files(t, dir), "a second run changes something")
+			require.NotContains(t, again, "becomes")
+			require.Contains(t, []int{done, byHand}, status)
+		})
+	}
+}
+
+func sortedKeys(m map[string]string) []string {
+	var keys []string
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.Sort(keys)
+	return keys
+}
+
+func TestADryRunWritesNothing(t *testing.T) {
+	dir := tree(t, "mailgun")
+	before := files(t, dir)
+	status, said, _ := command(t, dir, "-n", "./...")
+	require.Equal(t, byHand, status)
+	require.Contains(t, said, `main.go:10: import "github.com/mailgun/groupcache/v2" becomes "`+target+`"`)
+	require.Contains(t, said, "nothing was written")
+	require.Equal(t, before, files(t, dir))
+}
+
+func TestOneFileOrDirectoryAlone(t *testing.T) {
+	dir := tree(t, "mailgun")
+	status, said, _ := command(t, dir, "unformatted.go")
+	require.Equal(t, done, status)
+	require.Equal(t, 1, strings.Count(said, "becomes"))
+	status, said, _ = command(t, dir, "sub")
+	require.Equal(t, byHand, status)
+	require.Equal(t, 1, strings.Count(said, "becomes"))
+	_, said, _ = command(t, dir, ".")
+	require.NotContains(t, said, "sub/")
+}
+
+func TestWrongArguments(t *testing.T) {
+	dir := tree(t, "other")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "README.md"), nil, 0o600))
+	for _, test := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "name what to change"},
+		{[]string{"nowhere"}, `"nowhere": there is no such directory or file`},
+		{[]string{"example.com/service/..."}, "import paths are not understood"},
+		{[]string{"a..."}, "the dots come after a slash"},
+		{[]string{"README.md"}, `"README.md" is no Go file`},
+		{[]string{"-x", "."}, "flag provided but not defined: -x"},
+	} {
+		status, _, errs := command(t, dir, test.args...)
+		assert.Equal(t, failed, status)
+		assert.Contains(t, errs, test.want)
+	}
+	status, _, errs := command(t, dir, "-h")
+	require.Equal(t, done, status)
+	require.Contains(t, errs, "usage: gcmigrate")
+}
+
+// module makes a module of a directory that was changed, which takes this project
+// from where it is.
+func module(t *testing.T, dir string) {
+	t.Helper()
+	here, err := filepath.Abs("../..")
+	require.NoError(t, err)
+	mod, err := os.ReadFile(filepath.Join(here, "go.mod"))
+	require.NoError(t, err)
+	text := strings.Replace(string(mod), "module "+target, "module example.com/service\n\nrequire "+target+" v0.0.0\nreplace "+target+" => "+filepath.ToSlash(here), 1)
+	text = strings.ReplaceAll(text, "=> ../../", "=> "+filepath.ToSlash(filepath.Dir(filepath.Dir(here)))+"/")
+	text = regexp.MustCompile(`(?m)^tool .*$`).ReplaceAllString(text, "")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(text), 0o600))
+	sum, err := os.ReadFile(filepath.Join(here, "go.sum"))
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.sum"), sum, 0o600))
+}
+
+// build compiles the package in a directory, and its tests, and is what the
+// compiler says.
+func build(t *testing.T, dir string) (said string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-gcflags=-e", "-o", os.DevNull, ".")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=mod", "GOPROXY=off")
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
+
+// TestWhatWasChangedCompiles has a program that needs nobody.
+func TestWhatWasChangedCompiles(t *testing.T) {
+	dir := tree(t, "mailgun")
+	for _, needsSomebody := range []string{"broken.go", "nested", "vendor", "sub"} {
+		require.NoError(t, os.RemoveAll(filepath.Join(dir, needsSomebody)))
+	}
+	module(t, dir)
+	status, said, _ := command(t, dir, ".")
+	require.Equal(t, byHand, status, said)
+	out, err := build(t, dir)
+	require.NoError(t, err, out)
+}
+
+// TestWhatDoesNotCompileIsPointedOut wants each line on which the compiler finds
+// something to be one that was named.
+func TestWhatDoesNotCompileIsPointedOut(t *testing.T) {
+	dir := tree(t, "golang")
+	module(t, dir)
+	_, said, _ := command(t, dir, "./...")
+	out, err := build(t, dir)
+	require.Error(t, err)
+	lines := regexp.MustCompile(`(?m)^(?:\./)?(main\.go:\d+):`).FindAllStringSubmatch(out, -1)
+	require.GreaterOrEqual(t, len(lines), 6, out)
+	for _, line := range lines {
+		assert.Contains(t, said, line[1]+": TO DO", "%s\n%s", out, said)
+	}
+}

@@ -1,0 +1,4 @@
+package main
+
+import "github.com/mailgun/groupcache/v2
+

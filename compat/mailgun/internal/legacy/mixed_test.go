@@ -1,0 +1,206 @@
+package legacy_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// keysOf are keys of which each process owns some, and one of every kind that the
+// old protocol can carry.
+func keysOf() []string {
+	keys := []string{"a b", "a+b", "a/b", "%2F", "ä", "a?b#c", "\xff\x00", "&=;,"}
+	for i := range 40 {
+		keys = append(keys, fmt.Sprintf("user:%d:profile", i*i))
+	}
+	return keys
+}
+
+// mixes are clusters of both, in which each asks the other.
+func mixes() map[string][]mode {
+	return map[string][]mode{
+		"old alone":     {onOld, onOld, onOld},
+		"one new":       {onOld, withOld, onOld},
+		"one old":       {withOld, onOld, withOld},
+		"new alone":     {withOld, withOld, withOld},
+		"native beside": {withOld, onNative, withOld},
+	}
+}
+
+// TestAKeyIsLoadedByItsOwner wants every process to find the owner of each key,
+// and nobody else to load it.
+func TestAKeyIsLoadedByItsOwner(t *testing.T) {
+	for name, modes := range mixes() {
+		if name == "native beside" {
+			continue // there are two rings
+		}
+		t.Run(name, func(t *testing.T) {
+			o := newOrigin()
+			ps := cluster(t, o, time.Hour, modes...)
+			for _, key := range keysOf() {
+				for i := range ps {
+					value, keep, wrong := ps[(i+len(key))%len(ps)].get(t.Context(), key)
+					require.Empty(t, wrong, "%q", key)
+					require.Equal(t, key+"@0", value)
+					require.Positive(t, keep)
+					require.LessOrEqual(t, keep, time.Hour)
+				}
+				require.Equal(t, 1, o.loadsOf(key), "%q", key)
+			}
+		})
+	}
+}
+
+// TestOwnersSayHowLongAValueLives looks at what has come from a peer.
+func TestOwnersSayHowLongAValueLives(t *testing.T) {
+	for _, modes := range [][]mode{{onOld, withOld}, {withOld, onOld}} {
+		o := newOrigin()
+		ps := cluster(t, o, 5*time.Second, modes...)
+		for _, key := range keysOf() {
+			for _, p := range ps {
+				_, keep, wrong := p.get(t.Context(), key)
+				require.Empty(t, wrong)
+				require.InDelta(t, 5*time.Second, keep, float64(4*time.Second))
+			}
+		}
+	}
+	o := newOrigin()
+	for _, p := range cluster(t, o, 0, onOld, withOld) {
+		_, keep, wrong := p.get(t.Context(), "for ever")
+		require.Empty(t, wrong)
+		if p.mode == onOld {
+			require.Zero(t, keep)
+		}
+	}
+}
+
+// TestAValueThatHasExpiredIsLoadedAgain has lives that end.
+func TestAValueThatHasExpiredIsLoadedAgain(t *testing.T) {
+	o := newOrigin()
+	ps := cluster(t, o, 300*time.Millisecond, onOld, withOld)
+	for _, key := range keysOf()[:8] {
+		_, _, wrong := ps[0].get(t.Context(), key)
+		require.Empty(t, wrong)
+		want := o.change(key)
+		for _, p := range ps {
+			require.Eventually(t, func() bool { value, _, _ := p.get(t.Context(), key); return value == want }, patience, 10*time.Millisecond)
+		}
+	}
+}
+
+// TestErrorsReachOldAndNewPeers wants what a getter says to be known everywhere,
+// and not to be tried a second time.
+func TestErrorsReachOldAndNewPeers(t *testing.T) {
+	for name, modes := range mixes() {
+		t.Run(name, func(t *testing.T) {
+			o := newOrigin()
+			ps := cluster(t, o, time.Hour, modes...)
+			for i := range 20 {
+				none, bad := fmt.Sprint("none", i*i), fmt.Sprint("bad", i*i)
+				for _, p := range ps {
+					_, _, wrong := p.get(t.Context(), none)
+					require.Equal(t, "none", wrong)
+					before := o.loadsOf(bad)
+					_, _, wrong = p.get(t.Context(), bad)
+					require.Contains(t, wrong, errBad.Error())
+					require.Equal(t, 1, o.loadsOf(bad)-before)
+				}
+			}
+		})
+	}
+}
+
+// TestWritesReachOldAndNewPeers sets and removes at each process what all have.
+func TestWritesReachOldAndNewPeers(t *testing.T) {
+	for name, modes := range mixes() {
+		t.Run(name, func(t *testing.T) {
+			o := newOrigin()
+			ps := cluster(t, o, time.Hour, modes...)
+			all := func(key, want string) {
+				t.Helper()
+				for _, p := range ps {
+					value, _, wrong := p.get(t.Context(), key)
+					require.Empty(t, wrong)
+					require.Equal(t, want, value, "%q at a process that is %v", key, p.mode)
+				}
+			}
+			for _, key := range keysOf() {
+				all(key, key+"@0")
+				for _, p := range ps {
+					want := o.change(key)
+					require.NoError(t, p.remove(t.Context(), key))
+					all(key, want)
+				}
+				for _, p := range ps {
+					if p.mode == onOld {
+						continue // it leaves others' copies
+					}
+					want := o.change(key)
+					require.NoError(t, p.set(t.Context(), key, want))
+					all(key, want)
+				}
+			}
+		})
+	}
+}
+
+// TestASetIsAtTheOwner wants what was set to be served without a load.
+func TestASetIsAtTheOwner(t *testing.T) {
+	for _, modes := range [][]mode{{onOld, withOld, onOld}, {withOld, onOld, withOld}, {onNative, onNative}} {
+		t.Run(fmt.Sprint(modes), func(t *testing.T) {
+			o := newOrigin()
+			ps := cluster(t, o, time.Hour, modes...)
+			for i, key := range keysOf() {
+				require.NoError(t, ps[i%len(ps)].set(t.Context(), key, "set"))
+				for _, p := range ps {
+					value, keep, wrong := p.get(t.Context(), key)
+					require.Empty(t, wrong)
+					require.Equal(t, "set", value, "%q", key)
+					require.Positive(t, keep)
+				}
+				require.Zero(t, o.loadsOf(key))
+			}
+		})
+	}
+}
+
+// TestAPeerWithoutTheGroupIsPassedOver wants the value to be loaded by whoever
+// asks.
+func TestAPeerWithoutTheGroupIsPassedOver(t *testing.T) {
+	for _, modes := range [][]mode{{onOld, withOld}, {withOld, onOld}} {
+		o := newOrigin()
+		ps := cluster(t, o, time.Hour, modes...)
+		if ps[0].mode == onOld {
+			delete(ps[0].old.groups, groupName)
+		} else {
+			other := start(t, withOld, listen(t, ""), o, 0)
+			ps[1].peers(ps[1].url, other.url)
+			other.end()
+			lacking := startWithoutGroup(t, other.url)
+			defer lacking.Close()
+		}
+		for _, key := range keysOf() {
+			value, _, wrong := ps[1].get(t.Context(), key)
+			require.Empty(t, wrong)
+			require.Equal(t, key+"@0", value)
+		}
+	}
+}
+
+// TestNobodyIsAskedTwiceWhenListsDiffer has two processes that each take the other
+// one for the owner of everything.
+func TestNobodyIsAskedTwiceWhenListsDiffer(t *testing.T) {
+	o := newOrigin()
+	ps := cluster(t, o, time.Hour, withOld, withOld)
+	ps[0].peers(ps[1].url)
+	ps[1].peers(ps[0].url)
+	for _, key := range keysOf() {
+		for _, p := range ps {
+			value, _, wrong := p.get(t.Context(), key)
+			require.Empty(t, wrong)
+			require.Equal(t, key+"@0", value)
+		}
+	}
+}
