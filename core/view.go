@@ -127,14 +127,17 @@ func (v *view) unheard(old *view, now int64) []string {
 
 // members are the list and those that left it recently, ordered by ID.
 func (v *view) members(now int64) []Peer {
-	byID := map[string]Peer{}
+	list := make([]Peer, 0, len(v.owners)+len(v.former))
+	for _, p := range v.owners {
+		list = append(list, p.Peer)
+	}
 	for id, f := range v.former {
-		if now < f.until {
-			byID[id] = f.Peer
+		if now < f.until && v.peers[id] == nil {
+			list = append(list, f.Peer)
 		}
 	}
-	for id, p := range v.peers {
-		byID[id] = p.Peer
+	if len(list) > len(v.owners) {
+		slices.SortFunc(list, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
 	}
-	return slices.SortedFunc(maps.Values(byID), func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	return list
 }

@@ -13,6 +13,7 @@ type call struct {
 	wake chan struct{}
 
 	frames wire.Collector // of the goroutine that receives
+	begun  begun
 
 	// Under the mutex of the session.
 	waiting bool           // for wake
@@ -44,14 +45,19 @@ func (s *session) newCall() *call {
 
 // recycle takes a call back that nobody refers to any more.
 func (s *session) recycle(c *call) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reuse(c)
+}
+
+// reuse is recycle when the session is locked.
+func (s *session) reuse(c *call) {
 	taken := c.taken
 	clear(taken)
 	if cap(taken) > maxKeptReplies {
 		taken = nil
 	}
 	*c = call{wake: c.wake, taken: taken[:0]}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if len(s.free) < maxFree {
 		s.free = append(s.free, c)
 	}

@@ -69,7 +69,7 @@ type Client struct {
 	// broadcasts are those under way, by the numbers of their messages, which
 	// are beside those of sessions.
 	broadcasts map[uint64]*broadcast
-	peers      map[string]*session // by the subject to open; those that take requests
+	peers      map[place]*session // those that take requests
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
@@ -91,7 +91,7 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	c := &Client{
 		nc: nc, subjects: names, opts: opts, id: rand.Text(),
-		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[string]*session{},
+		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[place]*session{},
 	}
 	if err := c.subscribe(); err != nil {
 		return nil, fmt.Errorf("new NATS client: %w", err)
@@ -198,7 +198,12 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if ctx.Err() != nil {
 		return fmt.Errorf("peer %q: %w", to.ID, endOf(ctx))
 	}
-	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: req.Op, Group: req.Group, Peer: to.ID, Err: err}
+	return failed(to, req.Op, req.Group, err)
+}
+
+// failed is why a peer did not answer a request, if not because of its caller.
+func failed(to gcnode.Peer, op gcnode.Op, group string, err error) *gcnode.Error {
+	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: op, Group: group, Peer: to.ID, Err: err}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
 	} else if over, ok := errors.AsType[*requestError](err); ok {
@@ -231,6 +236,13 @@ func endOf(ctx context.Context) error {
 // buffers are for what is encoded.
 var buffers = sync.Pool{New: func() any { return new([]byte) }} //nolint:gochecknoglobals // a pool is of use only to all
 
+// keepBuffer keeps the memory for what is encoded next, unless it is much.
+func keepBuffer(buf *[]byte) {
+	if cap(*buf) <= keptBytes {
+		buffers.Put(buf)
+	}
+}
+
 // exchange sends the request and hands the replies to w. What is lost before
 // any reply has come is asked once more.
 func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
@@ -238,11 +250,7 @@ func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Reque
 		return endOf(ctx)
 	}
 	buf, _ := buffers.Get().(*[]byte)
-	defer func() {
-		if cap(*buf) <= keptBytes {
-			buffers.Put(buf)
-		}
-	}()
+	defer keepBuffer(buf)
 	request, rest, err := wire.AppendRequestStart((*buf)[:0], req)
 	if err != nil {
 		return &requestError{err}
@@ -285,20 +293,36 @@ func pause(ctx context.Context) error {
 	}
 }
 
+// place is where a peer is to be found: at an instance that is meant, or at any
+// one of the member.
+type place struct{ id, addr string }
+
+func placeOf(to gcnode.Peer) place {
+	if to.Addr != "" {
+		return place{addr: to.Addr}
+	}
+	return place{id: to.ID}
+}
+
+// ready is the session that takes requests to a place, or nil.
+func (c *Client) ready(at place) (*session, error) {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if c.closed {
+		return nil, errClientClosed
+	}
+	return c.peers[at], nil
+}
+
 // session is one with the peer that takes requests.
 func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) {
+	at := placeOf(to)
+	if s, err := c.ready(at); s != nil || err != nil {
+		return s, err
+	}
 	opening, err := c.subjects.opening(to.ID, to.Addr)
 	if err != nil {
 		return nil, err
-	}
-	c.mu.RLock()
-	s, closed := c.peers[opening], c.closed
-	c.mu.RUnlock()
-	if closed {
-		return nil, errClientClosed
-	}
-	if s != nil {
-		return s, nil
 	}
 	if err := c.watch.connected(ctx, c.opts.ReconnectWait); err != nil {
 		return nil, err
@@ -308,12 +332,12 @@ func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) 
 	if c.closed {
 		return nil, errClientClosed
 	}
-	if s := c.peers[opening]; s != nil {
+	if s := c.peers[at]; s != nil {
 		return s, nil
 	}
 	c.last++
-	s = newSession(c, c.last, opening)
-	c.sessions[s.number], c.peers[opening] = s, s
+	s := newSession(c, c.last, at, opening)
+	c.sessions[s.number], c.peers[at] = s, s
 	return s, nil
 }
 
@@ -321,8 +345,8 @@ func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) 
 func (c *Client) drop(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.peers[s.opening] == s {
-		delete(c.peers, s.opening)
+	if c.peers[s.where] == s {
+		delete(c.peers, s.where)
 	}
 }
 

@@ -37,8 +37,11 @@ type conversation struct {
 	number uint64
 	ctx    context.Context // ends with the stream
 	cancel context.CancelFunc
-	in     *incoming // of the goroutine that has the duty to read
-	begun  uint64    // the last exchange that was begun, of the same
+
+	// Of the goroutine that has the duty to read.
+	in      incoming
+	request wire.Incoming // the last one that was begun, whose memory is used again
+	begun   uint64        // its exchange
 
 	// Under the mutex.
 	queue     [][]byte // data that has come and was not looked at
@@ -122,7 +125,10 @@ func (v *conversation) mayRead() bool {
 	return true
 }
 
-// read looks at what has come. The caller has the duty and loses it.
+// read looks at what has come. The caller has the duty and loses it. What is
+// answered at once goes out in one packet after each that has come, without a
+// change of goroutines: to wait for the network keeps nobody here who does not
+// wait for it himself.
 func (v *conversation) read() error {
 	for {
 		v.mu.Lock()
@@ -133,16 +139,21 @@ func (v *conversation) read() error {
 		}
 		data := v.queue[0]
 		v.queue = slices.Delete(v.queue, 0, 1)
+		publish := v.acquire()
+		if publish {
+			v.pub.leave()
+		}
 		v.mu.Unlock()
-		if v.in == nil { // a stream that is only opened costs little
-			v.in = newIncoming(wire.MaxReturnBytes)
-		}
-		if err := v.in.feed(data, v.takeCall); err != nil {
-			return err // and nobody reads any more
-		}
+		err := v.in.feed(data, v.takeCall)
 		v.mu.Lock()
 		v.take(len(data))
 		v.mu.Unlock()
+		if publish {
+			v.pub.publishNow(&v.line)
+		}
+		if err != nil {
+			return err // and nobody reads any more
+		}
 	}
 }
 

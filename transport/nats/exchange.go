@@ -48,10 +48,14 @@ func newExchange(v *conversation, id uint64, req *gcnode.Request) *exchange {
 }
 
 // run lets the member answer.
-func (x *exchange) run(req *gcnode.Request) {
+func (x *exchange) run(j job) {
 	err := error(errExited)
 	defer func() { x.end(err) }()
-	err = x.v.s.serve(x.ctx, req, x)
+	if j.reply != nil {
+		err = x.WriteReply(*j.reply)
+	} else {
+		err = x.v.s.serve(x.ctx, j.req, x)
+	}
 }
 
 // WriteReply implements [gcnode.ReplyWriter]. The reply is on its way when it
@@ -205,9 +209,7 @@ func (x *exchange) end(err error) {
 	delete(v.exchanges, x.id)
 	over := v.leaving && len(v.exchanges)+len(v.bodies) == 0
 	v.mu.Unlock()
-	if cap(*x.buf) <= keptBytes {
-		buffers.Put(x.buf)
-	}
+	keepBuffer(x.buf)
 	x.held, x.buf = nil, nil
 	if over {
 		v.finish()

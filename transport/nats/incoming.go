@@ -1,21 +1,17 @@
 package natstransport
 
 import (
+	"bytes"
 	"errors"
 
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-// incoming finds the messages in the data of packets.
+// incoming finds the messages in the data of packets. The zero value is ready
+// for use. Those that lie in one packet are not copied.
 type incoming struct {
-	r    *wire.MessageReader
-	rest []byte // of a packet
-}
-
-func newIncoming(limit int) *incoming {
-	in := &incoming{}
-	in.r = wire.NewMessageReader(in, limit)
-	return in
+	r    *wire.MessageReader // of those that lie in several; nil: there was none
+	rest []byte              // of a packet
 }
 
 // Read implements [io.Reader], of what has come.
@@ -31,8 +27,8 @@ func (in *incoming) Read(b []byte) (int, error) {
 // feed calls take for each message that data completes.
 func (in *incoming) feed(data []byte, take func([]byte) error) error {
 	in.rest = data
-	for len(in.rest) > 0 || in.r.Ready() {
-		b, err := in.r.Next()
+	for {
+		b, err := in.next()
 		switch {
 		case errors.Is(err, errAgain):
 			return nil
@@ -43,5 +39,36 @@ func (in *incoming) feed(data []byte, take func([]byte) error) error {
 			return err
 		}
 	}
-	return nil
+}
+
+// next is the next message, or fails with errAgain.
+func (in *incoming) next() ([]byte, error) {
+	if in.inside() {
+		return in.r.Next()
+	}
+	if len(in.rest) == 0 {
+		return nil, errAgain
+	}
+	if b, rest, ok := wire.WholeMessage(in.rest); ok {
+		in.rest = rest
+		return b, nil
+	}
+	if in.r == nil {
+		in.r = wire.NewMessageReader(in, wire.MaxReturnBytes)
+	}
+	return in.r.Next()
+}
+
+// inside reports whether a message has come in part.
+func (in *incoming) inside() bool { return in.r != nil && in.r.Begun() }
+
+// skip takes the next message if it has come and is this one, with its length.
+// The message before it remains valid.
+func (in *incoming) skip(message []byte) bool {
+	if in.inside() {
+		return in.r.Skip(message)
+	}
+	rest, ok := bytes.CutPrefix(in.rest, message)
+	in.rest = rest
+	return ok
 }

@@ -47,7 +47,7 @@ type line struct {
 	to     string // subject of what is sent
 	closed bool   // nothing more is sent but last
 	last   *gcnode.Error
-	queued bool // the publisher looks at it soon
+	busy   bool // somebody has the duty to publish what there is
 
 	// What is sent: buf from off on, after room for a head.
 	buf      []byte
@@ -81,12 +81,22 @@ func (l *line) room() int { return window - int(l.out-l.theirs) }
 // pending is how much waits for being sent. The line is locked.
 func (l *line) pending() int { return len(l.buf) - l.off }
 
-// kick has the publisher look at the line. The line is locked.
+// kick has the publisher look at the line, unless somebody is at it. The line is
+// locked.
 func (l *line) kick() {
-	if !l.queued {
-		l.queued = true
+	if l.acquire() {
 		l.pub.add(l)
 	}
+}
+
+// acquire takes the duty to publish, which publish ends, and reports whether
+// nobody had it. The line is locked.
+func (l *line) acquire() bool {
+	if l.busy {
+		return false
+	}
+	l.busy = true
+	return true
 }
 
 // append adds to what is sent. The line is locked.
@@ -95,6 +105,7 @@ func (l *line) append(fill func([]byte) []byte) {
 		return
 	}
 	l.buf = fill(l.buf)
+	l.pub.added.Add(1)
 	if !l.held && l.room() > 0 {
 		l.kick()
 	}
@@ -122,10 +133,10 @@ func (l *line) relax() {
 
 // next is the next packet, with the subject that it goes to; nil: there is
 // none. It is valid until sent is called. size is how many bytes of data are in it.
+// The caller has the duty to publish.
 func (l *line) next(limit int) (to string, packet []byte, size int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queued = false
 	p := wire.Packet{Number: l.number + 1, Taken: l.taken, Ping: l.ping, At: l.at}
 	if l.closed {
 		if l.last == nil || l.to == "" {
@@ -166,13 +177,14 @@ func (l *line) unsent(size int) {
 		l.control = true
 	}
 	l.mu.Unlock()
-	l.sent()
 }
 
-// sent says that the packet which next has returned is not needed any more.
+// sent says that the packet which next has returned is not needed any more. The
+// caller loses the duty to publish; who has it next begins with what is left.
 func (l *line) sent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.busy = false
 	switch rest := l.pending(); {
 	case l.closed:
 	case rest == 0 && cap(l.buf) > keptBytes:

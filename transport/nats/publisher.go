@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
+
+// maxYields is how often the publisher lets others add something before it sends.
+const maxYields = 16
 
 // publisher sends what lines have to send, in a goroutine of its own: NATS may
 // keep whoever publishes waiting for the network. What callers add until it is
@@ -24,6 +28,8 @@ type publisher struct {
 	mu     sync.Mutex
 	queue  []*line
 	spare  []*line
+	added  atomic.Uint64
+	apart  int // lines that others publish
 	kicked chan struct{}
 	ended  bool
 	done   chan struct{}
@@ -48,6 +54,25 @@ func (p *publisher) add(l *line) {
 	}
 }
 
+// leave notes that the caller publishes a line, with publishNow.
+func (p *publisher) leave() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apart++
+}
+
+// publishNow sends the next packet of a line in the goroutine of the caller, who
+// has the duty and loses it.
+func (p *publisher) publishNow(l *line) {
+	p.publish(l)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.apart--
+	if p.ended {
+		p.kick()
+	}
+}
+
 // kick wakes run. The publisher is locked.
 func (p *publisher) kick() {
 	select {
@@ -68,13 +93,12 @@ func (p *publisher) close() {
 func (p *publisher) run() {
 	defer close(p.done)
 	for range p.kicked {
-		// Others that are ready to run may add something.
-		runtime.Gosched()
+		p.yield()
 		for {
 			p.mu.Lock()
 			lines := p.queue
 			p.queue, p.spare = p.spare[:0], nil
-			ended := p.ended
+			ended := p.ended && p.apart == 0
 			p.mu.Unlock()
 			if len(lines) == 0 {
 				if ended {
@@ -93,8 +117,22 @@ func (p *publisher) run() {
 	}
 }
 
-// publish sends the next packet of a line.
+// yield lets others that are ready to run add something, as long as they do.
+func (p *publisher) yield() {
+	before := p.added.Load()
+	for range maxYields {
+		runtime.Gosched()
+		now := p.added.Load()
+		if now == before {
+			return
+		}
+		before = now
+	}
+}
+
+// publish sends the next packet of a line. The caller has the duty and loses it.
 func (p *publisher) publish(l *line) {
+	defer l.sent()
 	limit := int(min(p.nc.MaxPayload(), maxPacketData+headRoom))
 	to, packet, size := l.next(limit)
 	switch {
@@ -108,17 +146,20 @@ func (p *publisher) publish(l *line) {
 			"the NATS server takes messages of %d bytes; streams need at least %d (max_payload)", limit, minPayload)})
 		return
 	}
-	publish := p.nc.Publish
-	if l.reply != "" {
-		publish = func(to string, packet []byte) error { return p.nc.PublishRequest(to, l.reply, packet) }
-	}
-	err := publish(to, packet)
+	err := p.send(to, l.reply, packet)
 	switch {
 	case errors.Is(err, nats.ErrMaxPayload): // it is another server since limit was asked for
 		l.unsent(size)
 	case err != nil:
 		l.failed(fmt.Errorf("publish: %w", err))
-	default:
-		l.sent()
 	}
+}
+
+// send publishes a packet, to which the other side may reply if there is a subject
+// for that.
+func (p *publisher) send(to, reply string, packet []byte) error {
+	if reply != "" {
+		return p.nc.PublishRequest(to, reply, packet)
+	}
+	return p.nc.Publish(to, packet)
 }

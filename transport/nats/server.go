@@ -64,6 +64,7 @@ type ServerOptions struct {
 // Server serves a member over NATS.
 type Server struct {
 	member   gcnode.Handler
+	prompt   gcnode.PromptHandler // member, if it is one
 	nc       *nats.Conn
 	subjects subjects
 	opts     ServerOptions
@@ -136,6 +137,7 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.prompt, _ = h.(gcnode.PromptHandler)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s, nil
 }
@@ -294,11 +296,29 @@ func (s *Server) place() *gcnode.Error {
 func (s *Server) serve(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			s.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",
-				slog.String("peer", req.From.ID), slog.String("op", req.Op.String()),
-				slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
-			err = &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic: %v", p)}
+			err = s.panicked(ctx, req, p)
 		}
 	}()
 	return s.member.ServePeer(ctx, req, w)
+}
+
+// answerNow is the member's answer if it has one without waiting.
+func (s *Server) answerNow(ctx context.Context, req *gcnode.Request) (r gcnode.Reply, ok bool) {
+	if s.prompt == nil {
+		return gcnode.Reply{}, false
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			r, ok = gcnode.Reply{Err: s.panicked(ctx, req, p)}, true
+		}
+	}()
+	return s.prompt.AnswerNow(req)
+}
+
+// panicked logs a panic of the member and is the error that comes of it.
+func (s *Server) panicked(ctx context.Context, req *gcnode.Request, p any) *gcnode.Error {
+	s.log.LogAttrs(ctx, slog.LevelError, "panic while a peer was served",
+		slog.String("peer", req.From.ID), slog.String("op", req.Op.String()),
+		slog.Any("panic", p), slog.String("stack", string(debug.Stack())))
+	return &gcnode.Error{Kind: gcnode.KindInternal, Err: fmt.Errorf("panic: %v", p)}
 }

@@ -30,10 +30,11 @@ var (
 type session struct {
 	line // its mutex is that of the session
 
-	c       *Client
-	number  uint64
-	opening string
-	in      *incoming // of the goroutine that receives
+	c      *Client
+	number uint64
+	where  place
+	in     incoming // of the goroutine that receives
+	ending []byte   // memory for a message, of the same
 
 	calls  map[uint64]*call
 	free   []*call
@@ -47,9 +48,8 @@ type session struct {
 }
 
 // newSession begins a session.
-func newSession(c *Client, number uint64, opening string) *session {
-	s := &session{c: c, number: number, opening: opening, calls: map[uint64]*call{}}
-	s.in = newIncoming(wire.MaxReturnBytes)
+func newSession(c *Client, number uint64, where place, opening string) *session {
+	s := &session{c: c, number: number, where: where, calls: map[uint64]*call{}}
 	s.init(c.pub, func(err error) { s.end(err, nil) })
 	s.to, s.reply, s.held, s.control = opening, c.subjects.back(c.id, streamToken(number)), true, true
 	s.mu.Lock()
@@ -126,12 +126,17 @@ func (s *session) begin(ctx context.Context, request []byte) (*call, error) {
 	if s.gone {
 		return nil, errSessionGone
 	}
+	return s.enter(request), nil
+}
+
+// enter sends a request and notes its call. The session is locked.
+func (s *session) enter(request []byte) *call {
 	c := s.newCall()
 	s.last++
 	c.id = s.last
 	s.used, s.calls[c.id] = true, c
 	s.append(func(b []byte) []byte { return wire.AppendCallRequest(b, c.id, request) })
-	return c, nil
+	return c
 }
 
 // awaitRoom returns with the session locked when there is room for more, or
@@ -212,16 +217,17 @@ func (s *session) pay(c *call) {
 // abandon ends a call whose answer is not wanted any more.
 func (s *session) abandon(c *call) {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if !c.done {
-		c.done = true
-		s.append(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
-		delete(s.calls, c.id)
+		s.dropCall(c)
 	}
-	over := s.gone && len(s.calls) == 0
-	s.mu.Unlock()
-	if over {
-		s.end(errSessionGone, goodbye())
-	}
+}
+
+// dropCall takes a call out that has not ended. The session is locked.
+func (s *session) dropCall(c *call) {
+	c.done = true
+	s.append(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
+	s.forgetCall(c)
 }
 
 // goodbye is the reason for the end of a stream that is not wanted any more.
@@ -254,12 +260,23 @@ func (s *session) end(err error, last *gcnode.Error) {
 	// A member that was never reached is down; what has become of one that
 	// was is worth a second look.
 	again := s.opened || !errors.Is(err, errNoResponders)
+	var begun []*call
 	for id, c := range s.calls {
 		delete(s.calls, id)
 		c.finish(&lostError{err, again && !errors.Is(err, errClientClosed), !s.opened})
+		switch {
+		case c.begun.exchange == nil:
+		case c.begun.telling:
+			c.begun.over = c.err
+		default:
+			begun = append(begun, c)
+		}
 	}
 	s.mu.Unlock()
 	s.c.forget(s)
+	for _, c := range begun {
+		s.finished(c, c.err)
+	}
 }
 
 // noResponders learns that nobody has got a packet.
@@ -362,11 +379,26 @@ func (s *session) takeReturn(b []byte) error {
 	}
 	over := c.unpaid >= wire.Window
 	c.unpaid += wire.Cost(len(b))
+	told := c.begun.exchange != nil
+	c.begun.telling = told
 	s.mu.Unlock()
 
 	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
 	if over && err == nil {
 		err = errors.New("the peer sends more of an answer than it may")
+	}
+	ended := false
+	if complete && err == nil { // the end comes with the last reply
+		s.ending = wire.AppendEnd(s.ending[:0], r.Exchange, nil)
+		ended = s.in.skip(s.ending)
+	}
+	switch {
+	case told && complete:
+		s.tell(c, &reply, ended, err)
+		return nil
+	case told:
+		s.tell(c, nil, false, err)
+		return nil
 	}
 
 	s.mu.Lock()
@@ -384,6 +416,10 @@ func (s *session) takeReturn(b []byte) error {
 		if _, said := errors.AsType[*wire.EndError](err); !said {
 			s.append(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
 		}
+	case ended:
+		c.replies = append(c.replies, reply)
+		c.finish(nil)
+		s.forgetCall(c)
 	case complete:
 		c.replies = append(c.replies, reply)
 		c.signal()

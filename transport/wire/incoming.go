@@ -6,22 +6,24 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// Incoming puts a request together whose value may come in pieces. The zero
-// value is ready for use. It is for one goroutine at a time.
+// Incoming puts requests together whose values may come in pieces, one after the
+// other, with the memory of a [RequestDecoder]. The zero value is ready for use.
+// It is for one goroutine at a time.
 type Incoming struct {
-	req   *gcnode.Request
+	names RequestDecoder
+	req   gcnode.Request
+	begun bool // and not returned
 	value growing
 }
 
-// Start takes the request, of which it keeps nothing. Its errors are those of
-// [DecodeRequest].
+// Start takes the next request, of which it keeps nothing. Its errors are those
+// of [DecodeRequest].
 func (i *Incoming) Start(b []byte) error {
-	req := &gcnode.Request{}
-	value, total, err := new(RequestDecoder).decode(b, req)
+	value, total, err := i.names.decode(b, &i.req)
+	i.begun = err == nil
 	if err != nil {
 		return err
 	}
-	i.req = req
 	return i.value.start(cmp.Or(total, len(value)), value)
 }
 
@@ -29,13 +31,13 @@ func (i *Incoming) Start(b []byte) error {
 // with [ErrMalformed].
 func (i *Incoming) Add(piece []byte) error { return i.value.add(piece) }
 
-// Complete is the request, or nil as long as something of its value is missing.
+// Complete is the request, once, or nil as long as something of its value is
+// missing. It and the list of its keys are valid until the next one is started.
 func (i *Incoming) Complete() *gcnode.Request {
-	if i.req == nil || i.value.missing() > 0 {
+	if !i.begun || i.value.missing() > 0 {
 		return nil
 	}
-	req := i.req
-	req.Value = i.value.take()
-	i.req = nil
-	return req
+	i.begun = false
+	i.req.Value = i.value.take()
+	return &i.req
 }

@@ -101,6 +101,16 @@ func CutMessage(b []byte) (message, rest []byte, _ error) {
 	}
 }
 
+// WholeMessage returns the message that b begins with, after its length, and what
+// comes after it, if all of it is there.
+func WholeMessage(b []byte) (message, rest []byte, ok bool) {
+	size, n := protowire.ConsumeVarint(b)
+	if n < 0 || n > maxLength || size > uint64(len(b)-n) {
+		return nil, nil, false
+	}
+	return b[n : n+int(size)], b[n+int(size):], true
+}
+
 // Ready reports whether Next will return without reading.
 func (m *MessageReader) Ready() bool {
 	if m.placed {

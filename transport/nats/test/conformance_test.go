@@ -35,9 +35,7 @@ func TestConformance(t *testing.T) {
 				server := serve(t, members, h, test.opts)
 				others := connect(t, url)
 				cluster := cmp.Or(test.opts.Cluster, natstransport.DefaultCluster)
-				_, err := others.Subscribe("gcnode."+cluster+".node.silent", func(*nats.Msg) {})
-				require.NoError(t, err)
-				require.NoError(t, others.Flush())
+				hold(t, others, cluster, "silent")
 				e := transporttest.Endpoint{
 					Transport: newClient(t, connect(t, url), natstransport.ClientOptions{Cluster: test.opts.Cluster}),
 					Peer:      gcnode.Peer{ID: "server"},
@@ -52,4 +50,12 @@ func TestConformance(t *testing.T) {
 			})
 		})
 	}
+}
+
+// hold has a member be there that says nothing.
+func hold(t *testing.T, nc *nats.Conn, cluster, id string) {
+	t.Helper()
+	_, err := nc.Subscribe("gcnode."+cluster+".node."+id, func(*nats.Msg) {})
+	require.NoError(t, err)
+	require.NoError(t, nc.Flush())
 }

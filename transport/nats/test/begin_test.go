@@ -1,0 +1,272 @@
+package test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
+)
+
+// beginning is a client whose requests begin with Begin where that is possible.
+type beginning struct {
+	*natstransport.Client
+
+	begun *atomic.Int32
+}
+
+// RoundTrip implements [gcnode.Transport].
+func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // Begin does not look
+		return b.Client.RoundTrip(ctx, to, req, w)
+	}
+	x := newQueue()
+	sent := *req
+	sent.Keys, sent.Digests = slices.Clone(req.Keys), slices.Clone(req.Digests)
+	ticket, ok := b.Begin(ctx, to, &sent, x)
+	clear(sent.Keys) // Begin keeps nothing
+	clear(sent.Digests)
+	sent = gcnode.Request{}
+	if !ok {
+		return b.Client.RoundTrip(ctx, to, req, w)
+	}
+	b.begun.Add(1)
+	for {
+		replies, ended, err := x.take()
+		_, repeat := errors.AsType[*gcnode.RepeatError](err)
+		for _, r := range replies {
+			if err := w.WriteReply(r); err != nil {
+				ticket.Cancel()
+				return err
+			}
+		}
+		switch {
+		case ended && repeat:
+			return b.Client.RoundTrip(ctx, to, req, w)
+		case ended:
+			return err
+		}
+		select {
+		case <-x.news:
+		case <-ctx.Done():
+			ticket.Cancel()
+			return fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
+		}
+	}
+}
+
+// queue is an exchange whose replies wait.
+type queue struct {
+	news chan struct{} // holds one element when something has come
+
+	mu      sync.Mutex
+	replies []gcnode.Reply
+	ended   bool
+	err     error
+}
+
+func newQueue() *queue { return &queue{news: make(chan struct{}, 1)} }
+
+func (x *queue) take() (replies []gcnode.Reply, ended bool, err error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	replies, x.replies = x.replies, nil
+	return replies, x.ended, x.err
+}
+
+// WriteReply implements [gcnode.Exchange].
+func (x *queue) WriteReply(r gcnode.Reply) error {
+	x.change(func() { x.replies = append(x.replies, r) })
+	return nil
+}
+
+// End implements [gcnode.Exchange].
+func (x *queue) End(err error) {
+	x.change(func() {
+		if x.ended {
+			panic("a second end")
+		}
+		x.ended, x.err = true, err
+	})
+}
+
+func (x *queue) change(change func()) {
+	x.mu.Lock()
+	change()
+	x.mu.Unlock()
+	select {
+	case x.news <- struct{}{}:
+	default:
+	}
+}
+
+// wait is the replies, once the exchange has ended, and its error.
+func (x *queue) wait(t *testing.T) (replies []gcnode.Reply, _ error) {
+	t.Helper()
+	for {
+		more, ended, err := x.take()
+		replies = append(replies, more...)
+		if ended {
+			return replies, err
+		}
+		select {
+		case <-x.news:
+		case <-time.After(patience):
+			t.Fatal("the exchange does not end")
+		}
+	}
+}
+
+func TestConformanceOfBegunRequests(t *testing.T) {
+	var begun atomic.Int32
+	transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
+		t.Helper()
+		const first = "that there is a stream"
+		url := startServer(t, nil).ClientURL()
+		members := connect(t, url)
+		serve(t, members, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if len(req.Keys) == 1 && req.Keys[0] == first {
+				return echo(ctx, req, w)
+			}
+			return h.ServePeer(ctx, req, w)
+		}), natstransport.ServerOptions{})
+		client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+		_, err := fetch(t.Context(), client, first)
+		require.NoError(t, err)
+		silent := connect(t, url)
+		hold(t, silent, natstransport.DefaultCluster, "silent")
+		return transporttest.Endpoint{
+			Transport: &beginning{Client: client, begun: &begun},
+			Peer:      gcnode.Peer{ID: "server"},
+			Absent:    gcnode.Peer{ID: "nobody"},
+			Silent:    gcnode.Peer{ID: "silent"},
+			Cut:       members.Close,
+		}
+	})
+	require.Greater(t, begun.Load(), int32(500))
+}
+
+// begin begins a fetch on a client that has a stream.
+func begin(t *testing.T, c *natstransport.Client, key string) (*queue, gcnode.Ticket) {
+	t.Helper()
+	x := newQueue()
+	req := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{key}}
+	ticket, ok := c.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, x)
+	require.True(t, ok)
+	return x, ticket
+}
+
+// holding is a member that answers "k", and tells of other keys and their ends.
+type holding struct{ begun, ended chan string }
+
+func newHolding() holding { return holding{make(chan string, 10), make(chan string, 10)} }
+
+// ServePeer implements [gcnode.Handler].
+func (h holding) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if req.Keys[0] == "k" {
+		return echo(ctx, req, w)
+	}
+	h.begun <- req.Keys[0]
+	<-ctx.Done()
+	h.ended <- req.Keys[0]
+	return ctx.Err()
+}
+
+func TestATicketCancelsItsRequest(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	member := newHolding()
+	server := serve(t, connect(t, url), member, natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	a, first := begin(t, client, "first")
+	require.Equal(t, "first", <-member.begun)
+	b, second := begin(t, client, "second")
+	require.Equal(t, "second", <-member.begun)
+	first.Cancel()
+	require.Equal(t, "first", <-member.ended)
+	_, err = a.wait(t)
+	require.Error(t, err)
+	require.NotErrorAs(t, err, new(*gcnode.RepeatError))
+	first.Cancel() // once more, and for what has ended
+	_, over, _ := b.take()
+	require.False(t, over)
+	second.Cancel()
+	_, err = b.wait(t)
+	require.Error(t, err)
+	_, err = fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	require.EqualValues(t, 1, server.Stats().StreamsOpened)
+}
+
+// A request that was begun ends with its stream, and says that it may be asked
+// again: by the connection of the member, of the client, and by Close.
+func TestBegunRequestsEndWithTheirStream(t *testing.T) {
+	for name, again := range map[string]bool{"member": true, "connection": true, "client": false} {
+		t.Run(name, func(t *testing.T) {
+			url := startServer(t, nil).ClientURL()
+			theirs, ours := connect(t, url), connect(t, url)
+			member := newHolding()
+			server := serve(t, theirs, member, natstransport.ServerOptions{})
+			client := newClient(t, ours, natstransport.ClientOptions{})
+			_, err := fetch(t.Context(), client, "k")
+			require.NoError(t, err)
+			x, ticket := begin(t, client, "lost")
+			require.Equal(t, "lost", <-member.begun)
+			switch name {
+			case "member":
+				server.Close()
+			case "connection":
+				require.NoError(t, ours.ForceReconnect())
+			default:
+				client.Close()
+			}
+			_, err = x.wait(t)
+			require.ErrorIs(t, err, gcnode.ErrUnreachable)
+			_, repeat := errors.AsType[*gcnode.RepeatError](err)
+			require.Equal(t, again, repeat)
+			ticket.Cancel()
+		})
+	}
+}
+
+func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	for name, test := range map[string]struct {
+		asked bool
+		req   gcnode.Request
+	}{
+		"no stream yet":   {req: gcnode.Request{Keys: []string{"k"}}},
+		"without a key":   {asked: true},
+		"with two keys":   {asked: true, req: gcnode.Request{Keys: []string{"k", "l"}}},
+		"with a value":    {asked: true, req: gcnode.Request{Keys: []string{"k"}, Value: gcnode.StringValue("v")}},
+		"over a limit":    {asked: true, req: gcnode.Request{Keys: []string{strings.Repeat("k", gcnode.MaxKeyBytes+1)}}},
+		"to another peer": {asked: true, req: gcnode.Request{Keys: []string{"k"}, To: "other"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+			if test.asked {
+				_, err := fetch(t.Context(), client, "k")
+				require.NoError(t, err)
+			}
+			to := gcnode.Peer{ID: "server"}
+			if test.req.To != "" {
+				to.ID = test.req.To
+			}
+			test.req.Op = gcnode.OpFetch
+			_, ok := client.Begin(t.Context(), to, &test.req, newQueue())
+			require.False(t, ok)
+		})
+	}
+}
