@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -34,7 +35,7 @@ func knows() map[string][]string {
 		"getters/wasm":        {"core", thirdParty},
 		"plugins":             {"plugins/sdk/go", thirdParty},
 		"plugins/sdk/go":      {},
-		"cmd/gcnode":          libraries,
+		"cmd/gcnode":          append(slices.Clone(libraries), "plugins"), // copies the SDKs into projects
 		"examples":            libraries,
 		"e2e":                 libraries,
 	}

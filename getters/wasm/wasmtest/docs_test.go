@@ -2,6 +2,7 @@ package wasmtest_test
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -10,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,6 +26,7 @@ import (
 type section struct {
 	files    map[string]string // by name
 	commands string
+	yaml     []string
 }
 
 // sectionOf reads a section. A file is a block of code after its name, and the
@@ -47,12 +50,30 @@ func sectionOf(t *testing.T, heading string) section {
 			}
 		}
 	}
+	for _, m := range regexp.MustCompile("(?s)\n```yaml\n(.*?)```\n").FindAllStringSubmatch(rest, -1) {
+		s.yaml = append(s.yaml, m[1])
+	}
 	require.NotEmpty(t, s.commands)
 	return s
 }
 
-// build runs the commands in a folder with nothing but the files.
-func (s section) build(t *testing.T, module string) string {
+// program builds gcnode and returns the folder that it is in.
+var program = sync.OnceValues(func() (string, error) {
+	dir, err := filepath.Abs(filepath.Join(root, "bin", "docs-test"))
+	if err != nil {
+		return "", err
+	}
+	cmd := exec.CommandContext(context.Background(), "go", "build", "-o", dir+string(filepath.Separator), ".")
+	cmd.Dir = filepath.Join(root, "cmd", "gcnode")
+	if text, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("%w: %s", err, text)
+	}
+	return dir, nil
+})
+
+// follow runs the commands in a folder with nothing but the files, and returns
+// the folder.
+func (s section) follow(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range s.files {
@@ -60,14 +81,23 @@ func (s section) build(t *testing.T, module string) string {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
+	run(t, dir, s.commands)
+	return dir
+}
+
+// run runs commands in a folder.
+func run(t *testing.T, dir, commands string) string {
+	t.Helper()
 	clone, err := filepath.Abs(root)
 	require.NoError(t, err)
-	cmd := exec.CommandContext(t.Context(), "sh", "-euc", s.commands)
+	gcnode, err := program()
+	require.NoError(t, err)
+	cmd := exec.CommandContext(t.Context(), "sh", "-euc", commands)
 	cmd.Dir = dir
-	cmd.Env = append(os.Environ(), "GCNODE="+clone, "GOWORK=off", "GOFLAGS=-mod=mod", "PATH=/usr/bin:/bin:"+os.Getenv("PATH"))
+	cmd.Env = append(os.Environ(), "GCNODE="+clone, "GOWORK=off", "GOFLAGS=-mod=mod", "PATH="+gcnode+":/usr/bin:/bin:"+os.Getenv("PATH"))
 	text, err := cmd.CombinedOutput()
-	require.NoError(t, err, "%s\n%s", s.commands, text)
-	return filepath.Join(dir, module)
+	require.NoError(t, err, "%s\n%s", commands, text)
+	return string(text)
 }
 
 // What the documentation shows for each language can be followed to the letter,
@@ -89,7 +119,9 @@ func TestDocumentedGetters(t *testing.T) {
 				require.Equal(t, string(text), s.files[name])
 			}
 			if installed() {
-				testGreeter(t, s.build(t, "greet.wasm"))
+				dir := s.follow(t)
+				testGreeter(t, filepath.Join(dir, "greet.wasm"))
+				testGreeter(t, filepath.Join(dir, "greet", "greet.wasm"))
 			}
 		})
 	}
@@ -102,10 +134,26 @@ func TestDocumentedGetterInGo(t *testing.T) {
 	require.NoError(t, err)
 	s.files["main.go"] = string(source)
 	origin := newNames(t)
-	p := load(t, s.build(t, "hello.wasm"), origin, nil)
+	p := load(t, filepath.Join(s.follow(t), "hello.wasm"), origin, nil)
 	item, err := p.GetItem(t.Context(), "ann/ä")
 	require.NoError(t, err)
 	assert.Equal(t, "Ann", item.Value.String())
+}
+
+// A project leads to a node as it is shown.
+func TestDocumentedWayToANode(t *testing.T) {
+	t.Parallel()
+	s := sectionOf(t, "From nothing to a node")
+	dir := s.follow(t)
+	for _, name := range []string{"main.go", "getter.yaml", "getter_test.yaml", "go.mod"} {
+		require.FileExists(t, filepath.Join(dir, "users", name))
+	}
+	require.Len(t, s.yaml, 2)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "users", "getter_test.yaml"), []byte(s.yaml[0]), 0o600))
+	assert.Equal(t, 3, strings.Count(run(t, dir, "gcnode plugin test users"), "ok    "))
+	run(t, dir, "gcnode plugin inspect users; gcnode plugin pin users; gcnode plugin build users")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "node.yaml"), []byte(s.yaml[1]), 0o600))
+	assert.Contains(t, run(t, dir, "gcnode check --config node.yaml"), "node.yaml is right")
 }
 
 // newNames is an origin with one name.

@@ -27,6 +27,7 @@ type pluginCommands struct {
 	Inspect inspectCommand `cmd:"" help:"Tell what a module is and what it wants, without running it. Exit status 1: no node would run it."`
 	Run     runCommand     `cmd:"" help:"Ask a module for one key, and tell what that cost. Exit status 3: the key has no value."`
 	Bench   benchCommand   `cmd:"" help:"Ask a module for keys as fast as it answers, and tell how fast that is."`
+	Verify  verifyCommand  `cmd:"" help:"Judge a module: any getter, or the probe of an SDK. Exit status 1: it failed."`
 	Pin     pinCommand     `cmd:"" help:"Write the hash of the module into its manifest: nodes then refuse every other module."`
 }
 
@@ -96,7 +97,7 @@ type grants struct {
 	Memory       string        `placeholder:"SIZE" help:"The limit of one instance (default: 64MiB)."`
 	Timeout      time.Duration `placeholder:"DURATION" help:"The deadline of one key (default: 10s)."`
 	Compiled     string        `name:"compilation-cache" placeholder:"DIR" help:"Where compiled modules are kept from one run to the next (default: nowhere)."`
-	LogLevel     string        `default:"info" enum:"debug,info,warn,error" help:"What of its log is shown: debug, info, warn or error (default: ${default})."`
+	LogLevel     string        `default:"" enum:",debug,info,warn,error" placeholder:"LEVEL" help:"What of its log is shown: debug, info, warn or error."`
 }
 
 // options are those of a manifest with the command line on top. The log of the
@@ -110,7 +111,7 @@ func (g *grants) options(m *config.Manifest, console *console) (wasm.Options, er
 		entries("--env", g.Env, &opts.Env),
 		size("--store", g.Store, &opts.StoreBytes),
 		size("--memory", g.Memory, &opts.MaxMemoryBytes),
-		level.UnmarshalText([]byte(g.LogLevel)),
+		level.UnmarshalText([]byte(cmp.Or(g.LogLevel, "info"))),
 	}
 	if g.Timeout < 0 {
 		errs = append(errs, fmt.Errorf("--timeout: %v must be more than nothing, such as 5s", g.Timeout))

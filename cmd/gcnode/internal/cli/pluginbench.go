@@ -99,13 +99,11 @@ type callerResult struct {
 	samples                 []time.Duration
 }
 
-// measure asks for the keys until the time is over, or a signal comes.
+// measure asks for the keys until the time is over.
 func (c *benchCommand) measure(ctx context.Context, p *wasm.Plugin) *speed {
 	for _, key := range c.Keys {
 		_, _ = p.GetItem(ctx, key) // what is wrong is told of the calls that count
 	}
-	ctx, cancel := context.WithCancel(ctx) // not a deadline, which would be that of calls
-	defer cancel()
 	results := make([]callerResult, c.Callers)
 	for i := range results {
 		results[i].samples = make([]time.Duration, 0, maxSamples/c.Callers+1)
@@ -114,11 +112,10 @@ func (c *benchCommand) measure(ctx context.Context, p *wasm.Plugin) *speed {
 	var memory, memoryAfter runtime.MemStats
 	runtime.ReadMemStats(&memory)
 	before, begun := p.Stats(), time.Now()
-	timer := time.AfterFunc(c.Duration, cancel)
-	defer timer.Stop()
+	end := begun.Add(c.Duration)
 	var callers sync.WaitGroup
 	for i := range results {
-		callers.Go(func() { results[i].ask(ctx, p, c.Keys, i) })
+		callers.Go(func() { results[i].ask(ctx, p, c.Keys, i, end) })
 	}
 	callers.Wait()
 	took, after := time.Since(begun), p.Stats()
@@ -154,11 +151,14 @@ func (c *benchCommand) measure(ctx context.Context, p *wasm.Plugin) *speed {
 	return s
 }
 
-// ask asks for one key after the other. A call that the end interrupts does not
-// count.
-func (r *callerResult) ask(ctx context.Context, p *wasm.Plugin, keys []string, from int) {
+// ask asks for one key after the other, until the end, or until a signal comes,
+// which interrupts a call that does not count.
+func (r *callerResult) ask(ctx context.Context, p *wasm.Plugin, keys []string, from int, end time.Time) {
 	for n := from; ctx.Err() == nil; n++ {
 		begun := time.Now()
+		if !begun.Before(end) {
+			return
+		}
 		_, err := p.GetItem(ctx, keys[n%len(keys)])
 		took := time.Since(begun)
 		if ctx.Err() != nil {

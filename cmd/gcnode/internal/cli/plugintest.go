@@ -20,7 +20,7 @@ import (
 type testCommand struct {
 	projectDir
 
-	LogLevel string `default:"warn" enum:"debug,info,warn,error" help:"What of its log is shown: debug, info, warn or error (default: ${default})."`
+	LogLevel string `default:"warn" enum:"debug,info,warn,error" placeholder:"LEVEL" help:"What of its log is shown: debug, info, warn or error (default: ${default})."`
 }
 
 // Help implements [kong.HelpProvider].

@@ -1,4 +1,4 @@
-package wasmtest
+package conformance
 
 import (
 	"context"

@@ -1,14 +1,15 @@
-package wasmtest
+package conformance
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,24 +20,42 @@ type origin struct {
 	url  string
 	gone string // the URL of a server that is not there
 
+	server  *http.Server
+	serving sync.WaitGroup
+
 	mu      sync.Mutex
 	held    chan struct{} // requests under /held wait until it is closed
 	arrived chan struct{} // one for each of them
 }
 
-func newOrigin(t *testing.T) *origin {
-	t.Helper()
+func newOrigin() (*origin, error) {
 	o := &origin{arrived: make(chan struct{}, 10_000)}
-	server := httptest.NewServer(o)
-	t.Cleanup(server.Close)
-	gone := httptest.NewServer(http.NotFoundHandler())
-	gone.Close()
-	o.url, o.gone = server.URL, gone.URL
-	return o
+	gone, err := listen()
+	if err != nil {
+		return nil, err
+	}
+	listener, err := listen()
+	if err := errors.Join(err, gone.Close()); err != nil {
+		return nil, err
+	}
+	o.gone, o.url = "http://"+gone.Addr().String(), "http://"+listener.Addr().String()
+	o.server = &http.Server{Handler: o, ReadHeaderTimeout: patience}
+	o.serving.Go(func() { _ = o.server.Serve(listener) }) // until it is closed
+	return o, nil
+}
+
+func listen() (net.Listener, error) {
+	return (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
+}
+
+// close ends the server and what it is doing.
+func (o *origin) close() {
+	_ = o.server.Close()
+	o.serving.Wait()
 }
 
 // hold lets requests under /held wait until the result is called.
-func (o *origin) hold(t *testing.T) (release func()) {
+func (o *origin) hold(t T) (release func()) {
 	t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()
@@ -50,12 +69,14 @@ func (o *origin) hold(t *testing.T) (release func()) {
 }
 
 // arrivals waits for n requests under /held.
-func (o *origin) arrivals(t *testing.T, n int) {
+func (o *origin) arrivals(t T, n int) {
 	t.Helper()
 	timeout := time.After(patience)
 	for i := range n {
 		select {
 		case <-o.arrived:
+		case <-t.Context().Done():
+			require.Fail(t, "given up", "%d of %d requests have arrived", i, n)
 		case <-timeout:
 			require.Fail(t, "requests are missing", "%d of %d have arrived", i, n)
 		}
