@@ -155,6 +155,10 @@ func get(req, keyLen int32) int32 {
 	case "hold": // allocates and keeps it
 		kept = append(kept, make([]byte, number))
 		answer(0, -1, nil)
+	case "corrupt": // all of its memory from an address on
+		for at := uintptr(number); ; at += 4 {
+			*(*uint32)(unsafe.Pointer(at)) = 0xa5a5a5a5
+		}
 	case "panic":
 		panic(rest)
 	case "exit":
