@@ -42,7 +42,7 @@ amount() {
 	Fill) echo 400000x ;;
 	Mixed) echo 500000x ;;
 	Owner) echo 5000000x ;;
-	Flight) echo 300ms ;;
+	Flight | Extism) echo 300ms ;;
 	*) echo 1x ;;
 	esac
 }
@@ -72,7 +72,7 @@ fetch='Fetch FetchLarge FetchBeside'
 case "$*" in
 cluster) set -- $cluster ;;
 fetch) set -- $fetch ;;
-'') set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight $fetch Size $cluster ;;
+'') set -- Hit HitTTL Fill Mixed Memory HeapLimit Ratio Policy Owner Balance Flight Extism $fetch Size $cluster ;;
 esac
 case "$*" in *Fetch*) ../tools/servers.sh ;; esac
 
