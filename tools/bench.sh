@@ -43,7 +43,7 @@ amount() {
 	Mixed) echo 500000x ;;
 	Owner) echo 5000000x ;;
 	WasmGet) echo 300000x ;;
-	Flight) echo 300ms ;;
+	Flight | Extism) echo 300ms ;;
 	*) echo 1x ;;
 	esac
 }
@@ -69,7 +69,7 @@ run() {
 # getters in WebAssembly; "cluster", "fetch" and "wasm" stand for all of it.
 cluster='Remove Burst Restart DeadPeer Cold'
 fetch='Fetch FetchLarge FetchBeside'
-wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart'
+wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart Extism'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in
 cluster) set -- $cluster ;;

@@ -164,7 +164,7 @@ func (o Options) withDefaults() (Options, error) {
 }
 
 // function is the export of a module for Extism that answers a key.
-func (o *Options) function() string { return orDefault(o.Function, defaultFunction) }
+func (o Options) function() string { return orDefault(o.Function, defaultFunction) }
 
 func orDefault[T comparable](v, def T) T {
 	var zero T

@@ -8,6 +8,7 @@ const (
 	freecache  = "freecache"
 	groupcache = "golang-groupcache"
 	xsync      = "x-sync"
+	extismSDK  = "extism-sdk"
 )
 
 // The units.
@@ -109,6 +110,11 @@ func report() map[string]part {
 			files: []string{"flight.txt"}, rows: impl, columns: []string{"waiters"},
 			units: []string{"ns/waiter"},
 		},
+		"extism": table{
+			files: []string{"extism.txt"}, rows: impl, columns: []string{"module"},
+			units: []string{nsPerOp, "B/op", allocs},
+		},
+		"extism-goals": extismTargets(),
 		"remove": table{
 			files: []string{"remove.txt"}, rows: []string{"nodes"},
 			units: []string{"remove-p50-us", "remove-p99-us", "trip-p50-us", "trip-p99-us"},
@@ -154,6 +160,15 @@ func clusterTargets() goals {
 		{what: "then: p50 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p50")},
 		{what: "then: p99 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p99")},
 		{what: "messages for 1,000 removals at once on 12 nodes ÷ naive", reach: "≤ 0.1", files: []string{"burst.txt"}, limit: 0.1, measure: worst("messages/naive")},
+	}
+}
+
+// extismTargets are what getters that were written for Extism have to reach.
+func extismTargets() goals {
+	files := []string{"extism.txt"}
+	return goals{
+		{what: "get from a module for Extism: times as fast as its SDK, the worst case", reach: "≥ 50", files: files, limit: 50, atLeast: true, measure: timesFaster(extismSDK, nsPerOp)},
+		{what: "the same, with an instance of the SDK's for each call", files: files, measure: timesFaster(extismSDK+"-fresh", nsPerOp)},
 	}
 }
 
