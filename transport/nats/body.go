@@ -156,6 +156,7 @@ func (v *conversation) start(id uint64, j job) {
 		return
 	}
 	v.exchanges[id] = j.x
+	v.shared = v.shared || len(v.exchanges) > 1
 	v.mu.Unlock()
 	v.s.counts.requests.Add(1)
 	select {

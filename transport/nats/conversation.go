@@ -126,9 +126,9 @@ func (v *conversation) mayRead() bool {
 }
 
 // read looks at what has come. The caller has the duty and loses it. What is
-// answered at once goes out in one packet after each that has come, without a
-// change of goroutines: to wait for the network keeps nobody here who does not
-// wait for it himself.
+// answered at once goes out together after each packet that has come, without a
+// change of goroutines: nobody waits here for the network but who reads, and as
+// long as nothing can be sent nothing more need be read.
 func (v *conversation) read() error {
 	for {
 		v.mu.Lock()
@@ -139,17 +139,14 @@ func (v *conversation) read() error {
 		}
 		data := v.queue[0]
 		v.queue = slices.Delete(v.queue, 0, 1)
-		publish := v.acquire()
-		if publish {
-			v.pub.leave()
-		}
+		held := v.hold()
 		v.mu.Unlock()
 		err := v.in.feed(data, v.takeCall)
 		v.mu.Lock()
 		v.take(len(data))
 		v.mu.Unlock()
-		if publish {
-			v.pub.publishNow(&v.line)
+		if held {
+			v.publishNow()
 		}
 		if err != nil {
 			return err // and nobody reads any more

@@ -114,27 +114,28 @@ func (x *exchange) flushHeld() error {
 
 // send sends a frame when there is room for it.
 func (x *exchange) send(head []byte, data string) error {
+	x.lockRoom()
+	defer x.v.mu.Unlock()
+	if x.v.closed || x.ctx.Err() != nil {
+		return x.goneError()
+	}
+	x.v.append(func(b []byte) []byte { return append(append(b, head...), data...) })
+	return nil
+}
+
+// lockRoom returns with the conversation locked when there is room for more, or
+// nobody takes the answer any more.
+func (x *exchange) lockRoom() {
 	v := x.v
 	v.mu.Lock()
-	for {
-		full := v.full()
-		if full == nil {
-			break
-		}
+	for full := v.full(); full != nil && x.ctx.Err() == nil; full = v.full() {
 		v.mu.Unlock()
 		select {
 		case <-full:
 		case <-x.ctx.Done():
-			return x.goneError()
 		}
 		v.mu.Lock()
 	}
-	defer v.mu.Unlock()
-	if v.closed {
-		return x.goneError()
-	}
-	v.append(func(b []byte) []byte { return append(append(b, head...), data...) })
-	return nil
 }
 
 // goneError says that nobody takes the answer any more.
@@ -196,11 +197,11 @@ func (v *conversation) credit(id, credit uint64) {
 func (x *exchange) end(err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	v := x.v
+	x.lockRoom()
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
-	v := x.v
 	<-v.s.places
-	v.mu.Lock()
 	if !abandoned {
 		v.append(func(b []byte) []byte {
 			return wire.AppendEnd(append(b, x.held...), x.id, failureOf(err))

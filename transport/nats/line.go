@@ -48,6 +48,8 @@ type line struct {
 	closed bool   // nothing more is sent but last
 	last   *gcnode.Error
 	busy   bool // somebody has the duty to publish what there is
+	shared bool // several exchanges are under way, or were a moment ago
+	added  int  // messages since the last packet
 
 	// What is sent: buf from off on, after room for a head.
 	buf      []byte
@@ -89,8 +91,8 @@ func (l *line) kick() {
 	}
 }
 
-// acquire takes the duty to publish, which publish ends, and reports whether
-// nobody had it. The line is locked.
+// acquire takes the duty to publish, and reports whether nobody had it. The line is
+// locked.
 func (l *line) acquire() bool {
 	if l.busy {
 		return false
@@ -99,12 +101,45 @@ func (l *line) acquire() bool {
 	return true
 }
 
+// release ends the duty to publish; the publisher has it next if there is
+// something left. The line is locked.
+func (l *line) release() {
+	l.busy = false
+	if !l.closed && (l.control || !l.held && l.pending() > 0 && l.room() > 0) || l.closed && l.last != nil {
+		l.kick()
+	}
+}
+
+// hold keeps the publisher from the line while more is likely to be added, and
+// reports whether nobody has the duty to publish. Then letGo or publishNow has to
+// follow. The line is locked.
+func (l *line) hold() bool {
+	if !l.acquire() {
+		return false
+	}
+	l.pub.apart()
+	return true
+}
+
+// letGo leaves it to the publisher to publish what there is. The line is locked.
+func (l *line) letGo() {
+	l.release()
+	l.pub.back()
+}
+
+// publishNow publishes in the goroutine of the caller.
+func (l *line) publishNow() {
+	l.pub.publish(l)
+	l.pub.back()
+}
+
 // append adds to what is sent. The line is locked.
 func (l *line) append(fill func([]byte) []byte) {
 	if l.closed {
 		return
 	}
 	l.buf = fill(l.buf)
+	l.added++
 	l.pub.added.Add(1)
 	if !l.held && l.room() > 0 {
 		l.kick()
@@ -152,6 +187,7 @@ func (l *line) next(limit int) (to string, packet []byte, size int) {
 		return "", nil, 0
 	}
 	l.number++
+	l.shared, l.added = l.added > 1, 0
 	l.told, l.control, l.ping, l.sentOnce = l.taken, false, false, true
 	if size <= 0 || p.At != "" {
 		l.at = ""
@@ -184,7 +220,7 @@ func (l *line) unsent(size int) {
 func (l *line) sent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.busy = false
+	defer l.release()
 	switch rest := l.pending(); {
 	case l.closed:
 	case rest == 0 && cap(l.buf) > keptBytes:
@@ -205,9 +241,6 @@ func (l *line) sent() {
 	if done := l.whenSent; done != nil && l.pending() == 0 {
 		l.whenSent = nil
 		done()
-	}
-	if !l.closed && (l.control || !l.held && l.pending() > 0 && l.room() > 0) || l.closed && l.last != nil {
-		l.kick()
 	}
 }
 

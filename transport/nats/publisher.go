@@ -28,11 +28,13 @@ type publisher struct {
 	mu     sync.Mutex
 	queue  []*line
 	spare  []*line
-	added  atomic.Uint64
-	apart  int // lines that others publish
+	shared bool // one in the queue has others who may add something
+	others int  // who have the duty for a line
 	kicked chan struct{}
 	ended  bool
 	done   chan struct{}
+
+	added atomic.Uint64 // how often something was
 }
 
 var errDisconnected = errors.New("the connection to NATS is interrupted")
@@ -44,30 +46,30 @@ func newPublisher(nc *nats.Conn) *publisher {
 	return p
 }
 
-// add puts a line into the queue.
+// add puts a line, which is locked, into the queue.
 func (p *publisher) add(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue = append(p.queue, l)
+	p.shared = p.shared || l.shared
 	if len(p.queue) == 1 {
 		p.kick()
 	}
 }
 
-// leave notes that the caller publishes a line, with publishNow.
-func (p *publisher) leave() {
+// apart notes that somebody else has the duty for a line, which is locked, until
+// back.
+func (p *publisher) apart() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.apart++
+	p.others++
 }
 
-// publishNow sends the next packet of a line in the goroutine of the caller, who
-// has the duty and loses it.
-func (p *publisher) publishNow(l *line) {
-	p.publish(l)
+// back ends apart.
+func (p *publisher) back() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.apart--
+	p.others--
 	if p.ended {
 		p.kick()
 	}
@@ -81,7 +83,8 @@ func (p *publisher) kick() {
 	}
 }
 
-// close ends the publisher when it has sent what is queued.
+// close ends the publisher when it has sent what is queued, and what others are
+// at.
 func (p *publisher) close() {
 	p.mu.Lock()
 	p.ended = true
@@ -93,12 +96,14 @@ func (p *publisher) close() {
 func (p *publisher) run() {
 	defer close(p.done)
 	for range p.kicked {
-		p.yield()
+		if p.isShared() {
+			p.yield()
+		}
 		for {
 			p.mu.Lock()
 			lines := p.queue
 			p.queue, p.spare = p.spare[:0], nil
-			ended := p.ended && p.apart == 0
+			ended := p.ended && p.others == 0
 			p.mu.Unlock()
 			if len(lines) == 0 {
 				if ended {
@@ -115,6 +120,15 @@ func (p *publisher) run() {
 			p.mu.Unlock()
 		}
 	}
+}
+
+// isShared reports whether there may be somebody who adds something.
+func (p *publisher) isShared() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	shared := p.shared
+	p.shared = false
+	return shared
 }
 
 // yield lets others that are ready to run add something, as long as they do.

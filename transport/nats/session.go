@@ -135,6 +135,7 @@ func (s *session) enter(request []byte) *call {
 	s.last++
 	c.id = s.last
 	s.used, s.calls[c.id] = true, c
+	s.shared = s.shared || len(s.calls) > 1
 	s.append(func(b []byte) []byte { return wire.AppendCallRequest(b, c.id, request) })
 	return c
 }
@@ -317,32 +318,36 @@ func (s *session) tick() {
 	}
 }
 
-// receive takes a packet of the peer.
+// receive takes a packet of the peer. Nothing is published meanwhile: who gets an
+// answer may have the next question.
 func (s *session) receive(data []byte) {
 	p, err := wire.DecodePacket(data)
-	if err == nil && p.Close != nil {
-		s.end(fmt.Errorf("the peer has ended it: %w", p.Close), nil)
-		return
-	}
-	if err == nil {
+	s.mu.Lock()
+	held := s.hold()
+	if err == nil && p.Close == nil {
 		err = s.note(&p)
 	}
-	if err == nil {
+	s.mu.Unlock()
+	switch {
+	case err != nil:
+	case p.Close != nil:
+		s.end(fmt.Errorf("the peer has ended it: %w", p.Close), nil)
+	default:
 		err = s.in.feed(p.Data, s.takeReturn)
 	}
 	if err != nil {
 		s.end(err, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: err})
-		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(len(p.Data))
+	if held {
+		s.letGo()
+	}
 }
 
-// note takes account of a packet.
+// note takes account of a packet. The session is locked.
 func (s *session) note(p *wire.Packet) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err := s.arrived(p); err != nil {
 		return err
 	}
@@ -354,9 +359,6 @@ func (s *session) note(p *wire.Packet) error {
 			return fmt.Errorf("%w: %q is no place for packets", wire.ErrMalformed, p.At)
 		}
 		s.to, s.opened, s.held = s.c.subjects.at(instance, streamToken(number)), true, false
-		if s.pending() > 0 {
-			s.kick()
-		}
 	}
 	return s.allow(p.Taken)
 }

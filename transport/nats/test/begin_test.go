@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -269,4 +270,105 @@ func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
 			require.False(t, ok)
 		})
 	}
+}
+
+// A stream that is not open yet is no place to begin: whether anybody is there
+// may take several attempts to find out.
+func TestNothingBeginsBeforeTheStreamIsOpen(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	asked := make(chan struct{}, 10)
+	silent := connect(t, url)
+	_, err := silent.Subscribe("gcnode.default.node.server", func(*nats.Msg) { asked <- struct{}{} })
+	require.NoError(t, err)
+	require.NoError(t, silent.Flush())
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan error, 1)
+	go func() {
+		_, err := fetch(ctx, client, "k")
+		waiting <- err
+	}()
+	<-asked
+	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
+	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, newQueue())
+	require.False(t, ok)
+	cancel()
+	require.ErrorIs(t, <-waiting, context.Canceled)
+}
+
+// quitter abandons its request at the first reply.
+type quitter struct {
+	*queue
+
+	ticket chan gcnode.Ticket
+}
+
+// WriteReply implements [gcnode.Exchange].
+func (q quitter) WriteReply(r gcnode.Reply) error {
+	(<-q.ticket).Cancel()
+	return q.queue.WriteReply(r)
+}
+
+func TestAnExchangeMayAbandonItselfWhileItIsTold(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	for range 2 { // the second one has the memory of the first one
+		_, err := fetch(t.Context(), client, "k")
+		require.NoError(t, err)
+		q := quitter{newQueue(), make(chan gcnode.Ticket, 1)}
+		req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
+		ticket, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, q)
+		require.True(t, ok)
+		q.ticket <- ticket
+		replies, err := q.wait(t)
+		require.Len(t, replies, 1)
+		require.ErrorContains(t, err, "abandoned")
+	}
+}
+
+// pausing is an exchange that is told something for as long as it likes.
+type pausing struct {
+	*queue
+
+	told, goOn chan struct{}
+}
+
+// WriteReply implements [gcnode.Exchange].
+func (p pausing) WriteReply(r gcnode.Reply) error {
+	close(p.told)
+	<-p.goOn
+	return p.queue.WriteReply(r)
+}
+
+// Close says goodbye even while something is received, and returns when that is
+// on its way.
+func TestCloseWhileAnExchangeIsTold(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	server := serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	nc := connect(t, url)
+	client := newClient(t, nc, natstransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	p := pausing{newQueue(), make(chan struct{}), make(chan struct{})}
+	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
+	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, p)
+	require.True(t, ok)
+	<-p.told
+	closed := make(chan struct{})
+	go func() {
+		client.Close()
+		close(closed)
+	}()
+	select {
+	case <-closed:
+		t.Error("nobody can have said goodbye")
+	case <-time.After(50 * time.Millisecond):
+	}
+	close(p.goOn)
+	<-closed
+	require.NoError(t, nc.Flush())
+	eventually(t, func() bool { return server.Stats().Streams == 0 }, "the member knows")
+	_, err = p.wait(t)
+	require.Error(t, err)
 }

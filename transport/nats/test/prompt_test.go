@@ -5,11 +5,14 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
+	"github.com/gcnode/gcnode/transport/wire"
 )
 
 // prompt answers at once what begins with "now", with the key as the value, and
@@ -89,4 +92,88 @@ func TestAPanicAtOnceIsAnInternalError(t *testing.T) {
 	replies, err = fetch(t.Context(), client, "now")
 	require.NoError(t, err)
 	require.Equal(t, "now", replies[0].Value.String())
+}
+
+// Answers that are known wait, as others do, for a client that takes nothing.
+func TestAnswersAtOnceWaitForTheClient(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	const asked = 200 // of 8 KiB each, in one packet
+	value := gcnode.StringValue(strings.Repeat("v", 8<<10))
+	member := knowing{handlerFunc(echo), gcnode.Reply{Value: value}}
+	server := serve(t, connect(t, url), member, natstransport.ServerOptions{})
+	s := newStranger(t, url)
+	var calls []byte
+	for i := range asked {
+		calls = append(calls, call(t, uint64(i+1))...)
+	}
+	s.send(wire.Packet{Number: 2, Data: calls})
+	got := 0
+	for got < wire.StreamWindow {
+		got += len(s.next().Data)
+	}
+	stats := server.Stats()
+	require.EqualValues(t, asked, stats.Requests)
+	require.Greater(t, stats.Running, 10, "some have a place, and are not in memory once more")
+	s.send(wire.Packet{Number: 3, Taken: wire.StreamWindow})
+	for end := len(wire.AppendEnd(nil, asked, nil)); got < asked*(value.Len()+end); {
+		got += len(s.next().Data)
+	}
+	eventually(t, func() bool { return server.Stats().Running == 0 }, "all is answered")
+}
+
+// knowing answers all at once.
+type knowing struct {
+	gcnode.Handler
+
+	reply gcnode.Reply
+}
+
+// AnswerNow implements [gcnode.PromptHandler].
+func (k knowing) AnswerNow(*gcnode.Request) (gcnode.Reply, bool) { return k.reply, true }
+
+// A fetch of what the owner has in memory allocates no more than a plain request
+// of NATS: both sides, and the server between.
+func TestAFetchAllocatesNoMoreThanAPlainRequest(t *testing.T) {
+	if racing {
+		t.Skip("pools give back less with the race detector")
+	}
+	url := startServer(t, nil).ClientURL()
+	const size = 128
+	getter := gcnode.GetterFunc[gcnode.Value](func(context.Context, string) (gcnode.Item[gcnode.Value], error) {
+		return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(strings.Repeat("v", size))}, nil
+	})
+	start := func(id string) (*gcnode.Node, *gcnode.Group, *nats.Conn) {
+		nc := connect(t, url)
+		// The shortest HotTTL there is means that no copy is kept.
+		node, err := gcnode.NewNode(gcnode.Config{
+			Self: gcnode.Peer{ID: id}, Transport: newClient(t, nc, natstransport.ClientOptions{}), HotTTL: time.Nanosecond,
+		})
+		require.NoError(t, err)
+		t.Cleanup(func() { require.NoError(t, node.Close(context.Background())) })
+		g, err := node.Group("g", getter, gcnode.GroupOptions{MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		return node, g, nc
+	}
+	owner, _, theirs := start("server")
+	asker, group, ours := start("asker")
+	serve(t, theirs, owner, natstransport.ServerOptions{})
+	peers := []gcnode.Peer{{ID: "server"}}
+	require.NoError(t, owner.SetPeers(peers))
+	require.NoError(t, asker.SetPeers(peers))
+	_, err := theirs.Subscribe("plain", func(m *nats.Msg) { _ = m.Respond(make([]byte, size)) })
+	require.NoError(t, err)
+	require.NoError(t, theirs.Flush())
+	const runs = 2000
+	fetch := testing.AllocsPerRun(runs, func() {
+		if v, err := group.Get(t.Context(), "a key"); err != nil || v.Len() != size {
+			t.Errorf("got %d bytes, %v", v.Len(), err)
+		}
+	})
+	plain := testing.AllocsPerRun(runs, func() {
+		if answer, err := ours.RequestWithContext(t.Context(), "plain", []byte("a key")); err != nil || len(answer.Data) != size {
+			t.Error(err)
+		}
+	})
+	t.Logf("a fetch allocates %v times, a plain request %v times", fetch, plain)
+	require.LessOrEqual(t, fetch, plain)
 }
