@@ -10,10 +10,11 @@ import (
 
 // Broadcaster is a [Transport] that can send one message to all members. The
 // node tells them of removals in this way, and by RoundTrip those who have not
-// confirmed soon: a broadcast that gets lost costs time and no more.
+// confirmed soon; and of what it knows, so that it need not compare with each of
+// them. A broadcast that gets lost costs time and no more.
 type Broadcaster interface {
 	Transport
-	// Broadcast sends req, which is OpRemove or OpFinish, to the peers, and
+	// Broadcast sends req, which is OpRemove, OpFinish or OpReport, to the peers, and
 	// calls take for each that answers, from one goroutine at a time. Members
 	// beside them may get it, too. Nothing is sent twice. It returns when all
 	// have answered or ctx has ended, or it knows that nobody else will answer;
@@ -43,7 +44,7 @@ func (o *outboxes) broadcast(t *telling, peers []Peer) {
 	for _, p := range peers {
 		switch known := v.peers[p.ID]; {
 		case !o.owe(t, p):
-		case o.byPeer[p.ID] != nil, known != nil && known.down.Load():
+		case o.behind(p.ID), known != nil && known.down.Load():
 			o.post(t, p) // it is behind, or does not answer
 		default:
 			to = append(to, p)
@@ -129,7 +130,7 @@ func (o *outboxes) sendAll(m *mail) {
 func (o *outboxes) announceToAll(t *telling) (others []Peer) {
 	b := o.ofAll()
 	for _, id := range slices.Sorted(maps.Keys(t.told)) {
-		if b == nil || o.byPeer[id] != nil {
+		if b == nil || o.behind(id) {
 			others = append(others, t.told[id])
 		}
 	}

@@ -218,8 +218,9 @@ func (n *Node) leave() {
 // arrive takes note of a request by a life of a member, so that one that left
 // before has been followed by it. If it was followed itself, as far as this node
 // knows, its request has come late; or one of an earlier life had, and was taken
-// for a later one. The member is asked.
-func (n *Node) arrive(who Sender) {
+// for a later one. The member is asked. It returns whether the life is the last
+// one of a member on the list.
+func (n *Node) arrive(who Sender) (latest bool) {
 	n.roll.mu.Lock()
 	defer n.roll.mu.Unlock()
 	switch {
@@ -228,7 +229,9 @@ func (n *Node) arrive(who Sender) {
 		n.askLife(who.ID)
 	default:
 		n.follow(who)
+		return true
 	}
+	return false
 }
 
 // present takes note that a life of a member has answered this node, which no

@@ -113,7 +113,8 @@ type Node struct {
 	roll      roll
 	phase     atomic.Uint32 // of the membership
 	strangers strangers
-	syncing   atomic.Bool   // there is a goroutine that compares what is known
+	syncing   atomic.Bool // there is a goroutine that compares what is known
+	reported  atomic.Pointer[report]
 	gone      atomic.Bool   // it serves nothing any more
 	mode      atomic.Uint32 // what a hit has to think about
 	demoted   atomic.Int64  // until when others' values are served from the owned share, on the node's clock

@@ -240,10 +240,11 @@ func (o *outboxes) work(b *outbox) {
 func (o *outboxes) deliver(b *outbox, m *mail) {
 	if m.to.ID == "" {
 		o.sendAll(m)
-		o.landed(b, m, nil)
+		o.landed(b, m, nil, nil)
 		return
 	}
-	o.landed(b, m, o.send(m))
+	ack, err := o.send(m)
+	o.landed(b, m, ack, err)
 }
 
 // mail is a request to a peer, or to all.
@@ -313,7 +314,7 @@ func (b *outbox) take(now int64) *mail {
 // send tells the peer of removals, and of the ends of others. It does not
 // matter much if it does not hear of the ends: then it remembers the removals
 // for removalMemory.
-func (o *outboxes) send(m *mail) error {
+func (o *outboxes) send(m *mail) (*Ack, *Error) {
 	n := o.node
 	ctx, cancel := context.WithTimeout(n.done, removeTimeout)
 	defer cancel()
@@ -322,32 +323,13 @@ func (o *outboxes) send(m *mail) error {
 		if err != nil {
 			n.log.LogAttrs(n.done, levelInfo, "peer did not hear that removals are finished", peerAttr(m.to), countAttr(len(m.ended)), errAttr(err))
 		}
-		return nil
+		return nil, nil
 	}
 	rs := make([]Removal, len(m.batch))
 	for i, t := range m.batch {
 		rs[i] = t.Removal
 	}
-	ack, err := n.sendRemovals(ctx, m.to, rs, m.ended)
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if err != nil {
-		for _, t := range m.batch {
-			t.fail(m.to, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
-		}
-		return err
-	}
-	late := 0
-	for _, t := range m.batch {
-		if t.left {
-			late++
-		}
-	}
-	o.acknowledged(m.batch, m.to, ack)
-	if late > 0 {
-		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
-	}
-	return nil
+	return n.sendRemovals(ctx, m.to, rs, m.ended)
 }
 
 // repeat tells everybody again, with later stamps, of removals that were early
@@ -371,23 +353,47 @@ func (o *outboxes) repeat(early []*telling) {
 	}
 }
 
-// landed takes note of the end of a request. What failed is sent again.
-func (o *outboxes) landed(b *outbox, m *mail, err error) {
+// landed takes note of the end of a request, and of a confirmation if there is
+// one. What failed is sent again.
+func (o *outboxes) landed(b *outbox, m *mail, ack *Ack, err *Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	b.flying--
-	if err == nil {
-		b.fails = 0
-	} else {
+	if err != nil {
 		pause := min(retryFirst<<min(b.fails, 10), retryMax)
 		b.fails++
 		b.retryAt = o.node.now() + int64(pause)
 		b.waiting = append(m.batch, b.waiting...)
 		for _, t := range m.batch {
 			b.bytes += t.bytes()
+			t.fail(m.to, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
 		}
+	} else if b.fails = 0; ack != nil {
+		o.confirm(m, ack)
 	}
 	signal(b.news)
+}
+
+// confirm takes note that the peer has confirmed what it was told alone.
+// outboxes.mu is held.
+func (o *outboxes) confirm(m *mail, ack *Ack) {
+	late := 0
+	for _, t := range m.batch {
+		if t.left {
+			late++
+		}
+	}
+	o.acknowledged(m.batch, m.to, ack)
+	if n := o.node; late > 0 {
+		n.log.LogAttrs(n.done, levelInfo, "peer confirmed removals late", peerAttr(m.to), countAttr(late))
+	}
+}
+
+// behind reports whether a peer has not confirmed what it was told alone.
+// outboxes.mu is held.
+func (o *outboxes) behind(id string) bool {
+	b := o.byPeer[id]
+	return b != nil && (len(b.waiting) > 0 || b.flying > 0)
 }
 
 // acknowledged takes note that the peer has confirmed the removals, and of what

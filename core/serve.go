@@ -48,6 +48,8 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 		return n.serveGoodbye(ctx, req, w)
 	case OpSync:
 		return n.serveSync(ctx, req, w)
+	case OpReport:
+		return n.serveReport(req, w)
 	case OpGone:
 		n.dismiss(req.From)
 		return w.WriteReply(Reply{ListHash: n.view.Load().ring.Hash()})

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"sync"
 	"time"
 )
 
@@ -29,17 +28,37 @@ func (n *Node) syncForEver() {
 			continue
 		}
 		n.estrange(n.overdue())
-		var wg sync.WaitGroup
-		for _, p := range n.view.Load().others(n.cfg.Self.ID) {
-			if !p.down.Load() && !n.strangers.has(p.ID) {
-				wg.Go(func() {
-					if _, err := n.syncWith(n.done, p, nil); err != nil && !errors.Is(err, errSyncing) { // it is tried again
-						n.log.LogAttrs(n.done, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
-					}
-				})
-			}
+		n.compareAll()
+	}
+}
+
+// compareAll compares with all members: by a report, if the transport can
+// broadcast it, with those whose own reports come, and with the others one by
+// one.
+func (n *Node) compareAll() {
+	others := n.view.Load().others(n.cfg.Self.ID)
+	reports := n.outboxes.broadcaster != nil && len(others) > 0
+	if reports {
+		if err := n.report(); err != nil {
+			n.log.LogAttrs(n.done, levelInfo, "what this node knows of removals was not broadcast", errAttr(err))
+			reports = false
 		}
-		wg.Wait()
+	}
+	for _, p := range others {
+		if n.compares(p) && !(reports && n.reports(p)) {
+			n.goBackground(func() { n.compare(p) })
+		}
+	}
+}
+
+// compares reports whether this node compares with the member from time to
+// time. It does so with others when it meets them, or finds that they are back.
+func (n *Node) compares(p *peer) bool { return !p.down.Load() && !n.strangers.has(p.ID) }
+
+// compare asks a member what it knows.
+func (n *Node) compare(p *peer) {
+	if _, err := n.syncWith(n.done, p, nil); err != nil && !errors.Is(err, errSyncing) { // it is tried again
+		n.log.LogAttrs(n.done, levelInfo, "peer did not tell what it knows of removals", peerAttr(p.Peer), errAttr(err))
 	}
 }
 

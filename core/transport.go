@@ -145,6 +145,10 @@ const (
 	// OpGone says that the sender, which has said goodbye, serves nothing any
 	// more, so that it need not be told of removals; the one reply is empty.
 	OpGone Op = 10
+	// OpReport says what the sender knows of removals (Request.Known), to all
+	// members at once: whoever lacks some of it compares with the sender. The
+	// one reply is empty.
+	OpReport Op = 11
 )
 
 // String names the operation.
@@ -172,6 +176,8 @@ func (o Op) String() string {
 		return "sync"
 	case OpGone:
 		return "gone"
+	case OpReport:
+		return "report"
 	default:
 		return "unknown operation"
 	}

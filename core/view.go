@@ -50,6 +50,7 @@ type peer struct {
 	down     atomic.Bool
 	syncing  atomic.Bool  // it is being asked what it knows
 	even     atomic.Int64 // when it last knew all that this node knew, on the node's clock
+	reported atomic.Int64 // the same, as far as its reports say so
 	flaps    atomic.Int32 // how often it went down lately
 	up       atomic.Int64 // when it came back, on the node's clock
 	requests atomic.Uint64

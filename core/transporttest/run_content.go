@@ -97,6 +97,7 @@ func requests() []*gcnode.Request {
 		{Op: gcnode.OpGoodbye, From: from},
 		{Op: gcnode.OpSync, From: from, Known: known},
 		{Op: gcnode.OpGone, From: from},
+		{Op: gcnode.OpReport, From: from, Known: known},
 	}
 }
 

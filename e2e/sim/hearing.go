@@ -38,7 +38,7 @@ func (w *world) leaves(l *life) {
 func (w *world) hears(l, from *life, op gcnode.Op) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if op == gcnode.OpHello || op == gcnode.OpSync {
+	if op == gcnode.OpHello || op == gcnode.OpSync || op == gcnode.OpReport {
 		w.hearing.note(l, from.id, from.n)
 	}
 }

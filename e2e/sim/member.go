@@ -44,6 +44,8 @@ type settings struct {
 	config  gcnode.Config
 	options gcnode.GroupOptions
 	batches bool // the getter takes many keys at once
+	// broadcasts lets members send one message to all.
+	broadcasts bool
 }
 
 // alive is the life of a member that can be reached; nil if there is none.
@@ -90,7 +92,9 @@ func (w *world) start(id string, s *settings, list []string) {
 	l.ctx, l.end = context.WithCancel(context.Background())
 	cfg := s.config
 	cfg.Self = gcnode.Peer{ID: id}
-	cfg.Transport = l
+	if cfg.Transport = l; s.broadcasts {
+		cfg.Transport = broadcaster{l}
+	}
 	cfg.Random = l.random
 	cfg.Now = func() time.Time { return time.Now().Add(time.Duration(l.skew.Load())) }
 	cfg.Hooks.Dropped = func(why string) {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -99,6 +100,7 @@ func newPlan(seed uint64) *plan {
 		MaxBytes: gcnode.MinBytes, HotAfter: pick(w, []int{0, 1, 1, 2}), LoadTimeout: 2 * time.Second,
 	}
 	p.batches = w.chance(0.5)
+	p.broadcasts = rand.New(rand.NewPCG(seed, 0x62726f6164)).IntN(3) == 0
 	w.origin.takes = w.between(100*time.Microsecond, 5*time.Millisecond)
 	w.origin.slowest = w.between(10*time.Millisecond, 400*time.Millisecond)
 	if w.chance(0.5) {
@@ -122,6 +124,9 @@ func (p *plan) describe() string {
 		if p.trouble>>i&1 == 1 {
 			b.WriteString(", " + name)
 		}
+	}
+	if p.broadcasts {
+		b.WriteString(", broadcasts")
 	}
 	return b.String()
 }

@@ -44,6 +44,12 @@ func TestScenarios(t *testing.T) {
 		{"who was silent when a node joined has another list", silentWithAnotherList},
 	} {
 		t.Run(sc.name, func(t *testing.T) { scenario(t, sc.run) })
+		t.Run(sc.name+", by broadcasts", func(t *testing.T) {
+			scenario(t, func(s *script) {
+				s.broadcasts = true
+				sc.run(s)
+			})
+		})
 	}
 }
 

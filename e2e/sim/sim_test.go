@@ -40,7 +40,7 @@ var met = []string{
 	"crashes", "crashes mid-call", "restarts", "joins", "goodbyes", "list changes", "clock jumps",
 	"partitions", "one-way partitions", "broken links", "slow loads", "failed loads",
 	"get", "getmany", "set", "remove", "clear", "hits", "hot hits", "peeks", "peeks with an answer", "inherited", "failovers",
-	"revalidated", "hedges", "gaps", "removals crossing loads", "writes that some did not confirm",
+	"revalidated", "hedges", "gaps", "remove broadcasts", "finish broadcasts", "report broadcasts", "removals crossing loads", "writes that some did not confirm",
 }
 
 func TestSimulation(t *testing.T) {

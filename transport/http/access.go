@@ -117,7 +117,7 @@ func (id identity) check(req *gcnode.Request) error {
 		if len(id.grant.Remove) == 0 {
 			return fmt.Errorf("%q may not %v: it may not remove values of any group", id.name, req.Op)
 		}
-	case gcnode.OpGet, gcnode.OpHello, gcnode.OpGoodbye, gcnode.OpGone:
+	case gcnode.OpGet, gcnode.OpHello, gcnode.OpGoodbye, gcnode.OpGone, gcnode.OpReport:
 		return fmt.Errorf("%q may not say %v: it is no member", id.name, req.Op)
 	default:
 		return fmt.Errorf("%q may not do what only members do", id.name)

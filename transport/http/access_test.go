@@ -101,6 +101,7 @@ func TestWhoMayDoWhat(t *testing.T) {
 		{"hello", gcnode.Request{Op: gcnode.OpHello}, map[string]string{"job": `"job" may not say hello: it is no member`}},
 		{"goodbye", gcnode.Request{Op: gcnode.OpGoodbye}, map[string]string{"shop": `"shop" may not say goodbye: it is no member`}},
 		{"gone", gcnode.Request{Op: gcnode.OpGone}, map[string]string{"shop": `"shop" may not say gone: it is no member`}},
+		{"report", gcnode.Request{Op: gcnode.OpReport}, map[string]string{"job": `"job" may not say report: it is no member`}},
 	}
 	for way, opts := range ways() {
 		clients := map[string]*httptransport.Client{}

@@ -3,8 +3,8 @@ package natstransport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
-	"maps"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -13,7 +13,12 @@ import (
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-var errTooLong = errors.New("the removal is longer than a NATS message may be (max_payload)")
+var errTooLong = errors.New("it is longer than a NATS message may be (max_payload)")
+
+// eventTokens are the last ones of the subjects for what is broadcast.
+var eventTokens = map[gcnode.Op]string{ //nolint:gochecknoglobals // a constant
+	gcnode.OpRemove: removalsToken, gcnode.OpFinish: endsToken, gcnode.OpReport: reportsToken,
+}
 
 // broadcast is what is published to all members, in a few messages if it is too
 // long for one.
@@ -44,10 +49,7 @@ func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Re
 	if err != nil {
 		return err
 	}
-	subject := c.subjects.event(removalsToken)
-	if req.Op != gcnode.OpRemove {
-		subject = c.subjects.event(endsToken)
-	}
+	subject := c.subjects.event(eventTokens[req.Op])
 	if len(to) == 0 {
 		for _, m := range messages {
 			err = errors.Join(err, c.nc.Publish(subject, m))
@@ -112,9 +114,9 @@ func (c *Client) begin(b *broadcast, messages int) (numbers []uint64, _ error) {
 		return nil, errClientClosed
 	}
 	for range messages {
-		c.last++
-		c.broadcasts[c.last] = b
-		numbers = append(numbers, c.last)
+		n := c.number()
+		c.broadcasts[n] = b
+		numbers = append(numbers, n)
 	}
 	return numbers, nil
 }
@@ -185,13 +187,16 @@ func isNoResponders(m *nats.Msg) bool {
 	return len(m.Data) == 0 && m.Header.Get("Status") == "503"
 }
 
-// allBroadcasts are those under way.
-func (c *Client) allBroadcasts() map[*broadcast]bool {
+// broadcastsBelow are those under way with a message whose number is below this
+// one.
+func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
 	all := map[*broadcast]bool{}
-	for b := range maps.Values(c.broadcasts) {
-		all[b] = true
+	for n, b := range c.broadcasts {
+		if n < number {
+			all[b] = true
+		}
 	}
 	return all
 }
@@ -207,8 +212,8 @@ func (s *Server) hear(m *nats.Msg) {
 	case err != nil:
 	case req.From.ID == s.opts.ID:
 		return // it knows
-	case req.Op != gcnode.OpRemove && req.Op != gcnode.OpFinish:
-		err = errors.New("it is neither of removals nor of their end")
+	case eventTokens[req.Op] == "":
+		err = fmt.Errorf("members do not broadcast %v", req.Op)
 	case s.place() != nil:
 		return
 	default:

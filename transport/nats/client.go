@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 
@@ -65,6 +66,7 @@ type Client struct {
 	mu       sync.RWMutex // taken before that of a session, never after
 	closed   bool
 	last     uint64
+	era      era
 	sessions map[uint64]*session
 	// broadcasts are those under way, by the numbers of their messages, which
 	// are beside those of sessions.
@@ -90,7 +92,7 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	opts.ReconnectWait = cmp.Or(opts.ReconnectWait, DefaultReconnectWait)
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	c := &Client{
-		nc: nc, subjects: names, opts: opts, id: rand.Text(),
+		nc: nc, subjects: names, opts: opts, id: rand.Text(), era: era{nc: nc},
 		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[place]*session{},
 	}
 	if err := c.subscribe(); err != nil {
@@ -113,6 +115,7 @@ func (c *Client) subscribe() (err error) {
 	}
 	for _, subject := range []string{
 		c.subjects.node(c.id), c.subjects.at(c.id, openToken), c.subjects.event(removalsToken), c.subjects.event(endsToken),
+		c.subjects.event(reportsToken),
 	} {
 		if err == nil {
 			err = c.nc.Publish(subject, nil)
@@ -141,7 +144,7 @@ func (c *Client) Close() {
 	for _, s := range c.all() {
 		s.end(errClientClosed, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errClientClosed})
 	}
-	for b := range c.allBroadcasts() {
+	for b := range c.broadcastsBelow(math.MaxUint64) {
 		b.end()
 	}
 	c.pub.close()
@@ -164,11 +167,16 @@ func (c *Client) changed(status nats.Status) {
 	if status == nats.CONNECTED {
 		return
 	}
+	c.mu.RLock()
+	over := c.era.over(status)
+	c.mu.RUnlock()
 	err := unusable(status)
 	for _, s := range c.all() {
-		s.end(err, nil)
+		if s.number < over {
+			s.end(err, nil)
+		}
 	}
-	for b := range c.allBroadcasts() {
+	for b := range c.broadcastsBelow(over) {
 		b.end()
 	}
 }
@@ -335,10 +343,17 @@ func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) 
 	if s := c.peers[at]; s != nil {
 		return s, nil
 	}
-	c.last++
-	s := newSession(c, c.last, at, opening)
+	s := newSession(c, c.number(), at, opening)
 	c.sessions[s.number], c.peers[at] = s, s
 	return s, nil
+}
+
+// number is the next one for a session, or a message that is broadcast. The
+// client is locked.
+func (c *Client) number() uint64 {
+	c.last++
+	c.era.begin(c.last)
+	return c.last
 }
 
 // drop gives a session no further requests.

@@ -85,6 +85,7 @@ type Server struct {
 
 	mu            sync.Mutex // taken before that of a conversation, never after
 	last          uint64
+	era           era
 	conversations map[uint64]*conversation
 	interrupted   []string // where to tell that a stream has ended
 	closing       bool
@@ -132,7 +133,7 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 	s := &Server{
 		member: h, nc: nc, subjects: names, opts: opts, log: opts.Logger, instance: rand.Text(),
 		places: make(chan struct{}, opts.MaxConcurrent), work: make(chan job),
-		conversations: map[uint64]*conversation{}, empty: make(chan struct{}),
+		era: era{nc: nc}, conversations: map[uint64]*conversation{}, empty: make(chan struct{}),
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
@@ -208,6 +209,7 @@ func (s *Server) newConversation(reply string) (*conversation, *gcnode.Error) {
 		return nil, &gcnode.Error{Kind: gcnode.KindOverloaded, Err: fmt.Errorf("there are %d streams", maxStreams)}
 	}
 	s.last++
+	s.era.begin(s.last)
 	v := newConversation(s, s.last, reply)
 	s.conversations[v.number] = v
 	s.counts.streams.Add(1)
@@ -265,8 +267,13 @@ func (s *Server) changed(status nats.Status) {
 			v.end(unusable(status), &gcnode.Error{Kind: gcnode.KindDraining})
 		}
 	default:
+		s.mu.Lock()
+		over := s.era.over(status)
+		s.mu.Unlock()
 		for _, v := range s.all() {
-			v.end(unusable(status), nil)
+			if v.number < over {
+				v.end(unusable(status), nil)
+			}
 		}
 	}
 }

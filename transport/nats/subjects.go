@@ -16,10 +16,11 @@ const (
 	prefix = "gcnode."
 	// openToken is the last one of the subject to open a stream at an instance.
 	openToken = "open"
-	// removalsToken and endsToken are the last ones of the subjects for what is
-	// broadcast.
+	// removalsToken, endsToken and reportsToken are the last ones of the subjects
+	// for what is broadcast.
 	removalsToken = "removals"
 	endsToken     = "ends"
+	reportsToken  = "reports"
 )
 
 // subjects are those of a cluster. It is what all begin with: "gcnode.", the name of the cluster, and ".".
@@ -57,7 +58,7 @@ func (s subjects) stats(id string) string { return string(s) + "stats." + token(
 func (s subjects) members() string { return string(s) + "members" }
 
 // event is where what all members are to hear is broadcast: removals, their
-// ends, or both with "*".
+// ends, reports, or all of them with "*".
 func (s subjects) event(kind string) string { return string(s) + "events." + kind }
 
 // cluster is the name of the cluster.

@@ -314,7 +314,7 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 	case size != 0 && uint64(len(value)) >= size:
 		return nil, 0, malformed("the first piece of a value of %d bytes has %d", size, len(value))
 	}
-	if op := int32(op); op < int32(gcnode.OpFetch) || op > int32(gcnode.OpGone) {
+	if op := int32(op); op < int32(gcnode.OpFetch) || op > int32(gcnode.OpReport) {
 		return value, int(size), &gcnode.Error{
 			Kind: gcnode.KindUnsupported,
 			Err:  fmt.Errorf("this member does not know operation %d", op),

@@ -43,6 +43,7 @@ func sampleRequests() map[string]*gcnode.Request {
 		"request-hello":   {Op: gcnode.OpHello, From: from},
 		"request-goodbye": {Op: gcnode.OpGoodbye, From: from},
 		"request-gone":    {Op: gcnode.OpGone, From: from},
+		"request-report":  {Op: gcnode.OpReport, From: from, Known: []gcnode.Known{{Sender: from, Seq: 1}}},
 		"request-long-key": {
 			Op: gcnode.OpFetch, From: from, Group: strings.Repeat("g", gcnode.MaxIDBytes), Keys: []string{strings.Repeat("k", 300)},
 		},

@@ -170,7 +170,7 @@ func TestUnknownFieldsAreTolerated(t *testing.T) {
 }
 
 func TestUnknownNumbers(t *testing.T) {
-	for _, op := range []peerpb.Op{0, 11, 99, 256 + 1, -1} {
+	for _, op := range []peerpb.Op{0, 12, 99, 256 + 1, -1} {
 		_, err := wire.NewReader(bytes.NewReader(delimited(t, &peerpb.Request{Op: op}))).ReadRequest()
 		require.ErrorIs(t, err, gcnode.ErrUnsupported, "operation %d", op)
 	}

@@ -14,12 +14,21 @@ var shared struct { //nolint:gochecknoglobals // what nodes that know nothing of
 	rings map[uint64]weak.Pointer[Ring]
 }
 
+// making is held while a ring is made: it takes long, and nodes that come to
+// the same list at the same time need one.
+var making sync.Mutex //nolint:gochecknoglobals // it is for all of shared
+
 // Of is New for whoever does not need a ring of his own: as long as the ring of
 // a list is in use, it is the same one for all who ask for it.
 func Of(members []Member) *Ring {
 	list := ordered(members)
 	hash := listHash(list)
 	if r := inUse(hash); r != nil && slices.Equal(r.members, list) {
+		return r
+	}
+	making.Lock()
+	defer making.Unlock()
+	if r := inUse(hash); r != nil && slices.Equal(r.members, list) { // made meanwhile
 		return r
 	}
 	r := New(list)

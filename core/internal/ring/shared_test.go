@@ -23,6 +23,20 @@ func TestNodesWithTheSameListShareARing(t *testing.T) {
 	runtime.KeepAlive(first)
 }
 
+func TestNodesThatComeToAListAtTheSameTimeShareARing(t *testing.T) {
+	list := []Member{{ID: "at"}, {ID: "the"}, {ID: "same"}, {ID: "time"}}
+	made := make(chan *Ring)
+	for range 8 {
+		go func() { made <- Of(list) }()
+	}
+	first := <-made
+	for range 7 {
+		if <-made != first {
+			t.Error("the same list has two rings")
+		}
+	}
+}
+
 func TestARingThatNobodyUsesIsForgotten(t *testing.T) {
 	hash := Of([]Member{{ID: "short"}, {ID: "lived"}}).Hash()
 	for range 100 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/discovery"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
@@ -91,52 +93,73 @@ func (s sluggish) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.R
 	return s.Handler.ServePeer(ctx, req, w)
 }
 
-// TestAHundredNodes measures how long a hundred nodes take to know each other,
-// and what they publish while nothing happens.
+// TestAHundredNodes measures how long a hundred nodes with caches take to know
+// each other, and what they publish while nothing happens, all of them having
+// removed something before.
 func TestAHundredNodes(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	const n, beat = 100, 2 * time.Second
-	conns := make([]*nats.Conn, n)
-	watchers := make([]*watcher, n)
-	begun := time.Now()
+	const n, beat, hot = 100, time.Second, 8 * time.Second
+	var origin versions
+	members := make([]*whole, n)
+	sources := make([]*natstransport.Membership, n)
 	for i := range n {
-		conns[i] = connect(t, url)
-		self := gcnode.Peer{ID: fmt.Sprintf("n%03d", i)}
-		server := serve(t, conns[i], handlerFunc(echo), natstransport.ServerOptions{ID: self.ID})
-		self.Addr = server.Addr()
-		m, err := natstransport.Announce(conns[i], self, natstransport.MembershipOptions{Heartbeat: beat})
+		m := &whole{nc: connect(t, url)}
+		members[i] = m
+		id := fmt.Sprintf("n%03d", i)
+		m.start(t, gcnode.Config{
+			Self: gcnode.Peer{ID: id}, HotTTL: hot, Transport: newClient(t, m.nc, natstransport.ClientOptions{}),
+		}, &origin)
+		var err error
+		sources[i], err = natstransport.Announce(m.nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: beat})
 		require.NoError(t, err)
-		w := &watcher{Membership: m, nc: conns[i]}
-		watchers[i] = w
-		ctx, cancel := context.WithCancel(context.Background())
-		var watching sync.WaitGroup
-		watching.Go(func() { m.Watch(ctx, w.report) })
-		t.Cleanup(func() {
-			cancel()
-			watching.Wait()
-			m.Close()
-		})
+		t.Cleanup(sources[i].Close)
 	}
 	started := time.Now()
+	for i, m := range members {
+		follow(t, m.node, sources[i])
+	}
 	eventually(t, func() bool {
-		for _, w := range watchers {
-			if peers, err := w.list(); err != nil || len(peers) != n {
-				return false
-			}
-		}
-		return true
+		return !slices.ContainsFunc(members, func(m *whole) bool { return len(m.node.Peers()) != n })
 	}, "all know all")
 	took := time.Since(started)
-	published := func() (sum uint64) {
-		for _, nc := range conns {
-			sum += nc.Stats().OutMsgs
-		}
-		return sum
-	}
-	before, since := published(), time.Now()
-	time.Sleep(2 * beat)
-	rate := float64(published()-before) / time.Since(since).Seconds() / n
-	t.Logf("%d nodes started in %v, knew each other %v later (a heartbeat is %v), and publish %.2f messages a second each", n, started.Sub(begun), took, beat, rate)
 	require.Less(t, took, 3*beat)
-	require.Less(t, rate, 2.0)
+	for _, m := range members {
+		require.NoError(t, m.node.Joined(t.Context()))
+	}
+	for _, m := range members {
+		require.NoError(t, m.group.Remove(t.Context(), "k"))
+	}
+	quiet, before := 0, uint64(0)
+	rate := func(d time.Duration) float64 {
+		sum := uint64(0)
+		for _, m := range members {
+			sum += m.nc.Stats().OutMsgs
+		}
+		defer func() { before = sum }()
+		return float64(sum-before) / d.Seconds() / n
+	}
+	for rate(beat); quiet < 2; quiet++ { // what joining and removing has begun is over
+		time.Sleep(beat)
+		if rate(beat) > 20 {
+			quiet = 0
+		}
+	}
+	time.Sleep(hot / 2) // each compares once with the others
+	idle := rate(hot / 2)
+	t.Logf("%d nodes knew each other %v after the last one had started (a heartbeat is %v), and publish %.2f messages a second each", n, took, beat, idle)
+	require.Less(t, idle, 2.0)
+}
+
+// follow gives a node the lists of a source until the end of the test.
+func follow(t *testing.T, node *gcnode.Node, source discovery.Source) {
+	t.Helper()
+	members, err := discovery.New(node, source, discovery.Options{Self: node.Self().ID})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- members.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		require.NoError(t, <-done)
+	})
 }

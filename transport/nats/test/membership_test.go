@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
-	"github.com/gcnode/gcnode/discovery"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
@@ -297,19 +296,13 @@ func newMember(t *testing.T, url, id string, origin func(key string) string) *me
 	m.server = serve(t, nc, node, natstransport.ServerOptions{ID: id})
 	m.self, err = natstransport.Announce(nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: heartbeat})
 	require.NoError(t, err)
-	members, err := discovery.New(node, m.self, discovery.Options{Self: id})
-	require.NoError(t, err)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- members.Run(ctx) }()
 	t.Cleanup(func() {
-		cancel()
-		require.NoError(t, <-done)
 		closing, stop := context.WithTimeout(context.Background(), patience)
 		defer stop()
 		require.NoError(t, node.Close(closing))
 		m.self.Close()
 	})
+	follow(t, node, m.self)
 	return m
 }
 

@@ -50,6 +50,8 @@ const (
 	Op_OP_SYNC Op = 9
 	// OP_GONE says that the sender serves nothing any more.
 	Op_OP_GONE Op = 10
+	// OP_REPORT says what the sender knows of removals, to all members at once.
+	Op_OP_REPORT Op = 11
 )
 
 // Enum value maps for Op.
@@ -66,6 +68,7 @@ var (
 		8:  "OP_GOODBYE",
 		9:  "OP_SYNC",
 		10: "OP_GONE",
+		11: "OP_REPORT",
 	}
 	Op_value = map[string]int32{
 		"OP_UNSPECIFIED": 0,
@@ -79,6 +82,7 @@ var (
 		"OP_GOODBYE":     8,
 		"OP_SYNC":        9,
 		"OP_GONE":        10,
+		"OP_REPORT":      11,
 	}
 )
 
@@ -1997,7 +2001,7 @@ const file_peer_proto_rawDesc = "" +
 	"\x04Peer\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\fR\x02id\x12\x12\n" +
 	"\x04addr\x18\x02 \x01(\fR\x04addr\x12\x16\n" +
-	"\x06weight\x18\x03 \x01(\rR\x06weight*\xa2\x01\n" +
+	"\x06weight\x18\x03 \x01(\rR\x06weight*\xb1\x01\n" +
 	"\x02Op\x12\x12\n" +
 	"\x0eOP_UNSPECIFIED\x10\x00\x12\f\n" +
 	"\bOP_FETCH\x10\x01\x12\r\n" +
@@ -2012,7 +2016,8 @@ const file_peer_proto_rawDesc = "" +
 	"OP_GOODBYE\x10\b\x12\v\n" +
 	"\aOP_SYNC\x10\t\x12\v\n" +
 	"\aOP_GONE\x10\n" +
-	"*e\n" +
+	"\x12\r\n" +
+	"\tOP_REPORT\x10\v*e\n" +
 	"\x06Source\x12\x16\n" +
 	"\x12SOURCE_UNSPECIFIED\x10\x00\x12\x0e\n" +
 	"\n" +
