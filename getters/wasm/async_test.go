@@ -19,7 +19,7 @@ import (
 )
 
 // asyncGuest is the Go guest of testdata/guests/async, built once.
-var asyncGuest = sync.OnceValues(func() ([]byte, error) { return buildGuest("async") })
+var asyncGuest = sync.OnceValues(func() ([]byte, error) { return buildGuest("testdata/guests/async") })
 
 func loadAsync(tb testing.TB, opts Options) *Plugin {
 	tb.Helper()

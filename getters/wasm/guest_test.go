@@ -21,17 +21,20 @@ import (
 const patience = 30 * time.Second
 
 // verbs is the Go guest of testdata/guests/verbs, built once.
-var verbs = sync.OnceValues(func() ([]byte, error) { return buildGuest("verbs") })
+var verbs = sync.OnceValues(func() ([]byte, error) { return buildGuest("testdata/guests/verbs") })
 
-func buildGuest(name string) ([]byte, error) {
-	dir, err := os.MkdirTemp("", "gcnode-guest-")
+// probe is the probe of the Go SDK, built once.
+var probe = sync.OnceValues(func() ([]byte, error) { return buildGuest("../../plugins/testdata/probe/go") })
+
+func buildGuest(dir string) ([]byte, error) {
+	scratch, err := os.MkdirTemp("", "gcnode-guest-")
 	if err != nil {
 		return nil, err
 	}
-	defer os.RemoveAll(dir)
-	out := filepath.Join(dir, "guest.wasm")
+	defer os.RemoveAll(scratch)
+	out := filepath.Join(scratch, "guest.wasm")
 	cmd := exec.CommandContext(context.Background(), "go", "build", "-buildmode=c-shared", "-o", out, ".")
-	cmd.Dir = filepath.Join("testdata", "guests", name)
+	cmd.Dir = filepath.FromSlash(dir)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
 	if text, err := cmd.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("%w: %s", err, text)

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"time"
 
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
@@ -28,12 +27,12 @@ func open(env *getter.Env) (getter.Func, error) {
 	}
 	logger := env.Logger()
 
-	// What is returned here is called for one key at a time.
+	// What is returned here is called for each key, in a goroutine of its own.
 	return func(ctx context.Context, user string) (getter.Item, error) {
 		if user == "" {
 			return getter.Item{TTL: time.Hour}, fmt.Errorf("%w: a user has a name", getter.ErrNotFound)
 		}
-		response, err := getter.Fetch(ctx, getter.FetchRequest{URL: origin + "/users/" + url.PathEscape(user)})
+		response, err := getter.Fetch(ctx, getter.FetchRequest{URL: origin + "/users/" + getter.Escape(user)})
 		if err != nil {
 			return getter.Item{}, err // unreachable, timeout, not allowed, …
 		}

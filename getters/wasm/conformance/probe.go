@@ -40,6 +40,7 @@ func Probe(module []byte, opts ProbeOptions) (*Suite, error) {
 		{"FetchFailures", s.fetchFailures, false},
 		{"ManyFetches", s.manyFetches, false},
 		{"ManyRequestsInOneInstance", s.manyRequests, opts.Blocking},
+		{"RequestsBesideAPendingOne", s.beside, opts.Blocking},
 		{"CanceledRequests", s.canceledRequests, opts.Blocking},
 		{"Batch", s.batch, false},
 		{"Trap", s.trap, false},

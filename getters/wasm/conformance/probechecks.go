@@ -310,6 +310,25 @@ func (s *probe) manyRequests(t T) {
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
 }
 
+// beside is a check of guests that collect garbage: nothing wakes them as long
+// as the pending request has no answer.
+func (s *probe) beside(t T) {
+	p := s.load(t, wasm.Options{Timeout: 20 * time.Second})
+	release := s.origin.hold(t)
+	done := make(chan string, 1)
+	go func() {
+		item, _ := p.GetItem(t.Context(), "fetch:"+s.origin.url+"/held")
+		done <- item.Value.String()
+	}()
+	s.origin.arrivals(t, 1)
+	for range 2000 {
+		get(t, p, "size:65536")
+	}
+	release()
+	assert.Equal(t, "GET yes /held", <-done)
+	assert.EqualValues(t, 1, p.Stats().Instances.Created)
+}
+
 func (s *probe) canceledRequests(t T) {
 	p := s.load(t, wasm.Options{MaxMemoryBytes: 16 << 20})
 	release := s.origin.hold(t)

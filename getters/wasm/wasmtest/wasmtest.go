@@ -10,8 +10,8 @@ import (
 )
 
 // Test runs the suite against the probe of an SDK.
-func Test(t *testing.T, module []byte, opts conformance.ProbeOptions) {
-	suite, err := conformance.Probe(module, opts)
+func Test(t *testing.T, module []byte) {
+	suite, err := conformance.Probe(module, conformance.ProbeOptions{})
 	require.NoError(t, err)
 	t.Cleanup(suite.Close)
 	for _, check := range suite.Checks() {

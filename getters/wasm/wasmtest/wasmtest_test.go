@@ -13,7 +13,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/getters/wasm/conformance"
 	"github.com/gcnode/gcnode/getters/wasm/wasmtest"
 )
 
@@ -33,7 +32,7 @@ func TestGo(t *testing.T) {
 	require.NoError(t, err, "%s", text)
 	module, err := os.ReadFile(out)
 	require.NoError(t, err)
-	wasmtest.Test(t, module, conformance.ProbeOptions{Blocking: true, NoStore: true, NoEscape: true})
+	wasmtest.Test(t, module)
 }
 
 func TestC(t *testing.T) { testProbe(t, "c") }
@@ -55,7 +54,7 @@ func testProbe(t *testing.T, language string) {
 	}
 	module, err := os.ReadFile(path)
 	require.NoError(t, err)
-	wasmtest.Test(t, module, conformance.ProbeOptions{})
+	wasmtest.Test(t, module)
 }
 
 // The probes that are kept are those of the SDKs as they are.

@@ -175,13 +175,20 @@ func (i *Instance) MemoryBytes() uint32 { return i.guest.Memory().Size() }
 // its level as the first character.
 func (i *Instance) Log() []string { return i.host.log }
 
-// Get asks for one key.
+// Get asks for one key. Each fetch is performed when the guest begins it, and
+// its answer handed over when the guest waits.
 func (i *Instance) Get(ctx context.Context, key string) (Answer, error) {
 	h := i.host
 	h.last++
-	h.request, h.answer = h.last, nil
+	h.request, h.answer, h.arrived = h.last, nil, nil
 	h.inputs = map[uint32][]byte{h.request: []byte(key)}
 	results, err := i.guest.ExportedFunction("gcnode_get").Call(ctx, uint64(h.request), uint64(len(key)))
+	for err == nil && results[0] == 1 && len(h.arrived) > 0 {
+		call := h.arrived[0]
+		h.arrived = h.arrived[1:]
+		results, err = i.guest.ExportedFunction("gcnode_resume").Call(ctx, uint64(h.request), uint64(call), uint64(len(h.inputs[call])))
+		delete(h.inputs, call)
+	}
 	if err != nil {
 		return Answer{}, err
 	}
@@ -209,6 +216,7 @@ type host struct {
 	last    uint32 // number given to a request or a fetch
 	request uint32
 	answer  *Answer
+	arrived []uint32 // fetches whose answers the guest has not seen
 	log     []string
 }
 
@@ -219,7 +227,7 @@ func (h *host) link(ctx context.Context, runtime wazero.Runtime) error {
 	b.NewFunctionBuilder().WithFunc(h.writeLog).Export("log")
 	b.NewFunctionBuilder().WithFunc(func() uint32 { return h.options.LogLevel }).Export("log_level")
 	if h.options.Transport != nil {
-		b.NewFunctionBuilder().WithFunc(h.fetch).Export("fetch")
+		b.NewFunctionBuilder().WithFunc(h.fetchStart).Export("fetch_start")
 	}
 	_, err := b.Instantiate(ctx)
 	return err
@@ -262,7 +270,7 @@ func (h *host) writeLog(_ context.Context, guest api.Module, level, ptr, size ui
 	h.log = append(h.log, fmt.Sprintf("%d%s", level, read(guest, ptr, size)))
 }
 
-func (h *host) fetch(ctx context.Context, guest api.Module, req, ptr, size uint32) int32 {
+func (h *host) fetchStart(ctx context.Context, guest api.Module, req, ptr, size uint32) int32 {
 	if req != h.request || h.answer != nil {
 		return -1
 	}
@@ -272,6 +280,7 @@ func (h *host) fetch(ctx context.Context, guest api.Module, req, ptr, size uint3
 	}
 	h.last++
 	h.inputs[h.last] = h.exchange(request, timeout)
+	h.arrived = append(h.arrived, h.last)
 	return int32(h.last)
 }
 

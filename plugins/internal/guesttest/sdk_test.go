@@ -93,6 +93,7 @@ func TestAnswersOfAGuest(t *testing.T) {
 		"panic:at the disco": {3, byDefault, "getter panicked: at the disco"},
 		"nil":                {3, byDefault, "getter panicked: runtime error: invalid memory address or nil pointer dereference"},
 		"goroutines":         {0, byDefault, "45"},
+		"goexit":             {3, 0, "the getter ended its goroutine with runtime.Goexit"},
 	} {
 		assert.Equal(t, want, get(t, instance, key), "%.50q", key)
 	}
@@ -105,6 +106,29 @@ func TestStateBelongsToTheInstance(t *testing.T) {
 	get(t, first, "panic:x")
 	assert.Equal(t, "3", get(t, first, "calls").Bytes, "a panic leaves the instance alive")
 	assert.Equal(t, "1", get(t, second, "calls").Bytes)
+}
+
+// Nobody waits for what is left of a request that was answered, and the node
+// does not resume it.
+func TestWhatARequestLeavesBehindEnds(t *testing.T) {
+	origin := httptest.NewServer(http.NotFoundHandler())
+	defer origin.Close()
+	instance := instantiate(t, compileProbe(t, guesttest.Options{Transport: origin.Client().Transport}))
+	get(t, instance, "leave:"+origin.URL)
+	get(t, instance, "echo:x")
+	ended := get(t, instance, "ended").Bytes
+	assert.Equal(t, 8, strings.Count(ended, "true "), ended)
+	assert.Contains(t, ended, "after ")
+}
+
+// Nothing will wake these: the runtime finds out, and the node learns it at
+// once instead of at the deadline.
+func TestInstanceEndsThatCannotGoOn(t *testing.T) {
+	module := compileProbe(t, guesttest.Options{Transport: http.DefaultTransport})
+	for _, key := range []string{"deadlock", "stray panic"} {
+		_, err := instantiate(t, module).Get(t.Context(), key)
+		require.Error(t, err, key)
+	}
 }
 
 func TestConfigurationThatIsRefused(t *testing.T) {
@@ -176,7 +200,7 @@ func TestOrdinaryClientInAGuest(t *testing.T) {
 // need to be granted it.
 func TestImportsAreThoseThatAreUsed(t *testing.T) {
 	module := compileProbe(t, guesttest.Options{Transport: http.DefaultTransport})
-	assert.Equal(t, []string{"fetch", "input_read", "log", "log_level", "respond"}, module.Imports())
+	assert.Equal(t, []string{"fetch_start", "input_read", "log", "log_level", "respond"}, module.Imports())
 	module = compile(t, build(t, "testdata/offline"), guesttest.Options{})
 	assert.Equal(t, []string{"input_read", "log", "respond"}, module.Imports())
 	assert.Equal(t, "offline k", get(t, instantiate(t, module), "k").Bytes)

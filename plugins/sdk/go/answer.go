@@ -61,9 +61,14 @@ type Answer struct {
 // same key would most likely cause it again. The instance goes on to live, so
 // a getter that keeps state between keys must leave it consistent, just as
 // under net/http.
-func (f Func) Answer(ctx context.Context, key string) (answer Answer) {
+func (f Func) Answer(ctx context.Context, key string) Answer {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	return f.answer(ctx, key)
+}
+
+// answer is Answer with a context that ends by itself.
+func (f Func) answer(ctx context.Context, key string) (answer Answer) {
 	defer func() {
 		if r := recover(); r != nil {
 			answer = Answer{

@@ -26,12 +26,14 @@
 //
 //	GOOS=wasip1 GOARCH=wasm go build -buildmode=c-shared -trimpath -ldflags="-s -w" -o hello.wasm
 //
-// A node runs several instances of a module, which share nothing. One instance
-// answers one key at a time; everything in it, goroutines included, stands
-// still while the node fetches for it, and between two keys. time.Now and
-// crypto/rand work: the node serves the real clocks and randomness. There are
-// no files and no sockets; use [Fetch], or package getterhttp for an
-// http.RoundTripper, to reach an origin.
+// A node runs several instances of a module, which share nothing but a [Store].
+// An instance has many requests at a time, each in a goroutine. There is one
+// thread: goroutines take turns, and only where they block, as in [Fetch]. When
+// all wait, the node brings the next answer to a fetch or the next key; between
+// the two nothing runs, and timers stand still. time.Now and crypto/rand work:
+// the node serves the real clocks and randomness. There are no files and no
+// sockets; use Fetch, or package getterhttp for an http.RoundTripper, to reach
+// an origin.
 //
 // The same code compiles natively, where package sdktest runs it under
 // "go test" without any WebAssembly.

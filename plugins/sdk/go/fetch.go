@@ -2,6 +2,7 @@ package getter
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -128,7 +129,8 @@ func (e *FetchError) Unwrap() error {
 }
 
 // Fetch makes the node perform one HTTP exchange, redirects included, and
-// returns when it is over. Context ctx must be the one that the Func was called
+// returns when it is over. Other goroutines run meanwhile, and the instance
+// answers other keys. Context ctx must be the one that the Func was called
 // with, or derived from it; its deadline, if one was added, limits the exchange
 // like Timeout does. The error is a *FetchError if the node could not get an
 // answer; a status such as 404 is not an error (see FetchResponse.Err).
@@ -162,6 +164,10 @@ func Fetch(ctx context.Context, request FetchRequest) (FetchResponse, error) {
 		return FetchResponse{}, &FetchError{URL: request.URL, Failure: FailureMalformed, Message: err.Error()}
 	}
 	reply, err := exchange(ctx, message)
+	if failed, ok := errors.AsType[*FetchError](err); ok {
+		failed.URL = request.URL
+		return FetchResponse{}, failed
+	}
 	if err != nil {
 		return FetchResponse{}, fmt.Errorf("fetch %s: %w", request.URL, err)
 	}

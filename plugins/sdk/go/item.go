@@ -24,10 +24,12 @@ type Item struct {
 
 // A Func answers one key. The key is an arbitrary sequence of bytes.
 //
-// The node calls it for one key at a time in each instance. Context ctx is that
-// request: it is what Fetch needs, it has no deadline (an instance that takes
-// too long is discarded, not asked to stop) and it is cancelled when the Func
-// returns. Value must not be changed afterwards.
+// It is called in a goroutine of its own for each key, and for other keys while
+// it waits for a fetch, so it has to be as safe for concurrent use as an
+// http.Handler. Context ctx is that request: it is what Fetch needs, and it is
+// cancelled when the Func returns or nobody waits for the answer any more. It
+// has no deadline: a request that takes too long is over, and an instance that
+// computes for it is discarded. Value must not be changed afterwards.
 //
 // The kind of the error decides what the node tells its callers: see
 // ErrNotFound, ErrTransient, ErrPermanent, ErrDenied and ErrOverloaded. An
@@ -45,4 +47,5 @@ type Env struct {
 	Config Config
 
 	sink logSink
+	host platform
 }

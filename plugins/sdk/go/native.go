@@ -5,6 +5,7 @@ package getter
 import (
 	"context"
 	"log/slog"
+	"time"
 )
 
 // A Host stands in for the node where a getter runs natively, as in package
@@ -19,6 +20,10 @@ type Host interface {
 	// An error means that the request itself was refused; everything else is
 	// told in the answer.
 	Fetch(ctx context.Context, request []byte) ([]byte, error)
+	// StoreGet and StoreSet are the methods of Store. A negative ttl removes
+	// the key.
+	StoreGet(key string) (value []byte, found bool)
+	StoreSet(key string, value []byte, ttl time.Duration) bool
 }
 
 // Register names the function that opens the getter. Call it from an init
@@ -29,7 +34,7 @@ func Register(Open) {}
 // Start opens a getter on a host and returns a Func to call it with, which
 // lets the getter fetch from that host.
 func (o Open) Start(config Config, host Host) (Func, error) {
-	get, err := o.open(&Env{Config: config, sink: host})
+	get, err := o.open(&Env{Config: config, sink: host, host: host})
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +42,9 @@ func (o Open) Start(config Config, host Host) (Func, error) {
 		return get(context.WithValue(ctx, hostKey{}, host), key)
 	}, nil
 }
+
+// platform is what an Env has natively beside its log.
+type platform = Host
 
 // hostKey is the context key of the Host.
 type hostKey struct{}
@@ -48,4 +56,10 @@ func exchange(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, errNoRequest
 	}
 	return host.Fetch(ctx, message)
+}
+
+func (e *Env) storeGet(key string) ([]byte, bool) { return e.host.StoreGet(key) }
+
+func (e *Env) storeSet(key string, value []byte, ttl time.Duration) bool {
+	return e.host.StoreSet(key, value, ttl)
 }

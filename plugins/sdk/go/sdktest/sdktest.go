@@ -5,9 +5,9 @@
 // collects the log, and performs fetches with an http.RoundTripper. Answers are
 // what a node would be told.
 //
-// It is not a sandbox: time, memory and what may be fetched are not limited,
-// and calls may run concurrently although a node never does that within one
-// instance.
+// It is not a sandbox: time, memory and what may be fetched are not limited.
+// Calls that are made concurrently run in parallel, where those of one instance
+// only take turns; so the race detector finds what is wrong with both.
 package sdktest
 
 import (
@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"slices"
 	"sync"
+	"time"
 
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
 )
@@ -28,6 +29,9 @@ type Options struct {
 	Transport http.RoundTripper
 	// LogLevel is the lowest level that is recorded.
 	LogLevel slog.Level
+	// StoreBytes is the largest entry of the store, key and value. Other than
+	// under a node, entries do not make room for others.
+	StoreBytes int64
 }
 
 // A Line is one line of the log.
@@ -50,6 +54,9 @@ func Start(open getter.Open, options Options) (*Instance, error) {
 		client: &http.Client{Transport: options.Transport},
 		denied: options.Transport == nil,
 		level:  options.LogLevel,
+		stored: map[string]entry{},
+
+		storeBytes: options.StoreBytes,
 	}
 	get, err := open.Start(options.Config, h)
 	if err != nil {
@@ -85,9 +92,45 @@ type host struct {
 	denied bool
 	level  slog.Level
 
+	storeBytes int64
+
 	mu      sync.Mutex
 	lines   []Line
 	fetched []string
+	stored  map[string]entry
+}
+
+// An entry is a value in the store.
+type entry struct {
+	value []byte
+	until time.Time // zero: for good
+}
+
+// StoreGet implements getter.Host.
+func (h *host) StoreGet(key string) (value []byte, found bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	e, found := h.stored[key]
+	if !found || !e.until.IsZero() && !time.Now().Before(e.until) {
+		return nil, false
+	}
+	return slices.Clone(e.value), true
+}
+
+// StoreSet implements getter.Host.
+func (h *host) StoreSet(key string, value []byte, ttl time.Duration) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.stored, key)
+	switch {
+	case int64(len(key)+len(value)) > h.storeBytes:
+		return false
+	case ttl > 0:
+		h.stored[key] = entry{slices.Clone(value), time.Now().Add(ttl)}
+	case ttl == 0:
+		h.stored[key] = entry{value: slices.Clone(value)}
+	}
+	return true
 }
 
 // LogLevel implements getter.Host.

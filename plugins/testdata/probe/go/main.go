@@ -9,9 +9,11 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
+	_ "github.com/gcnode/gcnode/plugins/sdk/go/getterbatch"
 )
 
 func main() {}
@@ -22,12 +24,13 @@ func open(env *getter.Env) (getter.Func, error) {
 	if env.Config.String("open", "") == "fail" {
 		return nil, errors.New("told to fail")
 	}
-	p := &probe{config: env.Config, log: env.Logger(), begun: time.Now()}
+	p := &probe{config: env.Config, store: env.Store(), log: env.Logger(), begun: time.Now()}
 	return p.get, nil
 }
 
 type probe struct {
 	config getter.Config
+	store  getter.Store
 	log    *slog.Logger
 	begun  time.Time
 }
@@ -69,6 +72,18 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		return text(strconv.FormatInt(time.Now().UnixMilli(), 10))
 	case "monotonic":
 		return text(strconv.FormatInt(int64(time.Since(p.begun)), 10))
+	case "set":
+		life, rest, _ := strings.Cut(rest, ":")
+		storeKey, value, _ := strings.Cut(rest, ":")
+		return p.set(storeKey, value, number(life))
+	case "stored":
+		value, found := p.store.Get(rest)
+		if !found {
+			return getter.Item{}, getter.ErrNotFound
+		}
+		return getter.Item{Value: value}, nil
+	case "escape":
+		return text(getter.Escape(rest))
 	case "trap":
 		panic("told to")
 	case "spin":
@@ -85,6 +100,17 @@ func (p *probe) write(ctx context.Context, level slog.Level, line string) (gette
 		return text("logs")
 	}
 	return text("silent")
+}
+
+func (p *probe) set(key, value string, millis int) (getter.Item, error) {
+	if millis == 0 {
+		p.store.Remove(key)
+		return text("stored")
+	}
+	if !p.store.Set(key, []byte(value), ttl(strconv.Itoa(millis))) {
+		return text("no room")
+	}
+	return text("stored")
 }
 
 func text(s string) (getter.Item, error) { return getter.Item{Value: []byte(s)}, nil }
@@ -145,12 +171,16 @@ func failure(ctx context.Context, request getter.FetchRequest) (getter.Item, err
 }
 
 func many(ctx context.Context, request getter.FetchRequest, count int) (getter.Item, error) {
-	good, size := 0, 0
+	var wg sync.WaitGroup
+	good, size := 0, 0 // goroutines take turns, and only where they block
 	for range count {
-		if response, err := getter.Fetch(ctx, request); err == nil && response.StatusCode == 200 {
-			good++
-			size += len(response.Body)
-		}
+		wg.Go(func() {
+			if response, err := getter.Fetch(ctx, request); err == nil && response.StatusCode == 200 {
+				good++
+				size += len(response.Body)
+			}
+		})
 	}
+	wg.Wait()
 	return text(fmt.Sprint(good, " ", size))
 }

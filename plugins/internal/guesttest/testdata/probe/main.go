@@ -34,6 +34,7 @@ type probe struct {
 	env   *getter.Env
 	log   *slog.Logger
 	calls int
+	ended string // how goroutines ended that were left behind
 }
 
 func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
@@ -70,6 +71,15 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		return item(strconv.Itoa(missing.calls)), nil
 	case "goexit":
 		runtime.Goexit()
+	case "deadlock":
+		<-make(chan int)
+	case "stray panic":
+		go func() { panic("in a goroutine of its own") }()
+		runtime.Gosched()
+	case "ended":
+		return item(p.ended), nil
+	case "leave": // leaves goroutines behind that wait
+		p.leave(ctx, arg)
 	case "goroutines":
 		return item(goroutines()), nil
 	case "log":
@@ -88,6 +98,24 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		return getter.Item{Value: make([]byte, n)}, err
 	}
 	return getter.Item{}, nil
+}
+
+// leave begins fetches that it does not wait for, with every kind of context.
+func (p *probe) leave(ctx context.Context, url string) {
+	derived, cancel := context.WithCancel(ctx)
+	canceled, cancelNow := context.WithCancel(ctx)
+	_ = context.AfterFunc(ctx, func() { p.ended += "after " })
+	_ = context.AfterFunc(ctx, cancel)
+	for _, c := range []context.Context{ctx, derived, context.WithoutCancel(ctx), canceled} {
+		go func() {
+			_, err := getter.Fetch(c, getter.FetchRequest{URL: url})
+			p.ended += fmt.Sprintf("%v ", errors.Is(err, context.Canceled))
+			_, err = getter.Fetch(c, getter.FetchRequest{URL: url})
+			p.ended += fmt.Sprintf("%v ", errors.Is(err, context.Canceled))
+		}()
+	}
+	runtime.Gosched()
+	cancelNow()
 }
 
 func item(s string) getter.Item { return getter.Item{Value: []byte(s)} }
