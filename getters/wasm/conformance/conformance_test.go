@@ -101,7 +101,7 @@ func TestAModuleThatIsNoProbeFailsEveryCheck(t *testing.T) {
 	less, err := Probe(nil, ProbeOptions{Blocking: true, NoStore: true, NoEscape: true})
 	require.NoError(t, err)
 	defer less.Close()
-	assert.Len(t, less.Checks(), checks-4)
+	assert.Len(t, less.Checks(), checks-5)
 }
 
 func TestJudge(t *testing.T) {
