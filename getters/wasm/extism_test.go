@@ -19,7 +19,7 @@ import (
 )
 
 // extismModule is the Go guest of testdata/guests/extism, built once.
-var extismModule = sync.OnceValues(func() ([]byte, error) { return buildGuest("extism") })
+var extismModule = sync.OnceValues(func() ([]byte, error) { return buildGuest("testdata/guests/extism") })
 
 // loadExtism loads the Go guest that is an Extism module.
 func loadExtism(tb testing.TB, opts Options) *Plugin {
