@@ -26,6 +26,10 @@ const (
 // errNotHeld says that the previous owner of a key does not have it any more.
 var errNotHeld = errors.New("the previous owner does not have it")
 
+// errBeingLoaded says that somebody else loads what was to be fetched, and may
+// be about to ask its previous owner.
+var errBeingLoaded = errors.New("some of it is being loaded already")
+
 // goodbye takes this node off its list and tells the other members, which
 // take it off theirs and fetch what they inherit. Then they need not tell it of
 // removals any more, since it answers nobody.
@@ -144,14 +148,17 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 	}
 	defer g.node.end()
 	batch := flight.NewBatch[answer](ctx, g.node.cfg.PeerTimeout*(maxLine+1))
+	var others []string // keys that are here, or that others load
 	for _, key := range keys {
 		if !g.owns(key) || len(key) > MaxKeyBytes {
 			continue
 		}
-		g.flights.Start(ctx, flight.Plan[answer]{
+		if !g.flights.Start(ctx, flight.Plan[answer]{
 			Role: flight.Load, Key: key, Batch: batch,
 			Look: func() (answer, bool) { return g.ownedAnswer(key) },
-		})
+		}) {
+			others = append(others, key)
+		}
 	}
 	// What is removed from now on detaches these flights, and what was removed
 	// before the sender has been told of, if it still is.
@@ -176,15 +183,22 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 		done <- err
 		return errNotHeld
 	}, func(error) {})
-	if len(wanted) == 0 {
-		return nil
+	if len(wanted) != 0 {
+		select {
+		case err := <-done:
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return ctx.Err()
+	for _, key := range others {
+		if _, ok := g.ownedAnswer(key); !ok {
+			return errBeingLoaded
+		}
 	}
+	return nil
 }
 
 // peek asks a previous owner for what it has of the keys, and calls take for

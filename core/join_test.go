@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -105,6 +106,31 @@ func TestANodeThatComesInheritsItsShare(t *testing.T) {
 		time.Sleep(10 * time.Minute) // the previous owners have forgotten them
 		c.wantNoLoads("a third node has come", keys)
 	})
+}
+
+// Loads that are about to ask the previous owner still do when everything else
+// has been handed over.
+func TestWhatIsAskedForWhileItIsInheritedIsNotLoaded(t *testing.T) {
+	for range 10 {
+		synctest.Test(t, func(t *testing.T) {
+			c := newCluster(t, 2, defaultOptions)
+			keys := c.fill(1000)
+			c.enter()
+			before := c.loads()
+			var wg sync.WaitGroup
+			for _, key := range keys {
+				wg.Go(func() {
+					if v, err := c.groups[2].Get(c.t.Context(), key); err != nil || v.String() != "0" {
+						c.t.Errorf("get %s: %v, %v", key, v, err)
+					}
+				})
+			}
+			wg.Wait()
+			if n := c.loads() - before; n != 0 {
+				t.Errorf("%d of %d keys were loaded again", n, len(keys))
+			}
+		})
+	}
 }
 
 func TestARollingRestartCostsTheOriginNothing(t *testing.T) {
