@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -88,6 +89,13 @@ func (g *Group) Close(ctx context.Context) error {
 	return errors.Join(g.nodes[0].Close(ctx), g.nodes[1].Close(ctx))
 }
 
+// Drop takes all that there is out of memory, for good; Get works as before.
+func (g *Group) Drop() {
+	for _, node := range g.nodes {
+		node.DropGroup(g.cfg.Name)
+	}
+}
+
 // Name is the group's name.
 func (g *Group) Name() string { return g.cfg.Name }
 
@@ -100,6 +108,17 @@ func (g *Group) Get(ctx context.Context, key string) (gcnode.Value, error) {
 // rest of its life.
 func (g *Group) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	return g.part(key).GetItem(ctx, key)
+}
+
+// Cached is what is in memory here, as [gcnode.Group.Cached] says it.
+func (g *Group) Cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source) {
+	if _, remote := g.cfg.Picker.Pick(key); !remote {
+		return g.own.Cached(key)
+	}
+	if v, ends, source = g.copies.Cached(key); source != 0 {
+		source = gcnode.SourceHot
+	}
+	return v, ends, source
 }
 
 // part is where the key belongs.
