@@ -20,6 +20,7 @@ require (
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/prometheus/client_golang v1.25.0
 	github.com/stretchr/testify v1.12.1
+	go.uber.org/goleak v1.3.0
 	google.golang.org/protobuf v1.36.12
 )
 
