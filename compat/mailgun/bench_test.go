@@ -27,7 +27,7 @@ func BenchmarkHit(b *testing.B) {
 }
 
 func BenchmarkPeerFetch(b *testing.B) {
-	members := cluster(b, 2)
+	members := own(b, 2)
 	members[0].group.bytes = 0
 	key := members[1].keyOf(b, "key")
 	require.NoError(b, members[1].group.Set(b.Context(), key, []byte(strings.Repeat("x", 128)), time.Time{}, false))

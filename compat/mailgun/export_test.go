@@ -12,3 +12,6 @@ func Restart() error {
 	}
 	return old.pool.Close(context.Background())
 }
+
+// CloseShared ends what tests share.
+func CloseShared() { closeShared() }

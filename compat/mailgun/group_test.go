@@ -17,7 +17,7 @@ import (
 
 func TestAKeyIsLoadedOnceByItsOwner(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 3)
+	members := cluster(t)
 	for i := range 30 {
 		key := fmt.Sprint(i)
 		for _, m := range members {
@@ -39,7 +39,7 @@ func TestEdges(t *testing.T) {
 	assert.Equal(t, 1, o.loaded(""))
 	require.NoError(t, g.Get(nil, "k", StringSink(&s)), "without a context") //nolint:staticcheck // so old programs do
 	require.Error(t, g.Get(ctx, "k", ByteViewSink(nil)))
-	assert.Equal(t, groupName, g.Name())
+	assert.Equal(t, "alone", g.Name())
 	assert.Equal(t, CacheStats{}, g.CacheStats(0))
 }
 
@@ -60,11 +60,11 @@ func TestAGroupOfNoBytesKeepsNothing(t *testing.T) {
 
 func TestAProcessThatIsNotOnItsListOwnsNothing(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
-	client := start(t, nil)
+	members := cluster(t)
+	client := start(t, nil, t.Cleanup)
 	o := newOrigin()
-	client.group = client.newGroup(groupName, 1<<20, o)
-	client.pool.Set(members[0].url, members[1].url)
+	client.group = client.newTestGroup(t, members[0].group.Name(), o)
+	client.pool.Set(members[0].url, members[1].url, members[2].url)
 	for i := range 20 {
 		key := fmt.Sprint(i)
 		assert.Equal(t, "0", client.get(t, key))
@@ -91,7 +91,7 @@ func TestAGroupThatWasUsedBeforeThePoolIsOnItsOwn(t *testing.T) {
 
 func TestErrorsOfGettersAcrossMembers(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	errBroken := errors.New("the disk is broken")
 	wrapped := fmt.Errorf("user 7: %w", &ErrNotFound{Msg: "no such user"})
 	members[0].origin.hold(func(_ context.Context, key string) error {
@@ -135,7 +135,7 @@ func TestErrorsOfGettersAcrossMembers(t *testing.T) {
 
 func TestAPeerThatCannotBeReachedIsPassedOver(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := own(t, 2)
 	key := members[0].keyOf(t, "key")
 	members[0].kill()
 	assert.Equal(t, "0", members[1].get(t, key))
@@ -146,7 +146,7 @@ func TestAPeerThatCannotBeReachedIsPassedOver(t *testing.T) {
 
 func TestAPanicIsAnErrorForAllWhoWait(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	key := members[0].keyOf(t, "key")
 	proceed := make(chan struct{})
 	members[0].origin.hold(func(context.Context, string) error {
@@ -158,11 +158,11 @@ func TestAPanicIsAnErrorForAllWhoWait(t *testing.T) {
 	for i := range cap(errs) {
 		wg.Go(func() {
 			var s string
-			errs <- members[i%2].group.Get(t.Context(), key, StringSink(&s))
+			errs <- members[i%3].group.Get(t.Context(), key, StringSink(&s))
 		})
 	}
 	await(t, func() bool {
-		return members[0].group.Stats.Loads.Get()+members[1].group.Stats.Loads.Get() >= int64(cap(errs))
+		return members[0].group.Stats.Loads.Get()+members[1].group.Stats.Loads.Get()+members[2].group.Stats.Loads.Get() >= int64(cap(errs))
 	})
 	close(proceed)
 	wg.Wait()
@@ -183,7 +183,7 @@ func TestAGetterThatGivesNothingHasFailed(t *testing.T) {
 
 func TestALoadBelongsToNoCaller(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	key := members[0].keyOf(t, "key")
 	proceed := make(chan struct{})
 	members[0].origin.hold(func(ctx context.Context, _ string) error {
@@ -232,10 +232,10 @@ func TestWhatWasGivenIsNotTheCachesMemory(t *testing.T) {
 
 func TestAnyBytesAreAKeyAndAGroup(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	for _, name := range []string{"a/b", "", ".", "..", "%2F", "\x00\xff", strings.Repeat("long", 100)} {
 		for _, m := range members {
-			m.newGroup(name, 1<<20, GetterFunc(func(_ context.Context, key string, dest Sink) error {
+			m.newTestGroup(t, name, GetterFunc(func(_ context.Context, key string, dest Sink) error {
 				return dest.SetString(name+"|"+key, time.Time{})
 			}))
 		}
@@ -258,9 +258,9 @@ func TestAnyBytesAreAKeyAndAGroup(t *testing.T) {
 
 func TestAMemberWithoutTheGroupIsPassedOver(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	o := newOrigin()
-	members[1].group = members[1].newGroup("only here", 1<<20, o)
+	members[1].group = members[1].newTestGroup(t, "only here", o)
 	key := members[0].keyOf(t, "key")
 	assert.Equal(t, "0", members[1].get(t, key), "the owner of the key does not have the group")
 	assert.Equal(t, 1, o.loaded(key))
@@ -268,19 +268,20 @@ func TestAMemberWithoutTheGroupIsPassedOver(t *testing.T) {
 
 func TestGroupsComeAndGo(t *testing.T) {
 	t.Parallel()
-	members := cluster(t, 2)
+	members := cluster(t)
 	key := members[0].keyOf(t, "key")
 	assert.Equal(t, "0", members[1].get(t, key))
 	old := members[0].group
-	members[0].deregister(groupName)
-	members[0].deregister(groupName)
-	assert.Nil(t, members[0].registry.group(groupName))
+	name := old.Name()
+	members[0].deregister(name)
+	members[0].deregister(name)
+	assert.Nil(t, members[0].registry.group(name))
 	var s string
 	for range 2 {
 		require.NoError(t, old.Get(t.Context(), key, StringSink(&s)))
 	}
 	assert.Equal(t, 3, members[0].origin.loaded(key), "it keeps nothing")
-	members[0].group = members[0].newGroup(groupName, 1<<20, members[0].origin)
+	members[0].group = members[0].newGroup(name, 1<<20, members[0].origin)
 	members[0].origin.write(key, 1)
 	require.NoError(t, members[0].group.Remove(t.Context(), key))
 	for _, m := range members {

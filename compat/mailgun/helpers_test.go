@@ -7,10 +7,10 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
 
@@ -75,48 +75,89 @@ func (o *origin) loaded(key string) int {
 
 func newOrigin() *origin { return &origin{versions: map[string]int{}, loads: map[string]int{}} }
 
-const groupName = "group"
-
 // alone is a group without peers.
 func alone(t testing.TB, bytes int64, getter Getter) *Group {
 	t.Helper()
-	return newRegistry().newGroup(groupName, bytes, getter)
+	return newRegistry().newGroup("alone", bytes, getter)
 }
 
-// cluster starts members with one origin and one group, and waits until they have
-// joined.
-func cluster(t testing.TB, n int) []*member {
+// shared are three members that tests share: a list of its own for each would
+// take long, since a ring has to be made for it.
+var shared struct {
+	sync.Once
+	members []*member
+	close   []func()
+}
+
+// closeShared is called after all tests.
+func closeShared() {
+	for _, f := range shared.close {
+		f()
+	}
+}
+
+var clusters atomic.Int64
+
+// cluster is a group, with an origin of its own, of the members that tests share.
+func cluster(t testing.TB) []*member {
 	t.Helper()
-	o := newOrigin()
+	shared.Do(func() { shared.members = join(t, 3, func(f func()) { shared.close = append(shared.close, f) }) })
+	members, o := make([]*member, 3), newOrigin()
+	name := fmt.Sprint("group ", clusters.Add(1))
+	for i, m := range shared.members {
+		members[i] = &member{registry: m.registry, url: m.url, pool: m.pool, server: m.server, origin: o}
+		members[i].group = m.newTestGroup(t, name, o)
+	}
+	return members
+}
+
+// own is a cluster that the test may do anything to.
+func own(t testing.TB, n int) []*member {
+	t.Helper()
+	members, o := join(t, n, t.Cleanup), newOrigin()
+	for _, m := range members {
+		m.origin, m.group = o, m.newTestGroup(t, "group", o)
+	}
+	return members
+}
+
+// newTestGroup is a group for the time of the test.
+func (m *member) newTestGroup(t testing.TB, name string, getter Getter) *Group {
+	t.Helper()
+	t.Cleanup(func() { m.deregister(name) })
+	return m.newGroup(name, 1<<20, getter)
+}
+
+// join starts members without groups, and waits until they have joined.
+func join(t testing.TB, n int, cleanup func(func())) []*member {
+	t.Helper()
 	members, urls := make([]*member, n), make([]string, n)
 	for i := range members {
-		members[i] = start(t, nil)
-		members[i].origin = o
-		members[i].group = members[i].newGroup(groupName, 1<<20, o)
+		members[i] = start(t, nil, cleanup)
 		urls[i] = members[i].url
 	}
 	for _, m := range members {
 		m.pool.Set(urls...)
 	}
 	for _, m := range members {
-		require.NoError(t, m.pool.Node().Joined(t.Context()))
+		require.NoError(t, m.pool.Node().Joined(context.Background()))
 	}
 	return members
 }
 
 // start starts a member without a list and without a group.
-func start(t testing.TB, opts *HTTPPoolOptions) *member {
+func start(t testing.TB, opts *HTTPPoolOptions, cleanup func(func())) *member {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	m := &member{registry: newRegistry(), url: "http://" + l.Addr().String()}
 	m.pool = m.newPool(m.url, opts)
 	m.server = &http.Server{Handler: m.pool, ReadHeaderTimeout: time.Minute}
 	go func() { _ = m.server.Serve(l) }()
-	t.Cleanup(func() {
+	cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
-		assert.NoError(t, m.pool.Close(ctx))
+		_ = m.pool.Close(ctx) // a peer may be dead
 		m.kill()
 	})
 	return m

@@ -29,10 +29,18 @@ func TestMain(m *testing.M) {
 		bePeer(strings.Split(list, ","))
 		return
 	}
-	goleak.VerifyTestMain(m,
-		// Connections of http.DefaultTransport, which pools use, stay open for a while.
-		goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"), goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
-	)
+	goleak.VerifyTestMain(tests{m})
+}
+
+// tests are all tests, and the end of what they share.
+type tests struct{ *testing.M }
+
+// Run implements [goleak.TestingM].
+func (t tests) Run() int {
+	code := t.M.Run()
+	groupcache.CloseShared()
+	http.DefaultClient.CloseIdleConnections()
+	return code
 }
 
 // processes are the other ones of an example.
