@@ -26,7 +26,8 @@ func viewOf(v gcnode.Value, expire time.Time) ByteView { return ByteView{v, unix
 
 // Expire is when the value expires; the zero time is never. Lives travel between
 // members as durations, so that it may be some milliseconds from what the getter
-// has said.
+// has said. Of a copy of what another member owns it is when the copy ends, after
+// [gcnode.DefaultHotTTL] at most, and the owner is asked whether it is still right.
 func (v ByteView) Expire() time.Time { return timeOf(v.e) }
 
 // Len is the number of bytes.

@@ -10,8 +10,9 @@ import (
 
 // NowFunc says whether a value has expired, for tests that put the clock forward.
 // Expiry times are absolute, and the cache counts how much of a life is left, so
-// a clock of one's own begins at the time of the machine. Values that have
-// expired by it are removed from all members when they are asked for.
+// a clock of one's own begins at the time of the machine. Values, and copies of
+// them, that have expired by it are removed from all members when they are asked
+// for.
 //
 // With package gcnode, tests that wait for lives run under testing/synctest.
 var NowFunc lru.NowFunc = time.Now //nolint:gochecknoglobals // so it is in the API that this package stands in for
