@@ -40,7 +40,6 @@ func (e oldEntry) ended() bool { return !e.expire.IsZero() && !time.Now().Before
 var (
 	errOldNotFound = errors.New("old: not found")
 	errOldRemote   = errors.New("old: remote failure")
-	errOldGetter   = errors.New("old: the getter failed")
 )
 
 func newMailgunPeer(self string, load func(string) (string, time.Time, error), groups ...string) *mailgunPeer {
@@ -167,52 +166,48 @@ func (p *mailgunPeer) remove(ctx context.Context, group, key string) error {
 	return errors.Join(errs...)
 }
 
-func (p *mailgunPeer) send(ctx context.Context, method, peer, group, key string, body []byte) (*http.Response, []byte, error) {
+func (p *mailgunPeer) send(ctx context.Context, method, peer, group, key string, body []byte) (status int, kind, text string, err error) {
 	at := peer + "/_groupcache/" + url.PathEscape(group) + "/" + url.PathEscape(key)
 	req, err := http.NewRequestWithContext(ctx, method, at, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return 0, "", "", err
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		return nil, nil, err
+		return 0, "", "", err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	got, err := io.ReadAll(res.Body)
-	return res, got, err
+	return res.StatusCode, res.Header.Get("Content-Type"), string(got), err
 }
 
 func (p *mailgunPeer) write(ctx context.Context, method, peer, group, key string, body []byte) error {
-	res, got, err := p.send(ctx, method, peer, group, key, body)
+	status, _, text, err := p.send(ctx, method, peer, group, key, body)
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK || len(got) > 0 {
-		return fmt.Errorf("%s of %q at %s: %d %s", method, key, peer, res.StatusCode, got)
+	if status != http.StatusOK || text != "" {
+		return fmt.Errorf("%s of %q at %s: %d %s", method, key, peer, status, text)
 	}
 	return nil
 }
 
 func (p *mailgunPeer) fetch(ctx context.Context, peer, group, key string) (oldEntry, error) {
-	res, got, err := p.send(ctx, http.MethodGet, peer, group, key, nil)
-	if err != nil {
+	status, kind, text, err := p.send(ctx, http.MethodGet, peer, group, key, nil)
+	switch {
+	case err != nil:
 		return oldEntry{}, err
-	}
-	text := strings.Trim(string(got), "\n")
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return oldEntry{}, fmt.Errorf("%w: %s", errOldNotFound, text)
-	case http.StatusServiceUnavailable:
-		return oldEntry{}, fmt.Errorf("%w: %s", errOldRemote, text)
-	default:
-		return oldEntry{}, fmt.Errorf("status %d: %s", res.StatusCode, text)
-	}
-	if t := res.Header.Get("Content-Type"); t != "application/x-protobuf" {
-		return oldEntry{}, fmt.Errorf("content type %q", t)
+	case status == http.StatusNotFound:
+		return oldEntry{}, fmt.Errorf("%w: %s", errOldNotFound, strings.Trim(text, "\n"))
+	case status == http.StatusServiceUnavailable:
+		return oldEntry{}, fmt.Errorf("%w: %s", errOldRemote, strings.Trim(text, "\n"))
+	case status != http.StatusOK:
+		return oldEntry{}, fmt.Errorf("status %d: %s", status, text)
+	case kind != "application/x-protobuf":
+		return oldEntry{}, fmt.Errorf("content type %q", kind)
 	}
 	var e oldEntry
-	err = oldFields(got, func(field int, number uint64, data []byte) {
+	err = oldFields([]byte(text), func(field int, number uint64, data []byte) {
 		switch {
 		case field == 1:
 			e.value = string(data)

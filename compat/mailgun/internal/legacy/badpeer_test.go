@@ -17,9 +17,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	gcnode "github.com/gcnode/gcnode/core"
-
 	"github.com/gcnode/gcnode/compat/mailgun/internal/legacy"
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 const patience = 20 * time.Second // when a test hangs
