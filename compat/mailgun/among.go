@@ -24,7 +24,8 @@ type among struct {
 // newAmong makes the group; native may be nil.
 func newAmong(g *Group, peers legacy.Picker, own *native) (*among, error) {
 	cfg := legacy.GroupConfig{
-		Name: coreName(g.name), Picker: picks{peers, g}, Getter: source{g}, Options: g.options(g.bytes), Logger: g.registry.logs.logger(),
+		Name: coreName(g.name), Picker: picks{peers, g}, Getter: source{g}, Options: g.options(g.bytes), CopyTTL: g.registry.copies,
+		Logger: g.registry.logs.logger(),
 	}
 	if own != nil {
 		cfg.Native = own.core

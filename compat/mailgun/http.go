@@ -210,6 +210,9 @@ func (p *HTTPPool) Close(ctx context.Context) error {
 	err := p.node.Close(ctx)
 	err = errors.Join(err, p.handler.Shutdown(ctx))
 	p.client.Close()
+	if p.old != nil {
+		p.old.client.Close()
+	}
 	return err
 }
 

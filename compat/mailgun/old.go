@@ -2,7 +2,6 @@ package groupcache
 
 import (
 	"context"
-	"net/http"
 	"slices"
 	"sync"
 
@@ -23,10 +22,7 @@ type oldPeers struct {
 }
 
 func newOldPeers(p *HTTPPool) *oldPeers {
-	client := legacy.NewClient(legacy.ClientOptions{
-		BasePath:  p.opts.BasePath,
-		Transport: func(context.Context) http.RoundTripper { return roundTripper(p.opts.Transport) },
-	})
+	client := legacy.NewClient(legacy.ClientOptions{BasePath: p.opts.BasePath, Transport: p.opts.Transport})
 	return &oldPeers{client: client, peers: legacy.NewPeers(p.self, p.opts.Replicas, p.opts.HashFn, client)}
 }
 

@@ -15,6 +15,7 @@ import (
 // are, and who is told of them. Tests have as many as they like.
 type registry struct {
 	logs   logs
+	copies gcnode.Lifetime                   // of what old peers own; 0 is the default, and tests have less
 	groups atomic.Pointer[map[string]*Group] // by the name for the core; a map that is there does not change
 
 	mu      sync.Mutex

@@ -199,14 +199,26 @@ func (g *Group) short(keep gcnode.Lifetime) gcnode.Lifetime {
 func (g *Group) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
 	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
-	var failures []error
-	if remote {
-		failures = append(failures, g.failure(gcnode.OpSet, key, owner, owner.Set(ctx, g.cfg.Name, key, it)))
-	} else {
-		failures = append(failures, g.own.Set(ctx, key, it))
+	if !remote {
+		return g.setHere(ctx, key, it)
 	}
-	failures = append(failures, g.removeHere(ctx, key, remote), g.removeElsewhere(ctx, gcnode.OpSet, key, owner))
-	return errors.Join(failures...)
+	return errors.Join(
+		g.failure(gcnode.OpSet, key, owner, owner.Set(ctx, g.cfg.Name, key, it)),
+		g.removeHere(ctx, key),
+		g.removeElsewhere(ctx, gcnode.OpSet, key, owner))
+}
+
+// setHere is Set of a key that this process owns. It may be on its own list of
+// peers, and be told to give up what it has just been given.
+func (g *Group) setHere(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	err := errors.Join(
+		g.own.Set(ctx, key, it),
+		g.copies.Remove(ctx, key),
+		g.removeElsewhere(ctx, gcnode.OpSet, key, nil))
+	if _, _, source := g.own.Cached(key); source == 0 {
+		err = errors.Join(err, g.own.Set(ctx, key, it))
+	}
+	return err
 }
 
 // Remove takes the keys out of the memory of all peers: first here, then of their
@@ -222,7 +234,7 @@ func (g *Group) Remove(ctx context.Context, keys ...string) error {
 }
 
 func (g *Group) remove(ctx context.Context, key string) error {
-	failures := []error{g.removeHere(ctx, key, true)}
+	failures := []error{g.removeHere(ctx, key)}
 	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
 	if remote {
@@ -233,14 +245,9 @@ func (g *Group) remove(ctx context.Context, key string) error {
 	return errors.Join(append(failures, g.removeElsewhere(ctx, gcnode.OpRemove, key, owner))...)
 }
 
-// removeHere takes the key out of this process's memory, unless it was stored
-// here just now.
-func (g *Group) removeHere(ctx context.Context, key string, own bool) error {
-	err := g.copies.Remove(ctx, key)
-	if own {
-		err = errors.Join(err, g.own.Remove(ctx, key))
-	}
-	return err
+// removeHere takes the key out of this process's memory.
+func (g *Group) removeHere(ctx context.Context, key string) error {
+	return errors.Join(g.copies.Remove(ctx, key), g.own.Remove(ctx, key))
 }
 
 // removeElsewhere tells the peers, but for the owner.
@@ -327,14 +334,14 @@ func (l local) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Valu
 
 // Set implements [Cache].
 func (l local) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
-	return errors.Join(l.group.own.Set(ctx, key, it), l.group.removeHere(ctx, key, false))
+	return errors.Join(l.group.own.Set(ctx, key, it), l.group.copies.Remove(ctx, key))
 }
 
 // Remove implements [Cache].
 func (l local) Remove(ctx context.Context, keys ...string) error {
 	var failures []error
 	for _, key := range keys {
-		failures = append(failures, l.group.removeHere(ctx, key, true))
+		failures = append(failures, l.group.removeHere(ctx, key))
 	}
 	return errors.Join(failures...)
 }
