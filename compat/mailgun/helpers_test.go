@@ -81,6 +81,9 @@ func alone(t testing.TB, bytes int64, getter Getter) *Group {
 	return newRegistry().newGroup("alone", bytes, getter)
 }
 
+// groupName is the name of the group of a cluster that has one.
+const groupName = "group"
+
 // shared are three members that tests share: a list of its own for each would
 // take long, since a ring has to be made for it.
 var shared struct {
@@ -116,7 +119,7 @@ func own(t testing.TB, n int) []*member {
 	t.Helper()
 	members, o := join(t, n, t.Cleanup), newOrigin()
 	for _, m := range members {
-		m.origin, m.group = o, m.newTestGroup(t, "group", o)
+		m.origin, m.group = o, m.newTestGroup(t, groupName, o)
 	}
 	return members
 }
