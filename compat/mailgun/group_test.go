@@ -264,6 +264,8 @@ func TestAMemberWithoutTheGroupIsPassedOver(t *testing.T) {
 	key := members[0].keyOf(t, "key")
 	assert.Equal(t, "0", members[1].get(t, key), "the owner of the key does not have the group")
 	assert.Equal(t, 1, o.loaded(key))
+	assert.Zero(t, members[1].group.Stats.PeerLoads.Get())
+	assert.Positive(t, members[1].group.Stats.PeerErrors.Get())
 }
 
 func TestGroupsComeAndGo(t *testing.T) {
