@@ -8,6 +8,7 @@ require (
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
 	github.com/coocood/freecache v1.2.7
 	github.com/dgraph-io/ristretto/v2 v2.4.2
+	github.com/gcnode/gcnode/compat/mailgun v0.0.0
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/getters/wasm v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
@@ -65,6 +66,7 @@ require (
 )
 
 replace (
+	github.com/gcnode/gcnode/compat/mailgun => ../compat/mailgun
 	github.com/gcnode/gcnode/core => ../core
 	github.com/gcnode/gcnode/transport/http => ../transport/http
 	github.com/gcnode/gcnode/transport/nats => ../transport/nats

@@ -72,7 +72,7 @@ func BenchmarkRatio(b *testing.B) {
 		keys := keysOf(t.Requests)
 		for _, n := range capacities(t) {
 			for _, c := range contestant.All() {
-				if c.Limit == contestant.Nothing || c.LRU || c.Coarse {
+				if c.Limit == contestant.Nothing || c.LRU || c.Coarse || c.Front {
 					continue
 				}
 				origin := contestant.NewSameValue(ratioValueBytes)

@@ -75,7 +75,7 @@ func TestALoadOfADroppedGroupIsNotKeptNorJoined(t *testing.T) {
 			close(<-calls)
 		}
 		synctest.Wait()
-		if _, _, ok := g.Cached("k"); ok {
+		if _, _, source := g.Cached("k"); source != 0 {
 			t.Error("a load was kept")
 		}
 	})
@@ -112,28 +112,31 @@ func TestCachedIsWhatIsInMemory(t *testing.T) {
 		c := newCluster(t, 2, gcnode.GroupOptions{MaxBytes: 1 << 20, TTL: gcnode.For(time.Minute)})
 		begun := time.Now()
 		key := c.keyOf(0, 1)
-		for i, life := range []time.Duration{time.Minute, gcnode.DefaultHotTTL} {
+		for i, want := range []struct {
+			life   time.Duration
+			source gcnode.Source
+		}{{time.Minute, gcnode.SourceHit}, {gcnode.DefaultHotTTL, gcnode.SourceHot}} {
 			g := c.groups[i]
-			if _, _, ok := g.Cached(key); ok {
+			if _, _, source := g.Cached(key); source != 0 {
 				t.Error("there is nothing yet")
 			}
 			c.get(i, key)
 			synctest.Wait()
-			v, ends, ok := g.Cached(key)
-			if !ok || v.Len() == 0 || ends.Sub(begun) != life {
-				t.Errorf("node %d: %q until %v, %v", i, v, ends.Sub(begun), ok)
+			v, ends, source := g.Cached(key)
+			if v.Len() == 0 || ends.Sub(begun) != want.life || source != want.source {
+				t.Errorf("node %d: %q until %v, %v", i, v, ends.Sub(begun), source)
 			}
-			if st := g.Stats(); st.Hits+st.HotHits != 1 || st.Gets != 2 {
+			if st := g.Stats(); st.Gets != 1 {
 				t.Errorf("node %d: %+v", i, st)
 			}
 			wantAllocs(t, "Cached", 0, func() { g.Cached(key) })
 		}
 		time.Sleep(gcnode.DefaultHotTTL)
-		if _, _, ok := c.groups[1].Cached(key); ok {
+		if _, _, source := c.groups[1].Cached(key); source != 0 {
 			t.Error("a copy was served beyond its life")
 		}
 		time.Sleep(time.Minute)
-		if _, _, ok := c.groups[0].Cached(key); ok {
+		if _, _, source := c.groups[0].Cached(key); source != 0 {
 			t.Error("a value was served beyond its life")
 		}
 	})
@@ -148,16 +151,16 @@ func TestCachedKnowsNothingOfAClosedNodeNorOfKeysWithoutAValue(t *testing.T) {
 			t.Error(err)
 		}
 		synctest.Wait()
-		if _, ends, ok := c.groups[0].Cached("k"); !ok || ends.IsZero() {
+		if _, ends, source := c.groups[0].Cached("k"); source != gcnode.SourceHit || ends.IsZero() {
 			t.Error("it is in memory")
 		}
-		if _, _, ok := c.groups[0].Cached("none"); ok {
+		if _, _, source := c.groups[0].Cached("none"); source != 0 {
 			t.Error("there is no value")
 		}
 		if err := c.nodes[0].Close(t.Context()); err != nil {
 			t.Error(err)
 		}
-		if _, _, ok := c.groups[0].Cached("k"); ok {
+		if _, _, source := c.groups[0].Cached("k"); source != 0 {
 			t.Error("a closed node has served")
 		}
 	})

@@ -223,25 +223,24 @@ func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 	return a.item(), err
 }
 
-// Cached is the value of the key if it is in memory here, and the time at which
-// its life ends, zero for none. What it finds counts as a Get with a hit; it
-// neither loads nor waits, and has nothing to say of keys without a value.
-func (g *Group) Cached(key string) (v Value, ends time.Time, ok bool) {
+// Cached is the value of the key if it is in memory here, with the time at which
+// its life ends, zero for none, and [SourceHit] or [SourceHot]. It neither loads
+// nor waits, is not counted, and has nothing to say of keys without a value.
+func (g *Group) Cached(key string) (v Value, ends time.Time, source Source) {
 	e, ok := g.owned.Get(key)
-	a := answerOf(e, SourceHit)
-	if !ok || g.attentive && e.Expires != store.Never || g.node.mode.Load() != 0 {
-		if a, ok = g.fresh(key); g.node.isClosed() {
-			return Value{}, time.Time{}, false
+	if !ok || e.NotFound || g.attentive && e.Expires != store.Never || g.node.mode.Load() != 0 {
+		a, ok := g.fresh(key)
+		if !ok || a.notFound || g.node.isClosed() {
+			return Value{}, time.Time{}, 0
 		}
+		e, source = a.entry(), a.source
+	} else {
+		source = SourceHit
 	}
-	if !ok || a.notFound {
-		return Value{}, time.Time{}, false
+	if e.Expires != store.Never {
+		ends = g.node.clock.Time(e.Expires)
 	}
-	g.lookups.Add(lookupOf(a))
-	if a.expires != store.Never {
-		ends = g.node.clock.Time(a.expires)
-	}
-	return StringValue(a.value), ends, true
+	return StringValue(e.Value), ends, source
 }
 
 // GetItem is Get with the remaining life of the value, which is also set

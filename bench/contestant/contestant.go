@@ -76,6 +76,9 @@ type Contestant struct {
 	// Coarse says that its limit has steps or a minimum that rule out small
 	// caches.
 	Coarse bool
+	// Front says that it is another way into one of the others, which has the same
+	// memory and policy.
+	Front bool
 	// Serial says that writing needs the cache for oneself.
 	Serial bool
 	// New makes a cache. It returns an error if there is none of that size.
@@ -86,7 +89,7 @@ type Contestant struct {
 // golang/groupcache last: it keeps its groups for ever, which makes the garbage
 // collector's work harder for whoever comes after it.
 func All() []Contestant {
-	return append(Ours(),
+	return append(append(Ours(), compatGroup()),
 		bareMap(), lockedMap(), syncMap(),
 		otterCache(), theineCache(), ristrettoCache(), hashicorpLRU(), freeCache(), bigCache(),
 		groupcacheGroup())

@@ -42,7 +42,7 @@ type Client struct {
 func All() []Contestant {
 	return []Contestant{
 		netHTTP(), rawTCP(),
-		gcnodeStream(), gcnodeSigned(), gcnodePlain(), gcnodeNATS(),
+		gcnodeStream(), gcnodeSigned(), gcnodePlain(), gcnodeNATS(), compatPool(),
 		groupcachePool(), grpcUnary(), natsRequest(), memcachedProgram(), redisProgram(),
 	}
 }

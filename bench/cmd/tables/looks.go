@@ -24,6 +24,8 @@ func looks(impl string) (draw.LineStyle, draw.GlyphStyle) {
 		return style(rgb(0xcc2277), thick, nil, draw.BoxGlyph{})
 	case "gcnode-store":
 		return style(rgb(0xe69f00), thick, nil, draw.PyramidGlyph{})
+	case compat:
+		return style(rgb(0x882255), thick, dashes, draw.CrossGlyph{})
 	case stream:
 		return style(rgb(0xd55e00), thick, nil, draw.CircleGlyph{})
 	case signed:

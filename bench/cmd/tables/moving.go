@@ -24,13 +24,19 @@ type gain struct {
 func (m moving) write(w io.Writer, p place) error {
 	var b strings.Builder
 	b.WriteString("\n| beside golang/groupcache | to reach | through compat/mailgun | through the API of gcnode |\n| --- | --- | --- | --- |\n")
+	measured := false
 	for _, g := range m {
 		d, err := read(p.results, g.files)
 		if err != nil {
 			return err
 		}
+		measured = measured || len(d.list) > 0
 		g.of = compat
 		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", g.what, cmp.Or(g.reach, "–"), g.cell(d, compat), g.cell(d, g.own))
+	}
+	if !measured {
+		_, err := io.WriteString(w, unmeasured)
+		return err
 	}
 	b.WriteString("\nMedians over the rounds; a ratio is formed in each round, from two figures of the same run. ✓ is reached, ✗ is not, – was not measured.\n\n")
 	_, err := io.WriteString(w, b.String())

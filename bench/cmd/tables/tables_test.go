@@ -119,6 +119,28 @@ func TestGoals(t *testing.T) {
 `)
 }
 
+func TestMoving(t *testing.T) {
+	p := newPlace(t, map[string]string{"hit.txt": `
+BenchmarkHit/impl=compat-2 1 20 ns/op 1 allocs/op
+BenchmarkHit/impl=gcnode-group-2 1 10 ns/op 0 allocs/op
+BenchmarkHit/impl=golang-groupcache-2 1 50 ns/op 2 allocs/op
+`})
+	file := []string{"hit.txt"}
+	assert.Contains(t, written(t, moving{
+		{goal{what: "times as fast", reach: "≥ 2", files: file, limit: 2, atLeast: true, measure: timesFaster(groupcache, nsPerOp)}, "gcnode-group"},
+		{goal{what: "allocations", reach: "≤ 0", files: file, measure: worst(allocs)}, "gcnode-group"},
+		{goal{what: "to compare with", files: file, measure: worst(nsPerOp)}, "gcnode-group"},
+		{goal{what: "elsewhere", reach: "≥ 1", files: []string{"none.txt"}, measure: worst(nsPerOp)}, stream},
+	}, p), `
+| beside golang/groupcache | to reach | through compat/mailgun | through the API of gcnode |
+| --- | --- | --- | --- |
+| times as fast | ≥ 2 | 2.50 ✓ | 5 |
+| allocations | ≤ 0 | 1 ✗ | 0 |
+| to compare with | – | 20 | 10 |
+| elsewhere | ≥ 1 | – | – |
+`)
+}
+
 func TestGoalsOfOne(t *testing.T) {
 	p := newPlace(t, map[string]string{"hit.txt": `
 BenchmarkHit/impl=otter-2 1 10 ns/op

@@ -43,7 +43,8 @@ func TestGoldenOwners(t *testing.T) {
 		owners   string // a digit for each key: the index of its owner
 	}{
 		"two": {
-			[]string{"http://10.0.0.1:8080", "http://10.0.0.2:8080"}, 50,
+			[]string{"http://10.0.0.1:8080", "http://10.0.0.2:8080"},
+			50,
 			"1111111111111111111111111111111111111111111111111111111111110111010000110011011000010101001010111111",
 		},
 		"three": {

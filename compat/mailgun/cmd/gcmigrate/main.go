@@ -77,7 +77,7 @@ func (m *migration) run(patterns []string) error {
 	for _, pattern := range patterns {
 		dir, deep := strings.CutSuffix(filepath.ToSlash(pattern), "...")
 		if deep && dir != "" && !strings.HasSuffix(dir, "/") {
-			return fmt.Errorf("%q: the dots come after a slash, as in ./...", pattern)
+			return fmt.Errorf("%q: the three dots come after a slash", pattern)
 		}
 		if dir == "" {
 			dir = "."
@@ -108,8 +108,10 @@ func (m *migration) tree(root string, deep bool) error {
 		switch {
 		case err != nil:
 			return err
+		case entry.IsDir() && path != root && !deep:
+			return fs.SkipDir
 		case entry.IsDir() && path != root:
-			return m.enter(path, deep)
+			return m.enter(path)
 		case filepath.Base(path) == "go.mod":
 			return m.module(path)
 		case entry.Type().IsRegular() && filepath.Ext(path) == ".go":
@@ -121,9 +123,9 @@ func (m *migration) tree(root string, deep bool) error {
 }
 
 // enter skips the directories that the go command does not look into.
-func (m *migration) enter(path string, deep bool) error {
+func (m *migration) enter(path string) error {
 	name := filepath.Base(path)
-	if !deep || name == "vendor" || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
+	if name == "vendor" || name == "testdata" || strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_") {
 		return fs.SkipDir
 	}
 	if _, err := os.Stat(filepath.Join(path, "go.mod")); err == nil {
@@ -140,7 +142,7 @@ func (m *migration) module(path string) error {
 		return err
 	}
 	for i, line := range strings.Split(string(content), "\n") {
-		for _, word := range strings.Fields(line) {
+		for word := range strings.FieldsSeq(line) {
 			if from, ok := sourceOf(word); ok && word == from.module {
 				m.note(fmt.Sprintf("%s:%d", path, i+1), "requires "+from.module+
 					": when nothing imports it any more, run: go get "+target+"@latest && go mod tidy (and go mod vendor, if there is a vendor directory)")
@@ -156,9 +158,9 @@ func (m *migration) file(path string) error {
 	if err != nil {
 		return err
 	}
-	f, err := parse(path, src)
-	if err != nil {
-		m.note(path, "cannot be read as Go, and was left alone: "+err.Error())
+	f, unreadable := parse(path, src)
+	if unreadable != nil {
+		m.note(path, "cannot be read as Go, and was left alone: "+unreadable.Error())
 		return nil
 	}
 	changed := f.rewrite()

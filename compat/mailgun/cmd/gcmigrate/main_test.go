@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"flag"
 	"io/fs"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -78,12 +79,14 @@ func TestTrees(t *testing.T) {
 			require.Equal(t, byHand, status)
 			require.Empty(t, errs)
 			after := files(t, dir)
-			got := said
-			for _, file := range sortedKeys(after) {
+			var result strings.Builder
+			result.WriteString(said)
+			for _, file := range slices.Sorted(maps.Keys(after)) {
 				if after[file] != before[file] {
-					got += "\n-- " + file + " --\n" + after[file]
+					result.WriteString("\n-- " + file + " --\n" + after[file])
 				}
 			}
+			got := result.String()
 			if *update {
 				require.NoError(t, os.WriteFile(want, []byte(got), 0o600))
 			}
@@ -97,15 +100,6 @@ func TestTrees(t *testing.T) {
 			require.Contains(t, []int{done, byHand}, status)
 		})
 	}
-}
-
-func sortedKeys(m map[string]string) []string {
-	var keys []string
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }
 
 func TestADryRunWritesNothing(t *testing.T) {
@@ -140,7 +134,7 @@ func TestWrongArguments(t *testing.T) {
 		{nil, "name what to change"},
 		{[]string{"nowhere"}, `"nowhere": there is no such directory or file`},
 		{[]string{"example.com/service/..."}, "import paths are not understood"},
-		{[]string{"a..."}, "the dots come after a slash"},
+		{[]string{"a..."}, "the three dots come after a slash"},
 		{[]string{"README.md"}, `"README.md" is no Go file`},
 		{[]string{"-x", "."}, "flag provided but not defined: -x"},
 	} {

@@ -17,22 +17,11 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	gcnode "github.com/gcnode/gcnode/core"
-
 	"github.com/gcnode/gcnode/compat/mailgun/internal/legacy"
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// startWithoutGroup is a process on this module that has no group yet.
-func startWithoutGroup(t *testing.T, url string) *httptest.Server {
-	t.Helper()
-	server := httptest.NewUnstartedServer(legacy.NewHandler(legacy.HandlerOptions{
-		Lookup: func(string) (legacy.Cache, bool) { return nil, false },
-	}))
-	require.NoError(t, server.Listener.Close())
-	server.Listener = listen(t, url)
-	server.Start()
-	return server
-}
+const patience = 20 * time.Second // when a test hangs
 
 // badPeer is a peer that answers in this way.
 func badPeer(t *testing.T, answer http.HandlerFunc) legacy.Peer {
@@ -65,31 +54,45 @@ func TestBadAnswersAreNone(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"nothing":        {hijacked(""), "EOF"},
-		"no HTTP":        {hijacked("what?\r\n\r\n"), "malformed HTTP"},
-		"half a header":  {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), "malformed MIME header"},
-		"half a body":    {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\x0a\x03a"), "unexpected EOF"},
-		"half a value":   {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x0a\x03a"), "the answer is no value"},
-		"a page":         {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "the answer is no value"},
-		"another status": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such group: g", 421) }, "421 Misdirected Request: no such group: g"},
-		"no group":       {http.NotFound, ""},
+		"nothing":       {hijacked(""), "EOF"},
+		"no HTTP":       {hijacked("what?\r\n\r\n"), "malformed HTTP"},
+		"half a header": {hijacked("HTTP/1.1 200 OK\r\nContent-Le"), "malformed MIME header"},
+		"half a body":   {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n\x0a\x03a"), "unexpected EOF"},
+		"half a value":  {hijacked("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x0a\x03a"), "the answer is no value"},
+		"a page":        {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "<html>") }, "the answer is no value"},
+		"another status": {func(w http.ResponseWriter, _ *http.Request) {
+			http.Error(w, "no such group: g", http.StatusMisdirectedRequest)
+		}, "421 Misdirected Request: no such group: g"},
+		"no group": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no such group: g", http.StatusNotFound) }, "404"},
+		"no pool":  {http.NotFound, "404"},
 		"somewhere else": {func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, "/elsewhere", http.StatusMovedPermanently)
 		}, "301"},
-		"an endless text": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(500); endless(w, "x") }, "500"},
-		"a long header":   {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "headers exceeded"},
+		"an endless text": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusInternalServerError)
+			endless(w, "x")
+		}, "500"},
+		"a long header": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "headers exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := badPeer(t, test.answer).Get(t.Context(), "g", "k")
-			if name == "no group" {
-				require.ErrorIs(t, err, gcnode.ErrNotFound)
-				return
-			}
 			require.ErrorContains(t, err, test.want)
 			require.NotErrorIs(t, err, gcnode.ErrNotFound)
 			require.Less(t, len(err.Error()), 8<<10)
 		})
 	}
+}
+
+// TestAnswersAreFinal has the two that an old peer gives about a key.
+func TestAnswersAreFinal(t *testing.T) {
+	say := func(status int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no user\nof that name", status) }
+	}
+	_, err := badPeer(t, say(http.StatusNotFound)).Get(t.Context(), "g", "k")
+	require.ErrorIs(t, err, gcnode.ErrNotFound)
+	require.ErrorContains(t, err, "no user\nof that name")
+	_, err = badPeer(t, say(http.StatusServiceUnavailable)).Get(t.Context(), "g", "k")
+	require.Equal(t, &legacy.RemoteError{Text: "no user\nof that name"}, err)
 }
 
 // endless writes until the other side has enough.
@@ -168,28 +171,23 @@ func TestASilentPeerRests(t *testing.T) {
 // TestAPeerThatIsBackIsAsked wants the rest to end, and whoever leaves to say
 // nothing about the peer.
 func TestAPeerThatIsBackIsAsked(t *testing.T) {
-	o := newOrigin()
-	l := listen(t, "")
-	url := "http://" + l.Addr().String()
-	require.NoError(t, l.Close())
-	client := legacy.NewClient(legacy.ClientOptions{})
-	defer client.Close()
-	peer := client.Peer(url)
-	_, err := peer.Get(t.Context(), groupName, "k")
+	var back atomic.Bool
+	peer := badPeer(t, func(w http.ResponseWriter, r *http.Request) {
+		if !back.Load() {
+			hijacked("")(w, r)
+		}
+	})
+	_, err := peer.Get(t.Context(), "g", "k")
 	require.Error(t, err)
-	p := start(t, onOld, listen(t, url), o, 0)
-	require.Eventually(t, func() bool {
-		it, err := peer.Get(t.Context(), groupName, "k")
-		return err == nil && it.Value.String() == "k@0"
-	}, patience, 10*time.Millisecond)
+	back.Store(true)
+	require.Eventually(t, func() bool { _, err := peer.Get(t.Context(), "g", "k"); return err == nil }, patience, 10*time.Millisecond)
 
 	left, leave := context.WithCancel(t.Context())
 	leave()
-	_, err = peer.Get(left, groupName, "k")
+	_, err = peer.Get(left, "g", "k")
 	require.ErrorIs(t, err, context.Canceled)
-	_, err = peer.Get(t.Context(), groupName, "k")
+	_, err = peer.Get(t.Context(), "g", "k")
 	require.NoError(t, err, "it rests since somebody else has left")
-	p.end()
 }
 
 func TestAGroupThatOldPeersTakeForAnotherIsNotAsked(t *testing.T) {
@@ -200,15 +198,20 @@ func TestAGroupThatOldPeersTakeForAnotherIsNotAsked(t *testing.T) {
 	require.Error(t, peer.Set(t.Context(), "a/b", "k", gcnode.Item[gcnode.Value]{}))
 }
 
+// echo is a getter whose values are the keys.
+func echo(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+	return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
+}
+
 // served is a handler on a node of its own, without peers.
 func served(t *testing.T) *httptest.Server {
 	t.Helper()
 	node, err := gcnode.NewNode(gcnode.Config{})
 	require.NoError(t, err)
-	group, err := node.Group(groupName, &process{origin: newOrigin()}, gcnode.GroupOptions{MaxBytes: 1 << 20})
+	group, err := node.Group("g", gcnode.GetterFunc[gcnode.Value](echo), gcnode.GroupOptions{MaxBytes: 1 << 20})
 	require.NoError(t, err)
 	server := httptest.NewServer(legacy.NewHandler(legacy.HandlerOptions{
-		Lookup: func(name string) (legacy.Cache, bool) { return group, name == groupName },
+		Lookup: func(name string) (legacy.Cache, bool) { return group, name == "g" },
 	}))
 	t.Cleanup(server.Close)
 	return server
@@ -229,7 +232,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		"another method":    {http.MethodPatch, "/_groupcache/g/k", nil, 405, "GET, PUT and DELETE"},
 		"no value":          {http.MethodPut, "/_groupcache/g/k", strings.NewReader("what?"), 400, "the body is no value to store"},
 		"an empty body":     {http.MethodPut, "/_groupcache/g/k", nil, 400, "required field"},
-		"another key":       {http.MethodPut, "/_groupcache/g/k", bytes.NewReader(oldString(oldString(nil, 1, "g"), 2, "other")), 400, `the path names "k"`},
+		"another key":       {http.MethodPut, "/_groupcache/g/k", strings.NewReader("\x0a\x01g\x12\x05other"), 400, `the path names "k"`},
 		"of unknown length": {http.MethodPut, "/_groupcache/g/k", io.MultiReader(strings.NewReader("x")), 411, "length"},
 		"a key too long":    {http.MethodGet, "/_groupcache/g/" + strings.Repeat("k", gcnode.MaxKeyBytes+1), nil, 503, "at most 65536"},
 	} {
@@ -313,8 +316,8 @@ func TestAValueIsAsLargeAsAllowed(t *testing.T) {
 	defer client.Close()
 	peer := client.Peer(server.URL)
 	large := gcnode.BytesValue(make([]byte, gcnode.MaxValueBytes))
-	require.NoError(t, peer.Set(t.Context(), groupName, "k", gcnode.Item[gcnode.Value]{Value: large, Keep: gcnode.Forever}))
-	it, err := peer.Get(t.Context(), groupName, "k")
+	require.NoError(t, peer.Set(t.Context(), "g", "k", gcnode.Item[gcnode.Value]{Value: large, Keep: gcnode.Forever}))
+	it, err := peer.Get(t.Context(), "g", "k")
 	require.NoError(t, err)
 	require.True(t, it.Value == large)
 }

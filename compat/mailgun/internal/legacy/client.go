@@ -58,7 +58,8 @@ var errResting = errors.New("it did not answer a short time ago")
 type ClientOptions struct {
 	// BasePath is where peers serve; empty: [DefaultBasePath].
 	BasePath string
-	// Transport makes the exchanges; nil: one made for the purpose.
+	// Transport makes the exchanges; nil, or one that it returns: one made for the
+	// purpose.
 	Transport func(context.Context) http.RoundTripper
 	// Timeout bounds the time that a peer takes to answer with a value, which it
 	// may have to load; 0 is DefaultTimeout.
@@ -70,7 +71,7 @@ type ClientOptions struct {
 // Client asks old peers.
 type Client struct {
 	opts ClientOptions
-	own  *http.Transport // nil if there is another one
+	own  *http.Transport
 }
 
 // NewClient makes a client.
@@ -80,26 +81,18 @@ func NewClient(opts ClientOptions) *Client {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	c := &Client{opts: opts}
-	if opts.Transport == nil {
-		c.own = &http.Transport{
-			DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-			TLSHandshakeTimeout:    dialTimeout,
-			MaxIdleConnsPerHost:    maxIdlePerPeer,
-			IdleConnTimeout:        idleTimeout,
-			MaxResponseHeaderBytes: 64 << 10,
-			DisableCompression:     true,
-		}
-	}
-	return c
+	return &Client{opts: opts, own: &http.Transport{
+		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSHandshakeTimeout:    dialTimeout,
+		MaxIdleConnsPerHost:    maxIdlePerPeer,
+		IdleConnTimeout:        idleTimeout,
+		MaxResponseHeaderBytes: 64 << 10,
+		DisableCompression:     true,
+	}}
 }
 
 // Close closes the connections that are not in use.
-func (c *Client) Close() {
-	if c.own != nil {
-		c.own.CloseIdleConnections()
-	}
-}
+func (c *Client) Close() { c.own.CloseIdleConnections() }
 
 // Peer is the peer at the URL, without the base path.
 func (c *Client) Peer(url string) Peer { return &httpPeer{client: c, url: url} }
@@ -142,8 +135,10 @@ func (p *httpPeer) Get(ctx context.Context, group, key string) (gcnode.Item[gcno
 }
 
 // lacksGroup reports whether the text beside a 404 is that of an old peer that
-// does not have the group.
-func lacksGroup(text, group string) bool { return text == "no such group: "+group }
+// does not have the group, or of a server that does not have the pool.
+func lacksGroup(text, group string) bool {
+	return text == "no such group: "+group || text == "404 page not found"
+}
 
 // mayAsk lets one caller through at the end of each rest.
 func (p *httpPeer) mayAsk() bool {
@@ -228,8 +223,10 @@ func (p *httpPeer) exchange(ctx context.Context, method, group, key string, body
 }
 
 func (c *Client) transport(ctx context.Context) http.RoundTripper {
-	if c.own != nil {
-		return c.own
+	if c.opts.Transport != nil {
+		if chosen := c.opts.Transport(ctx); chosen != nil {
+			return chosen
+		}
 	}
-	return c.opts.Transport(ctx)
+	return c.own
 }

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -88,6 +89,13 @@ func (g *Group) Close(ctx context.Context) error {
 	return errors.Join(g.nodes[0].Close(ctx), g.nodes[1].Close(ctx))
 }
 
+// Drop takes all that there is out of memory, for good; Get works as before.
+func (g *Group) Drop() {
+	for _, node := range g.nodes {
+		node.DropGroup(g.cfg.Name)
+	}
+}
+
 // Name is the group's name.
 func (g *Group) Name() string { return g.cfg.Name }
 
@@ -100,6 +108,17 @@ func (g *Group) Get(ctx context.Context, key string) (gcnode.Value, error) {
 // rest of its life.
 func (g *Group) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	return g.part(key).GetItem(ctx, key)
+}
+
+// Cached is what is in memory here, as [gcnode.Group.Cached] says it.
+func (g *Group) Cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source) {
+	if _, remote := g.cfg.Picker.Pick(key); !remote {
+		return g.own.Cached(key)
+	}
+	if v, ends, source = g.copies.Cached(key); source != 0 {
+		source = gcnode.SourceHot
+	}
+	return v, ends, source
 }
 
 // part is where the key belongs.
@@ -180,14 +199,26 @@ func (g *Group) short(keep gcnode.Lifetime) gcnode.Lifetime {
 func (g *Group) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
 	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
-	var failures []error
-	if remote {
-		failures = append(failures, g.failure(gcnode.OpSet, key, owner, owner.Set(ctx, g.cfg.Name, key, it)))
-	} else {
-		failures = append(failures, g.own.Set(ctx, key, it))
+	if !remote {
+		return g.setHere(ctx, key, it)
 	}
-	failures = append(failures, g.removeHere(ctx, key, remote), g.removeElsewhere(ctx, gcnode.OpSet, key, owner))
-	return errors.Join(failures...)
+	return errors.Join(
+		g.failure(gcnode.OpSet, key, owner, owner.Set(ctx, g.cfg.Name, key, it)),
+		g.removeHere(ctx, key),
+		g.removeElsewhere(ctx, gcnode.OpSet, key, owner))
+}
+
+// setHere is Set of a key that this process owns. It may be on its own list of
+// peers, and be told to give up what it has just been given.
+func (g *Group) setHere(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	err := errors.Join(
+		g.own.Set(ctx, key, it),
+		g.copies.Remove(ctx, key),
+		g.removeElsewhere(ctx, gcnode.OpSet, key, nil))
+	if _, _, source := g.own.Cached(key); source == 0 {
+		err = errors.Join(err, g.own.Set(ctx, key, it))
+	}
+	return err
 }
 
 // Remove takes the keys out of the memory of all peers: first here, then of their
@@ -203,7 +234,7 @@ func (g *Group) Remove(ctx context.Context, keys ...string) error {
 }
 
 func (g *Group) remove(ctx context.Context, key string) error {
-	failures := []error{g.removeHere(ctx, key, true)}
+	failures := []error{g.removeHere(ctx, key)}
 	g.removeNatively(ctx, key)
 	owner, remote := g.cfg.Picker.Pick(key)
 	if remote {
@@ -214,14 +245,9 @@ func (g *Group) remove(ctx context.Context, key string) error {
 	return errors.Join(append(failures, g.removeElsewhere(ctx, gcnode.OpRemove, key, owner))...)
 }
 
-// removeHere takes the key out of this process's memory, unless it was stored
-// here just now.
-func (g *Group) removeHere(ctx context.Context, key string, own bool) error {
-	err := g.copies.Remove(ctx, key)
-	if own {
-		err = errors.Join(err, g.own.Remove(ctx, key))
-	}
-	return err
+// removeHere takes the key out of this process's memory.
+func (g *Group) removeHere(ctx context.Context, key string) error {
+	return errors.Join(g.copies.Remove(ctx, key), g.own.Remove(ctx, key))
 }
 
 // removeElsewhere tells the peers, but for the owner.
@@ -308,14 +334,14 @@ func (l local) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Valu
 
 // Set implements [Cache].
 func (l local) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
-	return errors.Join(l.group.own.Set(ctx, key, it), l.group.removeHere(ctx, key, false))
+	return errors.Join(l.group.own.Set(ctx, key, it), l.group.copies.Remove(ctx, key))
 }
 
 // Remove implements [Cache].
 func (l local) Remove(ctx context.Context, keys ...string) error {
 	var failures []error
 	for _, key := range keys {
-		failures = append(failures, l.group.removeHere(ctx, key, true))
+		failures = append(failures, l.group.removeHere(ctx, key))
 	}
 	return errors.Join(failures...)
 }

@@ -8,11 +8,11 @@ import (
 	"strings"
 	"time"
 
-	gcnode "github.com/gcnode/gcnode/core"
 	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/proto"
 
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // DefaultBasePath is where peers serve one another if nothing else was agreed.
@@ -54,7 +54,7 @@ func itemOf(body []byte, now time.Time) (gcnode.Item[gcnode.Value], error) {
 // setOf is the body of a request to store the item.
 func setOf(group, key string, it gcnode.Item[gcnode.Value], now time.Time) ([]byte, error) {
 	return proto.Marshal(&pb.SetRequest{
-		Group: &group, Key: &key, Value: it.Value.Bytes(), Expire: proto.Int64(expireOf(it.Keep, now)),
+		Group: &group, Key: &key, Value: it.Value.Bytes(), Expire: new(expireOf(it.Keep, now)),
 	})
 }
 

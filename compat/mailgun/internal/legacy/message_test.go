@@ -11,9 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
-	gcnode "github.com/gcnode/gcnode/core"
-
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // at is when the messages of the tests are sent.

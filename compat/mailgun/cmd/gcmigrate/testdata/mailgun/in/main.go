@@ -27,5 +27,6 @@ func main() {
 		fmt.Println(err)
 	}
 	_ = users.Remove(context.Background(), "12345")
-	fmt.Println(user, uses())
+	n, owner := uses()
+	fmt.Println(user, n, owner)
 }

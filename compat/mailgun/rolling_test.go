@@ -1,4 +1,4 @@
-package legacy_test
+package groupcache
 
 import (
 	"context"
@@ -18,10 +18,10 @@ import (
 // deployment is a cluster whose processes are replaced one by one while it is
 // used.
 type deployment struct {
-	t      *testing.T
-	origin *origin
-	slots  []*slot
-	urls   []string
+	t        *testing.T
+	database *database
+	slots    []*slot
+	urls     []string
 
 	gets, removals atomic.Int64
 	begun, ended   atomic.Int64 // replacements of processes
@@ -33,7 +33,7 @@ type deployment struct {
 // slot is a place for a process. It is held by those who use the process.
 type slot struct {
 	sync.RWMutex
-	process *process
+	process *mixed
 }
 
 // promise is what Remove promises in a phase.
@@ -51,14 +51,14 @@ const (
 // No Get fails. What Remove promises is what the processes of the moment can
 // keep. It may fail only while a process is away, and names that.
 func TestARollingDeployment(t *testing.T) {
-	d := &deployment{t: t, origin: newOrigin()}
+	d := &deployment{t: t, database: newDatabase()}
 	for range 3 {
-		p := start(t, onOld, listen(t, ""), d.origin, time.Hour)
+		p := startMixed(t, onOld, listen(t, ""), d.database, time.Hour)
 		d.slots = append(d.slots, &slot{process: p})
 		d.urls = append(d.urls, p.url)
 	}
 	for _, s := range d.slots {
-		s.process.peers(d.urls...)
+		s.process.setPeers(d.urls...)
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	var wg sync.WaitGroup
@@ -113,8 +113,8 @@ func (d *deployment) replace(i int, to mode) {
 	d.begun.Add(1)
 	defer d.ended.Add(1)
 	s.process.end()
-	s.process = start(d.t, to, listen(d.t, d.urls[i]), d.origin, time.Hour)
-	s.process.peers(d.urls...)
+	s.process = startMixed(d.t, to, listen(d.t, d.urls[i]), d.database, time.Hour)
+	s.process.setPeers(d.urls...)
 }
 
 const loadedKeys = 20
@@ -122,7 +122,7 @@ const loadedKeys = 20
 func loadedKey() string { return fmt.Sprintf("key:%d:loaded", rand.IntN(loadedKeys)) }
 
 // use calls do with a process that is there.
-func (d *deployment) use(do func(*process)) {
+func (d *deployment) use(do func(*mixed)) {
 	s := d.slots[rand.IntN(len(d.slots))]
 	if !s.TryRLock() {
 		return // it is being replaced
@@ -138,7 +138,7 @@ func (d *deployment) floor(key string) *atomic.Int64 {
 
 func (d *deployment) read(ctx context.Context) {
 	for ctx.Err() == nil {
-		d.use(func(p *process) {
+		d.use(func(p *mixed) {
 			key := loadedKey()
 			floor := d.floor(key).Load()
 			value, _, wrong := p.get(context.WithoutCancel(ctx), key)
@@ -154,11 +154,11 @@ func (d *deployment) read(ctx context.Context) {
 
 func (d *deployment) write(ctx context.Context) {
 	for ctx.Err() == nil {
-		d.use(func(p *process) {
+		d.use(func(p *mixed) {
 			d.phase.RLock()
 			defer d.phase.RUnlock()
 			key := loadedKey()
-			_, version, _ := strings.Cut(d.origin.change(key), "@")
+			_, version, _ := strings.Cut(d.database.change(key), "@")
 			n, _ := strconv.ParseInt(version, 10, 64)
 			ended := d.ended.Load()
 			err := p.remove(context.WithoutCancel(ctx), key)
@@ -190,7 +190,7 @@ func (d *deployment) look(m mode) {
 				_, _, wrong := s.process.get(d.t.Context(), key)
 				require.Empty(d.t, wrong)
 			}
-			want := d.origin.change(key)
+			want := d.database.change(key)
 			require.NoError(d.t, d.slots[i%len(d.slots)].process.remove(d.t.Context(), key))
 			for _, s := range d.slots {
 				value, _, wrong := s.process.get(d.t.Context(), key)

@@ -1,4 +1,4 @@
-package legacy_test
+package groupcache
 
 import (
 	"bytes"
@@ -17,9 +17,9 @@ import (
 	"time"
 )
 
-// An oldPeer is a process on mailgun/groupcache v2, as its protocol describes
+// A mailgunPeer is a process on mailgun/groupcache v2, as its protocol describes
 // it: written from that description alone, and with nothing of what is tested.
-type oldPeer struct {
+type mailgunPeer struct {
 	self   string
 	load   func(key string) (value string, expire time.Time, err error)
 	groups map[string]bool // that it answers for
@@ -40,18 +40,17 @@ func (e oldEntry) ended() bool { return !e.expire.IsZero() && !time.Now().Before
 var (
 	errOldNotFound = errors.New("old: not found")
 	errOldRemote   = errors.New("old: remote failure")
-	errOldGetter   = errors.New("old: the getter failed")
 )
 
-func newOldPeer(self string, load func(string) (string, time.Time, error), groups ...string) *oldPeer {
-	p := &oldPeer{self: self, load: load, groups: map[string]bool{}, main: map[string]oldEntry{}, hot: map[string]oldEntry{}}
+func newMailgunPeer(self string, load func(string) (string, time.Time, error), groups ...string) *mailgunPeer {
+	p := &mailgunPeer{self: self, load: load, groups: map[string]bool{}, main: map[string]oldEntry{}, hot: map[string]oldEntry{}}
 	for _, g := range groups {
 		p.groups[g] = true
 	}
 	return p
 }
 
-func (p *oldPeer) setPeers(urls ...string) {
+func (p *mailgunPeer) setPeers(urls ...string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.peers = urls
@@ -59,7 +58,7 @@ func (p *oldPeer) setPeers(urls ...string) {
 
 // owner is the peer with the first point not below the key's, looked for one by
 // one.
-func (p *oldPeer) owner(key string) string {
+func (p *mailgunPeer) owner(key string) string {
 	place := func(s string) int64 {
 		h := fnv.New64()
 		_, _ = io.WriteString(h, s)
@@ -87,7 +86,7 @@ func (p *oldPeer) owner(key string) string {
 	return nextOwner
 }
 
-func (p *oldPeer) find(id string) (oldEntry, bool) {
+func (p *mailgunPeer) find(id string) (oldEntry, bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, part := range []map[string]oldEntry{p.main, p.hot} {
@@ -98,20 +97,20 @@ func (p *oldPeer) find(id string) (oldEntry, bool) {
 	return oldEntry{}, false
 }
 
-func (p *oldPeer) keep(part map[string]oldEntry, id string, e oldEntry) {
+func (p *mailgunPeer) keep(part map[string]oldEntry, id string, e oldEntry) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	part[id] = e
 }
 
-func (p *oldPeer) drop(id string) {
+func (p *mailgunPeer) drop(id string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.main, id)
 	delete(p.hot, id)
 }
 
-func (p *oldPeer) get(ctx context.Context, group, key string) (oldEntry, error) {
+func (p *mailgunPeer) get(ctx context.Context, group, key string) (oldEntry, error) {
 	id := group + "\x00" + key
 	if e, ok := p.find(id); ok {
 		return e, nil
@@ -135,7 +134,7 @@ func (p *oldPeer) get(ctx context.Context, group, key string) (oldEntry, error) 
 	return e, nil
 }
 
-func (p *oldPeer) set(ctx context.Context, group, key, value string, expire time.Time) error {
+func (p *mailgunPeer) set(ctx context.Context, group, key, value string, expire time.Time) error {
 	if owner := p.owner(key); owner != p.self && owner != "" {
 		body := oldString(nil, 1, group)
 		body = oldString(body, 2, key)
@@ -147,7 +146,7 @@ func (p *oldPeer) set(ctx context.Context, group, key, value string, expire time
 	return nil
 }
 
-func (p *oldPeer) remove(ctx context.Context, group, key string) error {
+func (p *mailgunPeer) remove(ctx context.Context, group, key string) error {
 	owner := p.owner(key)
 	if owner != p.self {
 		if err := p.write(ctx, http.MethodDelete, owner, group, key, nil); err != nil {
@@ -167,52 +166,48 @@ func (p *oldPeer) remove(ctx context.Context, group, key string) error {
 	return errors.Join(errs...)
 }
 
-func (p *oldPeer) send(ctx context.Context, method, peer, group, key string, body []byte) (*http.Response, []byte, error) {
+func (p *mailgunPeer) send(ctx context.Context, method, peer, group, key string, body []byte) (status int, kind, text string, err error) {
 	at := peer + "/_groupcache/" + url.PathEscape(group) + "/" + url.PathEscape(key)
 	req, err := http.NewRequestWithContext(ctx, method, at, bytes.NewReader(body))
 	if err != nil {
-		return nil, nil, err
+		return 0, "", "", err
 	}
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
-		return nil, nil, err
+		return 0, "", "", err
 	}
-	defer res.Body.Close()
+	defer func() { _ = res.Body.Close() }()
 	got, err := io.ReadAll(res.Body)
-	return res, got, err
+	return res.StatusCode, res.Header.Get("Content-Type"), string(got), err
 }
 
-func (p *oldPeer) write(ctx context.Context, method, peer, group, key string, body []byte) error {
-	res, got, err := p.send(ctx, method, peer, group, key, body)
+func (p *mailgunPeer) write(ctx context.Context, method, peer, group, key string, body []byte) error {
+	status, _, text, err := p.send(ctx, method, peer, group, key, body)
 	if err != nil {
 		return err
 	}
-	if res.StatusCode != http.StatusOK || len(got) > 0 {
-		return fmt.Errorf("%s of %q at %s: %d %s", method, key, peer, res.StatusCode, got)
+	if status != http.StatusOK || text != "" {
+		return fmt.Errorf("%s of %q at %s: %d %s", method, key, peer, status, text)
 	}
 	return nil
 }
 
-func (p *oldPeer) fetch(ctx context.Context, peer, group, key string) (oldEntry, error) {
-	res, got, err := p.send(ctx, http.MethodGet, peer, group, key, nil)
-	if err != nil {
+func (p *mailgunPeer) fetch(ctx context.Context, peer, group, key string) (oldEntry, error) {
+	status, kind, text, err := p.send(ctx, http.MethodGet, peer, group, key, nil)
+	switch {
+	case err != nil:
 		return oldEntry{}, err
-	}
-	text := strings.Trim(string(got), "\n")
-	switch res.StatusCode {
-	case http.StatusOK:
-	case http.StatusNotFound:
-		return oldEntry{}, fmt.Errorf("%w: %s", errOldNotFound, text)
-	case http.StatusServiceUnavailable:
-		return oldEntry{}, fmt.Errorf("%w: %s", errOldRemote, text)
-	default:
-		return oldEntry{}, fmt.Errorf("status %d: %s", res.StatusCode, text)
-	}
-	if t := res.Header.Get("Content-Type"); t != "application/x-protobuf" {
-		return oldEntry{}, fmt.Errorf("content type %q", t)
+	case status == http.StatusNotFound:
+		return oldEntry{}, fmt.Errorf("%w: %s", errOldNotFound, strings.Trim(text, "\n"))
+	case status == http.StatusServiceUnavailable:
+		return oldEntry{}, fmt.Errorf("%w: %s", errOldRemote, strings.Trim(text, "\n"))
+	case status != http.StatusOK:
+		return oldEntry{}, fmt.Errorf("status %d: %s", status, text)
+	case kind != "application/x-protobuf":
+		return oldEntry{}, fmt.Errorf("content type %q", kind)
 	}
 	var e oldEntry
-	err = oldFields(got, func(field int, number uint64, data []byte) {
+	err = oldFields([]byte(text), func(field int, number uint64, data []byte) {
 		switch {
 		case field == 1:
 			e.value = string(data)
@@ -227,7 +222,7 @@ func (p *oldPeer) fetch(ctx context.Context, peer, group, key string) (oldEntry,
 }
 
 // ServeHTTP answers peers.
-func (p *oldPeer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *mailgunPeer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	group, key, ok := strings.Cut(strings.TrimPrefix(r.URL.Path, "/_groupcache/"), "/")
 	if !ok {
 		http.Error(w, "bad request", http.StatusBadRequest)
@@ -261,7 +256,7 @@ func (p *oldPeer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (p *oldPeer) serveSet(w http.ResponseWriter, r *http.Request, group string) {
+func (p *mailgunPeer) serveSet(w http.ResponseWriter, r *http.Request, group string) {
 	body, err := io.ReadAll(r.Body)
 	var key string
 	var e oldEntry

@@ -1,4 +1,4 @@
-package legacy_test
+package groupcache
 
 import (
 	"fmt"
@@ -12,7 +12,7 @@ import (
 // old protocol can carry.
 func keysOf() []string {
 	keys := []string{"a b", "a+b", "a/b", "%2F", "ä", "a?b#c", "\xff\x00", "&=;,"}
-	for i := range 40 {
+	for i := range 16 {
 		keys = append(keys, fmt.Sprintf("user:%d:profile", i*i))
 	}
 	return keys
@@ -37,15 +37,13 @@ func TestAKeyIsLoadedByItsOwner(t *testing.T) {
 			continue // there are two rings
 		}
 		t.Run(name, func(t *testing.T) {
-			o := newOrigin()
-			ps := cluster(t, o, time.Hour, modes...)
+			o := newDatabase()
+			ps := mixedCluster(t, o, time.Hour, modes...)
 			for _, key := range keysOf() {
 				for i := range ps {
-					value, keep, wrong := ps[(i+len(key))%len(ps)].get(t.Context(), key)
+					value, _, wrong := ps[(i+len(key))%len(ps)].get(t.Context(), key)
 					require.Empty(t, wrong, "%q", key)
 					require.Equal(t, key+"@0", value)
-					require.Positive(t, keep)
-					require.LessOrEqual(t, keep, time.Hour)
 				}
 				require.Equal(t, 1, o.loadsOf(key), "%q", key)
 			}
@@ -53,33 +51,36 @@ func TestAKeyIsLoadedByItsOwner(t *testing.T) {
 	}
 }
 
-// TestOwnersSayHowLongAValueLives looks at what has come from a peer.
+// TestOwnersSayHowLongAValueLives looks at what has come from a peer. A copy on this
+// module ends earlier than the value.
 func TestOwnersSayHowLongAValueLives(t *testing.T) {
 	for _, modes := range [][]mode{{onOld, withOld}, {withOld, onOld}} {
-		o := newOrigin()
-		ps := cluster(t, o, 5*time.Second, modes...)
-		for _, key := range keysOf() {
-			for _, p := range ps {
-				_, keep, wrong := p.get(t.Context(), key)
-				require.Empty(t, wrong)
-				require.InDelta(t, 5*time.Second, keep, float64(4*time.Second))
+		for _, life := range []time.Duration{0, time.Minute} {
+			ps := mixedCluster(t, newDatabase(), life, modes...)
+			for _, key := range keysOf() {
+				for _, p := range ps {
+					_, expire, wrong := p.get(t.Context(), key)
+					require.Empty(t, wrong)
+					switch {
+					case p.mode == withOld && expire.IsZero():
+						require.Zero(t, life)
+					case p.mode == withOld:
+						require.Less(t, time.Until(expire), time.Minute)
+					case life == 0:
+						require.Zero(t, expire)
+					default:
+						require.WithinDuration(t, time.Now().Add(life), expire, 10*time.Second)
+					}
+				}
 			}
-		}
-	}
-	o := newOrigin()
-	for _, p := range cluster(t, o, 0, onOld, withOld) {
-		_, keep, wrong := p.get(t.Context(), "for ever")
-		require.Empty(t, wrong)
-		if p.mode == onOld {
-			require.Zero(t, keep)
 		}
 	}
 }
 
 // TestAValueThatHasExpiredIsLoadedAgain has lives that end.
 func TestAValueThatHasExpiredIsLoadedAgain(t *testing.T) {
-	o := newOrigin()
-	ps := cluster(t, o, 300*time.Millisecond, onOld, withOld)
+	o := newDatabase()
+	ps := mixedCluster(t, o, 300*time.Millisecond, onOld, withOld)
 	for _, key := range keysOf()[:8] {
 		_, _, wrong := ps[0].get(t.Context(), key)
 		require.Empty(t, wrong)
@@ -95,8 +96,8 @@ func TestAValueThatHasExpiredIsLoadedAgain(t *testing.T) {
 func TestErrorsReachOldAndNewPeers(t *testing.T) {
 	for name, modes := range mixes() {
 		t.Run(name, func(t *testing.T) {
-			o := newOrigin()
-			ps := cluster(t, o, time.Hour, modes...)
+			o := newDatabase()
+			ps := mixedCluster(t, o, time.Hour, modes...)
 			for i := range 20 {
 				none, bad := fmt.Sprint("none", i*i), fmt.Sprint("bad", i*i)
 				for _, p := range ps {
@@ -116,8 +117,8 @@ func TestErrorsReachOldAndNewPeers(t *testing.T) {
 func TestWritesReachOldAndNewPeers(t *testing.T) {
 	for name, modes := range mixes() {
 		t.Run(name, func(t *testing.T) {
-			o := newOrigin()
-			ps := cluster(t, o, time.Hour, modes...)
+			o := newDatabase()
+			ps := mixedCluster(t, o, time.Hour, modes...)
 			all := func(key, want string) {
 				t.Helper()
 				for _, p := range ps {
@@ -150,15 +151,15 @@ func TestWritesReachOldAndNewPeers(t *testing.T) {
 func TestASetIsAtTheOwner(t *testing.T) {
 	for _, modes := range [][]mode{{onOld, withOld, onOld}, {withOld, onOld, withOld}, {onNative, onNative}} {
 		t.Run(fmt.Sprint(modes), func(t *testing.T) {
-			o := newOrigin()
-			ps := cluster(t, o, time.Hour, modes...)
+			o := newDatabase()
+			ps := mixedCluster(t, o, time.Hour, modes...)
 			for i, key := range keysOf() {
 				require.NoError(t, ps[i%len(ps)].set(t.Context(), key, "set"))
 				for _, p := range ps {
-					value, keep, wrong := p.get(t.Context(), key)
+					value, expire, wrong := p.get(t.Context(), key)
 					require.Empty(t, wrong)
 					require.Equal(t, "set", value, "%q", key)
-					require.Positive(t, keep)
+					require.False(t, expire.IsZero())
 				}
 				require.Zero(t, o.loadsOf(key))
 			}
@@ -169,17 +170,13 @@ func TestASetIsAtTheOwner(t *testing.T) {
 // TestAPeerWithoutTheGroupIsPassedOver wants the value to be loaded by whoever
 // asks.
 func TestAPeerWithoutTheGroupIsPassedOver(t *testing.T) {
-	for _, modes := range [][]mode{{onOld, withOld}, {withOld, onOld}} {
-		o := newOrigin()
-		ps := cluster(t, o, time.Hour, modes...)
+	for _, modes := range [][]mode{{onOld, withOld}, {withOld, onOld}, {onNative, onOld}, {onNative, withOld}} {
+		d := newDatabase()
+		ps := mixedCluster(t, d, time.Hour, modes...)
 		if ps[0].mode == onOld {
 			delete(ps[0].old.groups, groupName)
 		} else {
-			other := start(t, withOld, listen(t, ""), o, 0)
-			ps[1].peers(ps[1].url, other.url)
-			other.end()
-			lacking := startWithoutGroup(t, other.url)
-			defer lacking.Close()
+			ps[0].pool.registry.deregister(groupName)
 		}
 		for _, key := range keysOf() {
 			value, _, wrong := ps[1].get(t.Context(), key)
@@ -192,10 +189,10 @@ func TestAPeerWithoutTheGroupIsPassedOver(t *testing.T) {
 // TestNobodyIsAskedTwiceWhenListsDiffer has two processes that each take the other
 // one for the owner of everything.
 func TestNobodyIsAskedTwiceWhenListsDiffer(t *testing.T) {
-	o := newOrigin()
-	ps := cluster(t, o, time.Hour, withOld, withOld)
-	ps[0].peers(ps[1].url)
-	ps[1].peers(ps[0].url)
+	o := newDatabase()
+	ps := mixedCluster(t, o, time.Hour, withOld, withOld)
+	ps[0].setPeers(ps[1].url)
+	ps[1].setPeers(ps[0].url)
 	for _, key := range keysOf() {
 		for _, p := range ps {
 			value, _, wrong := p.get(t.Context(), key)
