@@ -225,7 +225,13 @@ func amount(n int) int {
 // clusterRun runs a benchmark of which the whole is one operation.
 func clusterRun(b *testing.B, run func(b *testing.B), labels ...string) {
 	b.Helper()
-	b.Run(strings.Join(append(labels, "impl="+clusterImpl), "/"), func(b *testing.B) {
+	runOnce(b, run, append(labels, "impl="+clusterImpl)...)
+}
+
+// runOnce is clusterRun of whatever the labels name.
+func runOnce(b *testing.B, run func(b *testing.B), labels ...string) {
+	b.Helper()
+	b.Run(strings.Join(labels, "/"), func(b *testing.B) {
 		for b.Loop() {
 			run(b)
 		}

@@ -66,8 +66,8 @@ run() {
 
 # What runs whole clusters, and what gets values from another process; "cluster"
 # and "fetch" stand for all of it.
-cluster='Remove Burst Restart DeadPeer Cold'
-fetch='Fetch FetchLarge FetchBeside'
+cluster='Remove RemoveNATS Burst Restart DeadPeer Cold'
+fetch='Fetch FetchLarge FetchBeside FetchNATS'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in
 cluster) set -- $cluster ;;
