@@ -67,8 +67,8 @@ run() {
 
 # What runs whole clusters, what gets values from another process, and what runs
 # getters in WebAssembly; "cluster", "fetch" and "wasm" stand for all of it.
-cluster='Remove Burst Restart DeadPeer Cold'
-fetch='Fetch FetchLarge FetchBeside'
+cluster='Remove RemoveNATS Burst Restart DeadPeer Cold'
+fetch='Fetch FetchLarge FetchBeside FetchNATS'
 wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart Extism'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in

@@ -1,12 +1,20 @@
 #!/bin/sh
-# Writes CPU profiles of fetches over a stream, of the process that asks and of
-# the one that answers, as text to bench/results: what takes how much of the time.
+# Writes CPU profiles as text to bench/results: what takes how much of the time.
 #
-#	tools/profile.sh [CALLERS…]
+#	tools/profile.sh [CALLERS…] [remove]
 #
-# The default is 16 and 128 callers, with values of 128 bytes. RUNS says how many
-# runs a profile is made of.
+# CALLERS stands for that many who fetch values of 128 bytes, and has a profile of
+# the process that asks and one of the process that answers; over a stream, or by
+# IMPL, another contestant such as gcnode-nats. "remove" is removals over NATS on
+# twelve nodes in one process. The default is 16 and 128 callers. RUNS says how
+# many runs a profile is made of.
 set -eu
+
+impl=${IMPL:-gcnode-stream}
+case $impl in
+gcnode-stream) file=profile ;;
+*) file=profile-${impl#gcnode-} ;;
+esac
 
 [ $# -gt 0 ] || set -- 16 128
 cd bench
@@ -15,16 +23,32 @@ temp=$(mktemp -d)
 trap 'rm -rf "$temp"' EXIT
 commit=$(git describe --always --dirty)
 
-for callers; do
-	mkdir "$temp/$callers"
-	bench="^BenchmarkFetch\$/^callers=$callers\$/^impl=gcnode-stream\$"
-	GCNODE_BENCH_PROFILES=$temp/$callers go test -run='^$' -bench="$bench" -benchtime=1x -count="${RUNS:-10}" . >"$temp/out"
-	for side in client server; do
-		{
-			printf 'command: %s\ncommit: %s\n' "GCNODE_BENCH_PROFILES=DIR go test -run=^\$ -bench=$bench -benchtime=1x -count=${RUNS:-10} ." "$commit"
-			printf 'command: %s\n' "go tool pprof -top -cum -nodecount=100 DIR/gcnode-stream-$side-*.pprof"
-			go tool pprof -top -cum -nodecount=100 "$temp/$callers"/gcnode-stream-"$side"-*.pprof 2>/dev/null |
-				sed -n '/^Duration/,$p' | sed 's/\[go\.shape\.[^]]*\]/[…]/; s/\[go\.shape.*$/[…]/'
-		} >"results/profile-$callers-$side.txt"
-	done
+# text writes what was run, as the first argument, and the profile of the other
+# ones, which are files in a directory.
+text() {
+	printf 'command: %s\ncommit: %s\n' "$1" "$commit"
+	directory=$2 files=$3
+	printf 'command: %s\n' "go tool pprof -top -cum -nodecount=100 DIR/$files"
+	# shellcheck disable=SC2086 # it is a pattern
+	go tool pprof -top -cum -nodecount=100 "$directory"/$files 2>/dev/null |
+		sed -n '/^Duration/,$p' | sed 's/\[go\.shape\.[^]]*\]/[…]/; s/\[go\.shape.*$/[…]/'
+}
+
+for what; do
+	mkdir "$temp/$what"
+	case $what in
+	remove)
+		bench='^BenchmarkRemoveNATS$'
+		go test -run='^$' -bench="$bench" -benchtime=1x -cpuprofile="$temp/$what/remove.pprof" -o "$temp/$what/bench.test" . >"$temp/out"
+		text "go test -run=^\$ -bench=$bench -benchtime=1x -cpuprofile=DIR/remove.pprof ." "$temp/$what" remove.pprof >results/profile-nats-remove.txt
+		;;
+	*)
+		bench="^BenchmarkFetch\$/^callers=$what\$/^impl=$impl\$"
+		GCNODE_BENCH_PROFILES=$temp/$what go test -run='^$' -bench="$bench" -benchtime=1x -count="${RUNS:-10}" . >"$temp/out"
+		for side in client server; do
+			text "GCNODE_BENCH_PROFILES=DIR go test -run=^\$ -bench=$bench -benchtime=1x -count=${RUNS:-10} ." \
+				"$temp/$what" "$impl-$side-*.pprof" >"results/$file-$what-$side.txt"
+		done
+		;;
+	esac
 done

@@ -63,16 +63,26 @@ func serveNATS(content Content) (*server, error) {
 
 // startNATS starts a NATS server in this process, with a connection to it.
 func startNATS() (*natsserver.Server, *nats.Conn, error) {
-	broker, err := natsserver.NewServer(&natsserver.Options{
-		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, MaxPayload: 8 << 20, NoLog: true, NoSigs: true,
-	})
+	broker, err := NewBroker()
 	if err != nil {
 		return nil, nil, err
 	}
-	broker.Start()
-	if !broker.ReadyForConnections(startTime) {
-		return nil, nil, errors.New("the NATS server does not start")
-	}
 	conn, err := nats.Connect("", nats.InProcessServer(broker))
 	return broker, conn, err
+}
+
+// NewBroker starts a NATS server in this process. Its messages have up to 1 MiB,
+// as with any server that is not told otherwise.
+func NewBroker() (*natsserver.Server, error) {
+	broker, err := natsserver.NewServer(&natsserver.Options{
+		Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true,
+	})
+	if err != nil {
+		return nil, err
+	}
+	broker.Start()
+	if !broker.ReadyForConnections(startTime) {
+		return nil, errors.New("the NATS server does not start")
+	}
+	return broker, nil
 }

@@ -139,13 +139,13 @@ func (v *conversation) read() error {
 		}
 		data := v.queue[0]
 		v.queue = slices.Delete(v.queue, 0, 1)
-		held := v.hold()
+		duty := v.hold()
 		v.mu.Unlock()
 		err := v.in.feed(data, v.takeCall)
 		v.mu.Lock()
 		v.take(len(data))
 		v.mu.Unlock()
-		if held {
+		if duty {
 			v.publishNow()
 		}
 		if err != nil {

@@ -148,7 +148,7 @@ func (p *publisher) yield() {
 func (p *publisher) publish(l *line) {
 	defer l.sent()
 	limit := int(min(p.nc.MaxPayload(), maxPacketData+headRoom))
-	to, packet, size := l.next(limit)
+	to, packet, size := l.next(max(limit, minPayload))
 	switch {
 	case packet == nil:
 		return

@@ -323,7 +323,7 @@ func (s *session) tick() {
 func (s *session) receive(data []byte) {
 	p, err := wire.DecodePacket(data)
 	s.mu.Lock()
-	held := s.hold()
+	duty := s.hold()
 	if err == nil && p.Close == nil {
 		err = s.note(&p)
 	}
@@ -341,7 +341,7 @@ func (s *session) receive(data []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.take(len(p.Data))
-	if held {
+	if duty {
 		s.letGo()
 	}
 }

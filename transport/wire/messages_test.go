@@ -218,6 +218,30 @@ func TestStreamLimits(t *testing.T) {
 	}
 }
 
+// TestWholeMessage cuts off what is there as a whole, and leaves the rest to who
+// waits for more or says what is wrong.
+func TestWholeMessage(t *testing.T) {
+	long := strings.Repeat("m", 300)
+	for _, test := range []struct {
+		data, message, rest string
+		ok                  bool
+	}{
+		{data: ""},
+		{data: "\x03ab"},
+		{data: "\x80"},
+		{data: "\x80\x80\x80\x80\x00"},
+		{data: strings.Repeat("\xff", 10)},
+		{data: "\x00", ok: true},
+		{data: "\x02abc", message: "ab", rest: "c", ok: true},
+		{data: "\xac\x02" + long + "\x01", message: long, rest: "\x01", ok: true},
+	} {
+		message, rest, ok := wire.WholeMessage([]byte(test.data))
+		require.Equal(t, test.ok, ok, "%q", test.data)
+		require.Equal(t, test.message, string(message), "%q", test.data)
+		require.Equal(t, test.rest, string(rest), "%q", test.data)
+	}
+}
+
 func TestCutMessageRefuses(t *testing.T) {
 	for data, says := range map[string]string{
 		"": "unexpected EOF", "\x80": "unexpected EOF", "\x02a": "a message of 2 bytes, of which 1 are there",

@@ -136,12 +136,18 @@ func (d *data) where(labels ...label) *data {
 	return out
 }
 
-// runs are the values in the unit, one for each round.
-func (d *data) runs(unit string) []float64 {
+// runs are the values in the unit, or the sums of those in several, one for each
+// round.
+func (d *data) runs(units ...string) []float64 {
 	var out []float64
 	for _, m := range d.list {
-		if v, ok := m.values[unit]; ok {
-			out = append(out, v)
+		sum, all := 0.0, true
+		for _, unit := range units {
+			v, ok := m.values[unit]
+			sum, all = sum+v, all && ok
+		}
+		if all {
+			out = append(out, sum)
 		}
 	}
 	return out

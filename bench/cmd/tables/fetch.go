@@ -31,6 +31,7 @@ const (
 	fetchFile  = "fetch.txt"
 	largeFile  = "fetchlarge.txt"
 	besideFile = "fetchbeside.txt"
+	piecesFile = "fetchnats.txt"
 )
 
 // fetches is the part of the report about fetches from another process.
@@ -63,6 +64,10 @@ func fetches() map[string]part {
 			files: []string{besideFile}, rows: impl, columns: []string{"large"},
 			units: []string{"alone-p99-us", "beside-p99-us", besideP99, "beside-requests/s", "beside-MB/s"},
 		},
+		"fetch-nats": table{
+			files: []string{piecesFile}, rows: []string{implKey, "size", "callers"},
+			units: []string{megabytes, p50, p99, cpuPerRequest, requests},
+		},
 	}
 }
 
@@ -76,7 +81,7 @@ func fetchTable(callers string) table {
 
 // fetchTargets are what fetches from peers have to reach.
 func fetchTargets() goals {
-	small, large, beside := []string{fetchFile}, []string{largeFile}, []string{besideFile}
+	small, large, beside, pieces := []string{fetchFile}, []string{largeFile}, []string{besideFile}, []string{piecesFile}
 	one, sixteen, many := label{"callers", "1"}, label{"callers", "16"}, label{"callers", "128"}
 	return goals{
 		{what: "1 caller: p50 ÷ bare net/http's", reach: "≤ 0.35", of: stream, files: small, limit: 0.35, measure: against(netHTTP, p50, one)},
@@ -96,7 +101,15 @@ func fetchTargets() goals {
 		{what: "the same beside 16", reach: "≤ 5", of: stream, files: beside, limit: 5, measure: worst(besideP99, label{"large", "16"})},
 		{what: "over NATS, 1 caller: p50 ÷ plain request and reply's", reach: "≤ 1.15", of: overNATS, files: small, limit: 1.15, measure: against(plainNATS, p50, one)},
 		{what: "over NATS, 128 callers: requests/s ÷ plain request and reply's", reach: "≥ 2.5", of: overNATS, files: small, limit: 2.5, atLeast: true, measure: against(plainNATS, perSecond, many)},
-		{what: "over NATS, allocations of the client ÷ plain request and reply's, the worst case", of: overNATS, files: small, measure: against(plainNATS, clientAllocs)},
-		{what: "over NATS, allocations of the server ÷ plain request and reply's, the worst case", of: overNATS, files: small, measure: against(plainNATS, serverAllocs)},
+		{what: "over NATS, allocations of both sides together ÷ plain request and reply's, the worst case", reach: "≤ 1", of: overNATS, files: small, limit: 1, measure: compare([]label{{implKey, plainNATS}}, []string{clientAllocs, serverAllocs})},
+		{what: "over NATS, 8 MiB in messages of at most 1 MiB, 1 caller: MB/s ÷ plain replies of 1 MiB", reach: "≥ 0.6", of: overNATS, files: pieces, limit: 0.6, atLeast: true, measure: pieceByPiece("1")},
+		{what: "the same, 4 callers", reach: "≥ 0.6", of: overNATS, files: pieces, limit: 0.6, atLeast: true, measure: pieceByPiece("4")},
 	}
+}
+
+// pieceByPiece compares values that take several messages with plain replies that
+// are as large as a message may be.
+func pieceByPiece(callers string) func(*data, string) (float64, bool) {
+	const size = "size"
+	return compare([]label{{implKey, plainNATS}, {size, "1MiB"}}, []string{megabytes}, label{size, "8MiB"}, label{"callers", callers})
 }

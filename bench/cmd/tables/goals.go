@@ -108,24 +108,25 @@ func worst(unit string, where ...label) func(*data, string) (float64, bool) {
 // against is the worst ratio of what the implementation needs to what another
 // one needs, over all configurations with the labels.
 func against(peer, unit string, where ...label) func(*data, string) (float64, bool) {
-	return compare(label{implKey, peer}, unit, where...)
+	return compare([]label{{implKey, peer}}, []string{unit}, where...)
 }
 
-// compare is the worst ratio of a figure to the one of the same configuration
-// but for a label.
-func compare(to label, unit string, where ...label) func(*data, string) (float64, bool) {
+// compare is the worst ratio of a figure, or of the sum of several, to that of the
+// same configuration but for some labels.
+func compare(to []label, units []string, where ...label) func(*data, string) (float64, bool) {
 	return func(d *data, impl string) (float64, bool) {
-		d = d.where(where...)
-		mine := d.where(label{implKey, impl})
+		mine := d.where(where...).where(label{implKey, impl})
 		highest := math.Inf(-1)
 		for _, config := range mine.groups(mine.keys()) {
 			other := slices.Clone(config)
 			for i, l := range other {
-				if l.key == to.key {
-					other[i] = to
+				for _, t := range to {
+					if l.key == t.key {
+						other[i] = t
+					}
 				}
 			}
-			if ratio, ok := over(mine.where(config...).runs(unit), d.where(other...).runs(unit)); ok {
+			if ratio, ok := over(mine.where(config...).runs(units...), d.where(other...).runs(units...)); ok {
 				highest = max(highest, ratio)
 			}
 		}

@@ -119,6 +119,10 @@ func report() map[string]part {
 			files: []string{"remove.txt"}, rows: []string{"nodes"},
 			units: []string{"remove-p50-us", "remove-p99-us", "trip-p50-us", "trip-p99-us"},
 		},
+		"remove-nats": table{
+			files: []string{"removenats.txt"}, rows: []string{"nodes"},
+			units: []string{"remove-p50-us", "remove-p99-us", "plain-p50-us", "plain-p99-us", "gather-p50-us", "gather-p99-us"},
+		},
 		"burst": table{
 			files: []string{"burst.txt"}, rows: []string{"nodes", "removals"},
 			units: []string{"messages", "messages/naive", "burst-ms"},
@@ -147,7 +151,7 @@ func report() map[string]part {
 
 // clusterTargets are what clusters have to reach.
 func clusterTargets() goals {
-	remove, dead := []string{"remove.txt"}, []string{"deadpeer.txt"}
+	remove, removeNATS, dead := []string{"remove.txt"}, []string{"removenats.txt"}, []string{"deadpeer.txt"}
 	hangs := label{"peer", "hangs"}
 	return goals{
 		{what: "getter runs for one cold key asked 10,000 times at once through 12 nodes", reach: "1", files: []string{"cold.txt"}, limit: 1, measure: worst("runs")},
@@ -160,6 +164,8 @@ func clusterTargets() goals {
 		{what: "then: p50 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p50")},
 		{what: "then: p99 ÷ before", reach: "≤ 2", files: dead, limit: 2, measure: worst("after/before-p99")},
 		{what: "messages for 1,000 removals at once on 12 nodes ÷ naive", reach: "≤ 0.1", files: []string{"burst.txt"}, limit: 0.1, measure: worst("messages/naive")},
+		{what: "over NATS: `Remove` on 12 nodes, p99 ÷ p99 of a plain request to the slowest of them", reach: "≤ 3", of: overNATS, files: removeNATS, limit: 3, measure: worst("p99/plain-p99")},
+		{what: "a plain message to all of them, to which all reply: p99 ÷ the same", files: removeNATS, measure: worst("gather-p99/plain-p99")},
 	}
 }
 

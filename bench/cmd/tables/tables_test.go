@@ -161,6 +161,27 @@ Medians over the rounds; a ratio is formed in each round, from two figures of th
 `)
 }
 
+// TestPieces compares values of one size with those of another, and sums.
+func TestPieces(t *testing.T) {
+	p := newPlace(t, map[string]string{piecesFile: `
+BenchmarkX/callers=1/size=8MiB/impl=gcnode-nats-2 1 60 MB/s 3 client-allocs/op 4 server-allocs/op
+BenchmarkX/callers=4/size=8MiB/impl=gcnode-nats-2 1 10 MB/s
+BenchmarkX/callers=1/size=1MiB/impl=gcnode-nats-2 1 50 MB/s
+BenchmarkX/callers=1/size=1MiB/impl=nats-2 1 80 MB/s 6 client-allocs/op 8 server-allocs/op
+BenchmarkX/callers=4/size=1MiB/impl=nats-2 1 40 MB/s
+`})
+	d, err := read(p.results, []string{piecesFile})
+	require.NoError(t, err)
+	for callers, want := range map[string]float64{"1": 0.75, "4": 0.25} {
+		got, ok := pieceByPiece(callers)(d, overNATS)
+		assert.True(t, ok)
+		assert.InDelta(t, want, got, 0, callers)
+	}
+	got, ok := compare([]label{{implKey, plainNATS}, {"size", "1MiB"}}, []string{clientAllocs, serverAllocs}, label{"callers", "1"})(d, overNATS)
+	assert.True(t, ok)
+	assert.InDelta(t, 0.5, got, 0)
+}
+
 func TestLifeCost(t *testing.T) {
 	p := newPlace(t, map[string]string{"hitttl.txt": `
 BenchmarkHitTTL/keys=1/goroutines=1/impl=gcnode-group/ttl=none-2 1 10 ns/op

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -371,4 +372,65 @@ func TestCloseWhileAnExchangeIsTold(t *testing.T) {
 	eventually(t, func() bool { return server.Stats().Streams == 0 }, "the member knows")
 	_, err = p.wait(t)
 	require.Error(t, err)
+}
+
+// stuck is a connection that sends nothing while gate is locked.
+type stuck struct {
+	net.Conn
+	*stuckDialer
+}
+
+// Write implements [net.Conn].
+func (s stuck) Write(b []byte) (int, error) {
+	if s.shut.Load() {
+		s.waits <- struct{}{}
+	}
+	s.gate.Lock()
+	defer s.gate.Unlock()
+	return s.Conn.Write(b)
+}
+
+// stuckDialer makes such connections.
+type stuckDialer struct {
+	gate  sync.Mutex
+	shut  atomic.Bool
+	waits chan struct{} // has an element when something is to be sent though gate is shut
+}
+
+// Dial implements [nats.CustomDialer].
+func (d *stuckDialer) Dial(network, addr string) (net.Conn, error) {
+	conn, err := new(net.Dialer).DialContext(context.Background(), network, addr)
+	return stuck{conn, d}, err
+}
+
+// Who asks waits for the answer and its deadline, and not for a connection that
+// sends nothing.
+func TestAConnectionThatIsStuckHoldsUpNoCaller(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{})
+	dialer := &stuckDialer{waits: make(chan struct{}, 10)}
+	client := newClient(t, connect(t, url, nats.SetCustomDialer(dialer)), natstransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+
+	dialer.gate.Lock()
+	dialer.shut.Store(true)
+	lifted := time.AfterFunc(patience, dialer.gate.Unlock) // so that a caller that is held up is not for ever
+	first, _ := begin(t, client, "first")
+	<-dialer.waits // from now on who publishes waits for the one who sends
+	second, ticket := begin(t, client, "second")
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = fetch(ctx, client, "k")
+	require.ErrorIs(t, err, context.DeadlineExceeded)
+	ticket.Cancel()
+	_, err = second.wait(t)
+	require.ErrorContains(t, err, "abandoned")
+	require.True(t, lifted.Stop(), "all of this takes no time")
+
+	dialer.shut.Store(false)
+	dialer.gate.Unlock()
+	replies, err := first.wait(t)
+	require.NoError(t, err)
+	require.Equal(t, "first", replies[0].Value.String())
 }

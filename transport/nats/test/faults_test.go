@@ -196,7 +196,14 @@ func TestLowerMaxPayload(t *testing.T) {
 
 // TestTooLowMaxPayload expects an error that says what is wrong.
 func TestTooLowMaxPayload(t *testing.T) {
-	url := startServer(t, maxPayload(512)).ClientURL()
+	for _, size := range []int32{32, 512} {
+		testTooLowMaxPayload(t, size)
+	}
+}
+
+func testTooLowMaxPayload(t *testing.T, size int32) {
+	t.Helper()
+	url := startServer(t, maxPayload(size)).ClientURL()
 	serve(t, connect(t, url), handlerFunc(echo), natstransport.ServerOptions{NoService: true})
 	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
 	_, err := fetch(t.Context(), client, "k")
