@@ -151,7 +151,11 @@ func TestAHundredNodes(t *testing.T) {
 }
 
 // follow gives a node the lists of a source until the end of the test.
-func follow(t *testing.T, node *gcnode.Node, source discovery.Source) {
+func follow(t *testing.T, node interface {
+	discovery.Node
+	Self() gcnode.Peer
+}, source discovery.Source,
+) {
 	t.Helper()
 	members, err := discovery.New(node, source, discovery.Options{Self: node.Self().ID})
 	require.NoError(t, err)
