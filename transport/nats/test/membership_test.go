@@ -47,8 +47,15 @@ func join(t *testing.T, url string, self gcnode.Peer) *watcher {
 // joinEvery is join with another heartbeat.
 func joinEvery(t *testing.T, beat time.Duration, url string, self gcnode.Peer) *watcher {
 	t.Helper()
-	w := &watcher{nc: connect(t, url)}
-	m, err := natstransport.Announce(w.nc, self, natstransport.MembershipOptions{Heartbeat: beat})
+	return watch(t, connect(t, url), self, beat)
+}
+
+// watch announces a member over a connection, and watches until the end of the
+// test.
+func watch(t *testing.T, nc *nats.Conn, self gcnode.Peer, beat time.Duration) *watcher {
+	t.Helper()
+	w := &watcher{nc: nc}
+	m, err := natstransport.Announce(nc, self, natstransport.MembershipOptions{Heartbeat: beat})
 	require.NoError(t, err)
 	w.Membership = m
 	ctx, cancel := context.WithCancel(context.Background())
