@@ -150,7 +150,7 @@ func (l listed) SetPeers(peers []gcnode.Peer) error {
 func findEachOther(t *testing.T, members []*whole, rec *history.Recorder) {
 	t.Helper()
 	for _, m := range members {
-		self, err := natstransport.Announce(m.nc, gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: heartbeat})
+		self, err := natstransport.Announce(m.nc, gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: 2 * heartbeat})
 		require.NoError(t, err)
 		t.Cleanup(self.Close)
 		follow(t, listed{m.node, rec}, self)
@@ -185,8 +185,8 @@ func TestFaultsAndHistories(t *testing.T) {
 			stopServer(s.servers[1])
 		}
 	}
-	part := func(_ *testing.T, s *scene, round int) { s.part(2, round%4 < 2) }
-	muffle := func(_ *testing.T, s *scene, round int) { s.muffle(2, round%4 < 2) }
+	part := func(_ *testing.T, s *scene, round int) { s.part(2, round < 4) }
+	muffle := func(_ *testing.T, s *scene, round int) { s.muffle(2, round < 4) }
 	tests := map[string]struct {
 		change func(*natsserver.Options)
 		filler int  // bytes in each value
@@ -194,11 +194,9 @@ func TestFaultsAndHistories(t *testing.T) {
 		fault  func(t *testing.T, s *scene, round int)
 	}{
 		"connections are interrupted":                          {fault: interrupt},
-		"one of three servers is killed":                       {fault: kill},
 		"one of three servers is killed, without lists":        {fault: kill, finds: true},
 		"servers lose sight of each other":                     {fault: part},
 		"servers lose sight of each other, without lists":      {fault: part, finds: true},
-		"one server is not heard by the others":                {fault: muffle},
 		"one server is not heard by the others, without lists": {fault: muffle, finds: true},
 		"broadcasts are not heard": {fault: func(_ *testing.T, s *scene, round int) {
 			for i, m := range s.members {
@@ -210,9 +208,12 @@ func TestFaultsAndHistories(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s := scene{mesh: startMesh(t, 3, test.change)}
-			const n, hot = 4, time.Second
+			const n = 4
+			hot := 500 * time.Millisecond
+			if test.finds {
+				hot = time.Second // which has to be longer than a new list takes
+			}
 			bounds := history.Bounds{
 				Resolution: int64(50 * time.Millisecond), Grace: int64(time.Minute), Copy: int64(hot), Heal: int64(patience),
 				Settle: int64(patience), Remember: 0, Again: int64(time.Hour), Memory: int64(time.Minute),
@@ -247,6 +248,11 @@ func TestFaultsAndHistories(t *testing.T) {
 				keys[i] = fmt.Sprintf("k%d", i)
 			}
 			stop := make(chan struct{})
+			var done atomic.Int64 // by clients
+			more := func() {      // also on a busy machine
+				until := done.Load() + 50
+				eventually(t, func() bool { return done.Load() >= until }, "clients get on")
+			}
 			var clients sync.WaitGroup
 			for i := range 2 * n {
 				clients.Go(func() {
@@ -257,6 +263,7 @@ func TestFaultsAndHistories(t *testing.T) {
 						default:
 						}
 						origins[i%n].act(s.members[i%n].group, i, keys)
+						done.Add(1)
 						time.Sleep(time.Millisecond) // so that the history stays short
 					}
 				})
@@ -264,9 +271,11 @@ func TestFaultsAndHistories(t *testing.T) {
 			const rounds = 5
 			for round := range rounds {
 				time.Sleep(*trouble / rounds)
+				more()
 				test.fault(t, &s, round)
 			}
 			time.Sleep(*trouble / rounds)
+			more()
 			s.part(2, false)
 			s.muffle(2, false)
 			for _, m := range s.members {
@@ -274,6 +283,7 @@ func TestFaultsAndHistories(t *testing.T) {
 				m.ear.mute.Store(false)
 			}
 			allKnowAll(t, s.members)
+			more()
 			close(stop)
 			clients.Wait()
 			eventually(t, func() bool {
