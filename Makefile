@@ -40,7 +40,7 @@ STATES ?= 2000000
 
 # Cheap stages come first. The end-to-end tests run within "test".
 CI_STAGES := tidy-check generate-check build-off lint cross test-386 \
-	test-arm64 test test-e2e-nats test-plugins test-wasip1 fuzz sim release-check demo demo-nats
+	test-arm64 test test-e2e-nats test-e2e-nats-server test-plugins test-wasip1 fuzz sim release-check demo demo-nats
 
 .PHONY: help
 help: ## list the targets
@@ -101,8 +101,12 @@ test-plugins: ## build the examples in all languages as documented, and test all
 	fi
 
 .PHONY: test-e2e-nats
-test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere
+test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere, with servers in the nodes
 	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
+
+.PHONY: test-e2e-nats-server
+test-e2e-nats-server: ## the same with a server that is not in them
+	GCNODE_E2E_TRANSPORT=nats-server GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)|GarbageOnThePeerPort' ./e2e
 
 .PHONY: model
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)

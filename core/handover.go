@@ -233,7 +233,7 @@ func (g *Group) peekOne(ctx context.Context, call *flight.Call[answer], key stri
 	if !v.estate.open(now) || v.owner(key) != self {
 		return held, false
 	}
-	from := v.heard(v.estate.ring.Owner(key), now)
+	from := v.heard(v.estate.ring().Owner(key), now)
 	if from == nil || from.ID == self || from.down.Load() || g.node.strangers.has(from.ID) {
 		return held, false
 	}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/ring"
 )
 
 const (
@@ -170,7 +172,8 @@ func (n *Node) finishJoin(v *view, heard map[string][]Known, unreachable []strin
 	// has overtaken it meanwhile nobody may remember.
 	n.removals.raise(Stamp{Time: n.stamps.seen(), Incarnation: math.MaxUint64})
 	next := *n.view.Load()
-	next.estate = &estate{ring: v.without(n.cfg.Self.ID), until: now + int64(inheritance)}
+	before := sync.OnceValue(func() *ring.Ring { return v.without(n.cfg.Self.ID) })
+	next.estate = &estate{ring: before, until: now + int64(inheritance)}
 	n.view.Store(&next)
 	n.roll.since.Store(now)
 	n.become(joined)

@@ -111,7 +111,7 @@ func (n *Node) relist() {
 	}
 	next.estate = nil
 	if n.is(joined) && len(old.others(n.cfg.Self.ID)) > 0 {
-		next.estate = &estate{ring: old.ring, until: now + int64(inheritance)}
+		next.estate = &estate{ring: func() *ring.Ring { return old.ring }, until: now + int64(inheritance)}
 	}
 	begin := false
 	if n.is(joined) { // before anybody can be asked by the new list

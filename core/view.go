@@ -30,9 +30,9 @@ type view struct {
 // estate is what a node has inherited by a change of the ring: the owners of
 // the ring before may have it.
 type estate struct {
-	ring    *ring.Ring
-	until   int64       // on the node's clock
-	settled atomic.Bool // it is here
+	ring    func() *ring.Ring // of which only misses have need, since making one takes long
+	until   int64             // on the node's clock
+	settled atomic.Bool       // it is here
 }
 
 // open reports whether previous owners are to be asked.

@@ -1,11 +1,13 @@
 package e2e_test
 
 import (
+	"crypto/rand"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,11 +18,14 @@ import (
 const startTries = 5
 
 // transportOf is the variable in the environment that decides what the nodes of
-// all clusters talk over, where a test does not: "http", or "nats" with a server in
-// each of them. Empty is "http".
+// all clusters talk over, where a test does not: "http", "nats" with a server in
+// each of them, or "nats-server" with one for all of them. Empty is "http".
 const transportOf = "GCNODE_E2E_TRANSPORT"
 
-func allOverNATS() bool { return os.Getenv(transportOf) == "nats" }
+func allOverNATS() bool { return strings.HasPrefix(os.Getenv(transportOf), "nats") }
+
+// allThroughServer reports whether nodes have no port for others.
+func allThroughServer() bool { return os.Getenv(transportOf) == "nats-server" }
 
 // cluster is nodes that know each other.
 type cluster []*node
@@ -51,17 +56,17 @@ func tryCluster(t *testing.T, size int, config string) (cluster, bool) {
 	dir := t.TempDir()
 	var c cluster
 	for i := range size {
-		n := &node{id: string(rune('a' + i)), peers: ports.address(t), api: ports.address(t), admin: ports.address(t)}
+		n := &node{id: string(rune('a' + i)), api: ports.address(t), admin: ports.address(t)}
+		if !allThroughServer() {
+			n.peers = ports.address(t)
+		}
 		n.config = filepath.Join(dir, n.id+".yaml")
 		c = append(c, n)
 	}
+	members := membersByTransport(t, c)
 	for _, n := range c {
-		members := peersSetting(n, c, func(_, to *node) string { return "http://" + to.peers + "/" })
-		if allOverNATS() {
-			members = embeddedNATS{}.members(n, c)
-		}
-		text := fmt.Sprintf("id: %s\nlisten: {peers: %q, api: %q, admin: %q}\n%scompilation_cache: %q\n%s",
-			n.id, n.peers, n.api, n.admin, members, built.compiled, config)
+		text := fmt.Sprintf("id: %s\nlisten: {%s api: %q, admin: %q}\n%scompilation_cache: %q\n%s",
+			n.id, n.listenPeers(), n.api, n.admin, members(n), built.compiled, config)
 		require.NoError(t, os.WriteFile(n.config, []byte(text), 0o600))
 		n.start(t)
 	}
@@ -80,6 +85,26 @@ func tryCluster(t *testing.T, size int, config string) (cluster, bool) {
 		n.wait(t)
 	}
 	return nil, false
+}
+
+// membersByTransport returns the part of a node's configuration that says what
+// members talk over.
+func membersByTransport(t *testing.T, c cluster) func(n *node) string {
+	t.Helper()
+	switch transport := os.Getenv(transportOf); transport {
+	case "", "http":
+		return func(n *node) string {
+			return peersSetting(n, c, func(_, to *node) string { return "http://" + to.peers + "/" })
+		}
+	case "nats":
+		return func(n *node) string { return embeddedNATS{}.members(n, c) }
+	case "nats-server":
+		url, name := natsForAll(t), "e2e-"+rand.Text()
+		return func(*node) string { return fmt.Sprintf("transport: nats\nnats: {url: %q, cluster: %s}\n", url, name) }
+	default:
+		require.FailNow(t, "unknown transport", "%s is %q", transportOf, transport)
+		return nil
+	}
 }
 
 // start starts the node's process, the first one or a later one.

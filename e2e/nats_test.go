@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
@@ -47,6 +48,24 @@ func (embeddedNATS) members(_ *node, all cluster) string {
 		routes = append(routes, fmt.Sprintf("%q", n.peers))
 	}
 	return "transport: nats\nnats: {embedded: true, routes: [" + strings.Join(routes, ", ") + "]}\n"
+}
+
+// serverForAll is a NATS server for the nodes of all tests, which it outlives.
+var serverForAll = sync.OnceValues(func() (*natsserver.Server, error) {
+	s, err := natsserver.NewServer(&natsserver.Options{Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoLog: true, NoSigs: true})
+	if err == nil {
+		s.Start()
+	}
+	return s, err
+})
+
+// natsForAll is the URL of the server for all.
+func natsForAll(t *testing.T) string {
+	t.Helper()
+	s, err := serverForAll()
+	require.NoError(t, err)
+	require.True(t, s.ReadyForConnections(patience))
+	return s.ClientURL()
 }
 
 // oneNATS are nodes that are connected by one NATS server, each through a proxy

@@ -46,6 +46,9 @@ func TestPortsInUseAreNamed(t *testing.T) {
 	n := startNode(t, groups())
 	log := runProcess(t, 1, "serve", "--config", n.config)
 	for setting, address := range map[string]string{"peers": n.peers, "api": n.api, "admin": n.admin} {
+		if address == "" {
+			continue
+		}
 		assert.Contains(t, log, "gcnode: listen."+setting+": cannot listen on "+address+": address already in use")
 	}
 	n.requireAlive(t)

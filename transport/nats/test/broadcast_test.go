@@ -41,17 +41,27 @@ func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], 
 // hot is for how long they keep copies of each other's values.
 func startMembers(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
-	members := make([]*whole, n)
+	members := startAlone(t, n, hot, connection, origin)
 	list := make([]gcnode.Peer, n)
-	for i := range members {
-		m := &whole{nc: connection(i)}
-		id := fmt.Sprintf("n%d", i)
-		m.start(t, gcnode.Config{
-			Self: gcnode.Peer{ID: id}, HotTTL: hot, Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
-		}, origin(i))
-		members[i], list[i] = m, gcnode.Peer{ID: id, Addr: m.server.Addr()}
+	for i, m := range members {
+		list[i] = gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}
 	}
 	meet(t, members, list)
+	return members
+}
+
+// startAlone starts n members that know nobody.
+func startAlone(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
+	t.Helper()
+	members := make([]*whole, n)
+	for i := range members {
+		m := &whole{nc: connection(i)}
+		m.start(t, gcnode.Config{
+			Self: gcnode.Peer{ID: fmt.Sprintf("n%d", i)}, HotTTL: hot,
+			Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+		}, origin(i))
+		members[i] = m
+	}
 	return members
 }
 

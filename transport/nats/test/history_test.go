@@ -19,6 +19,7 @@ import (
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/e2e/history"
+	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
 // trouble is for how long members are kept busy while faults happen.
@@ -63,11 +64,12 @@ func (r recorded) get(g *gcnode.Group, client int, key string, final bool) {
 	r.End(id, func(op *history.Op) { op.Excused = err != nil && !final })
 }
 
-// remove raises the version of a key and removes it.
-func (r recorded) remove(g *gcnode.Group, client int, key string) {
-	r.version(key).Add(1)
-	id := r.Begin(history.Op{Client: client, Kind: history.Remove, Node: r.node, Life: 1, Keys: []string{key}}, nil)
-	err := g.Remove(context.Background(), key)
+// write does what takes older values out, and takes note of who has confirmed
+// it.
+func (r recorded) write(op history.Op, name func(id int) string, do func(id int) error) {
+	op.Node, op.Life = r.node, 1
+	id := r.Begin(op, name)
+	err := do(id)
 	r.End(id, func(op *history.Op) {
 		var failed *gcnode.PeerErrors
 		switch {
@@ -77,99 +79,156 @@ func (r recorded) remove(g *gcnode.Group, client int, key string) {
 				op.Unconfirmed = append(op.Unconfirmed, e.Peer)
 			}
 			slices.Sort(op.Unconfirmed)
+		case errors.Is(err, gcnode.ErrTimeout): // all have confirmed, too late
+			op.Error = gcnode.KindTimeout.String()
 		case err != nil:
 			op.Error = history.Refused
 		}
 	})
 }
 
-// startThree starts three NATS servers that know each other, of which the third
-// reaches the others through proxies only.
-func startThree(t *testing.T, change func(*natsserver.Options)) (servers []*natsserver.Server, between []*proxy) {
-	t.Helper()
-	for i, name := range []string{"a", "b", "c"} {
-		servers = append(servers, startServer(t, func(o *natsserver.Options) {
-			o.ServerName = name
-			o.Cluster = natsserver.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: natsserver.RANDOM_PORT, NoAdvertise: true, PoolSize: -1}
-			o.PingInterval = time.Second
-			var routes []string
-			for _, other := range servers {
-				route := other.ClusterAddr().String()
-				if i == 2 {
-					p := newProxy(t, route)
-					between, route = append(between, p), p.l.Addr().String()
-				}
-				routes = append(routes, "nats://"+route)
-			}
-			o.Routes = natsserver.RoutesFromStr(strings.Join(routes, ","))
-			if change != nil {
-				change(o)
-			}
-		}))
-	}
-	eventually(t, func() bool {
-		return !slices.ContainsFunc(servers, func(s *natsserver.Server) bool { return s.NumRoutes() < 2 })
-	}, "the NATS servers know each other")
-	return servers, between
+// remove raises the version of a key and removes it.
+func (r recorded) remove(g *gcnode.Group, client int, key string) {
+	r.version(key).Add(1)
+	r.write(history.Op{Client: client, Kind: history.Remove, Keys: []string{key}}, nil, func(int) error {
+		return g.Remove(context.Background(), key)
+	})
 }
 
-// TestFaultsAndHistories has members that read and remove while something
-// happens to NATS, and judges what they got by what is promised.
-func TestFaultsAndHistories(t *testing.T) {
-	type scene struct {
-		servers []*natsserver.Server
-		between []*proxy
-		members []*whole
+// clear raises the versions of all keys and removes everything.
+func (r recorded) clear(g *gcnode.Group, client int, keys []string) {
+	for _, key := range keys {
+		r.version(key).Add(1)
 	}
+	r.write(history.Op{Client: client, Kind: history.Clear}, nil, func(int) error { return g.Clear(context.Background()) })
+}
+
+// set sets a value, which the origin knows nothing of.
+func (r recorded) set(g *gcnode.Group, client int, key string) {
+	value := func(id int) string { return history.Value{Key: key, Set: id}.String() }
+	r.write(history.Op{Client: client, Kind: history.Set, Keys: []string{key}}, value, func(id int) error {
+		it := gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(value(id) + " " + r.filler), Keep: gcnode.Forever}
+		return g.Set(context.Background(), key, it)
+	})
+}
+
+// act does one of the things that a client does.
+func (r recorded) act(g *gcnode.Group, client int, keys []string) {
+	key := keys[rand.IntN(len(keys))] //nolint:gosec // any key will do
+	switch what := rand.IntN(100); {  //nolint:gosec // as above
+	case what < 10:
+		r.remove(g, client, key)
+	case what < 18:
+		r.set(g, client, key)
+	case what < 20:
+		r.clear(g, client, keys)
+	default:
+		r.get(g, client, key, false)
+	}
+}
+
+// listed is a node whose lists are recorded, once it goes by them.
+type listed struct {
+	*gcnode.Node
+
+	rec *history.Recorder
+}
+
+func (l listed) SetPeers(peers []gcnode.Peer) error {
+	err := l.Node.SetPeers(peers)
+	if err == nil {
+		e := history.Event{What: history.List, Node: l.Self().ID, Life: 1}
+		for _, p := range peers {
+			e.Members = append(e.Members, p.ID)
+		}
+		l.rec.Event(e)
+	}
+	return err
+}
+
+// findEachOther lets members find each other, and returns when they have joined.
+func findEachOther(t *testing.T, members []*whole, rec *history.Recorder) {
+	t.Helper()
+	for _, m := range members {
+		self, err := natstransport.Announce(m.nc, gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: 2 * heartbeat})
+		require.NoError(t, err)
+		t.Cleanup(self.Close)
+		follow(t, listed{m.node, rec}, self)
+	}
+	allKnowAll(t, members)
+}
+
+// allKnowAll waits until all members are on all lists, and have joined.
+func allKnowAll(t *testing.T, members []*whole) {
+	t.Helper()
+	eventually(t, func() bool {
+		return !slices.ContainsFunc(members, func(m *whole) bool { return len(m.node.Peers()) != len(members) })
+	}, "all know all")
+	for _, m := range members {
+		require.NoError(t, m.node.Joined(t.Context()))
+	}
+}
+
+// scene is where faults happen.
+type scene struct {
+	*mesh
+
+	members []*whole
+}
+
+// TestFaultsAndHistories has members that read, remove, set and clear while
+// something happens to NATS, and judges what they got by what is promised.
+func TestFaultsAndHistories(t *testing.T) {
+	interrupt := func(_ *testing.T, s *scene, round int) { _ = s.members[round%len(s.members)].nc.ForceReconnect() }
+	kill := func(_ *testing.T, s *scene, round int) {
+		if round == 1 {
+			stopServer(s.servers[1])
+		}
+	}
+	part := func(_ *testing.T, s *scene, round int) { s.part(2, round < 4) }
+	muffle := func(_ *testing.T, s *scene, round int) { s.muffle(2, round < 4) }
 	tests := map[string]struct {
 		change func(*natsserver.Options)
-		filler int // bytes in each value
+		filler int  // bytes in each value
+		finds  bool // members find each other, and have no list
 		fault  func(t *testing.T, s *scene, round int)
-		heal   func(t *testing.T, s *scene)
 	}{
-		"connections are interrupted": {fault: func(_ *testing.T, s *scene, round int) {
-			_ = s.members[round%len(s.members)].nc.ForceReconnect()
-		}},
-		"one of three servers is killed": {fault: func(_ *testing.T, s *scene, round int) {
-			if round == 1 {
-				stopServer(s.servers[1])
-			}
-		}},
-		"servers lose sight of each other": {
-			fault: func(_ *testing.T, s *scene, round int) {
-				for _, p := range s.between {
-					p.set(round%2 == 0)
-				}
-			},
-			heal: func(_ *testing.T, s *scene) {
-				for _, p := range s.between {
-					p.set(false)
-				}
-			},
-		},
+		"connections are interrupted":                          {fault: interrupt},
+		"one of three servers is killed, without lists":        {fault: kill, finds: true},
+		"servers lose sight of each other":                     {fault: part},
+		"servers lose sight of each other, without lists":      {fault: part, finds: true},
+		"one server is not heard by the others, without lists": {fault: muffle, finds: true},
 		"broadcasts are not heard": {fault: func(_ *testing.T, s *scene, round int) {
 			for i, m := range s.members {
 				m.ear.deaf.Store(i == round%len(s.members))
 				m.ear.mute.Store(i == (round+1)%len(s.members))
 			}
 		}},
-		"values are large, and messages small": {change: maxPayload(64 << 10), filler: 256 << 10, fault: func(_ *testing.T, s *scene, round int) {
-			_ = s.members[round%len(s.members)].nc.ForceReconnect()
-		}},
+		"values are large, and messages small": {change: maxPayload(64 << 10), filler: 256 << 10, fault: interrupt},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			var s scene
-			s.servers, s.between = startThree(t, test.change)
-			const n, hot = 4, 500 * time.Millisecond
+			s := scene{mesh: startMesh(t, 3, test.change)}
+			const n = 4
+			hot := 500 * time.Millisecond
+			if test.finds {
+				hot = time.Second // which has to be longer than a new list takes
+			}
 			bounds := history.Bounds{
 				Resolution: int64(50 * time.Millisecond), Grace: int64(time.Minute), Copy: int64(hot), Heal: int64(patience),
 				Settle: int64(patience), Remember: 0, Again: int64(time.Hour), Memory: int64(time.Minute),
 			}
+			if test.finds {
+				bounds.Grace = int64(hot) // half of what is left when a list is recorded
+			}
 			rec := history.NewRecorder(t.Name(), bounds, nil)
 			origin := recorded{Recorder: rec, versions: &sync.Map{}, loads: &atomic.Int64{}, filler: strings.Repeat("v", test.filler)}
 			origins := make([]recorded, n)
-			s.members = startMembers(t, n, hot, func(i int) *nats.Conn {
+			start := startMembers
+			if test.finds {
+				start = startAlone
+			}
+			s.members = start(t, n, hot, func(i int) *nats.Conn {
 				urls := make([]string, 0, len(s.servers))
 				for j := range s.servers {
 					urls = append(urls, s.servers[(i+j)%len(s.servers)].ClientURL())
@@ -180,24 +239,31 @@ func TestFaultsAndHistories(t *testing.T) {
 				origins[i].node = fmt.Sprintf("n%d", i)
 				return origins[i]
 			})
+			if test.finds {
+				findEachOther(t, s.members, rec)
+			}
 			rec.Event(history.Event{What: history.Fault, Detail: name})
+			keys := make([]string, 8)
+			for i := range keys {
+				keys[i] = fmt.Sprintf("k%d", i)
+			}
 			stop := make(chan struct{})
+			var done atomic.Int64 // by clients
+			more := func() {      // also on a busy machine
+				until := done.Load() + 50
+				eventually(t, func() bool { return done.Load() >= until }, "clients get on")
+			}
 			var clients sync.WaitGroup
 			for i := range 2 * n {
 				clients.Go(func() {
-					o, g := origins[i%n], s.members[i%n].group
-					for round := 0; ; round++ {
+					for {
 						select {
 						case <-stop:
 							return
 						default:
 						}
-						key := fmt.Sprintf("k%d", rand.IntN(8)) //nolint:gosec // any key will do
-						if round%5 == 4 {
-							o.remove(g, i, key)
-						} else {
-							o.get(g, i, key, false)
-						}
+						origins[i%n].act(s.members[i%n].group, i, keys)
+						done.Add(1)
 						time.Sleep(time.Millisecond) // so that the history stays short
 					}
 				})
@@ -205,16 +271,19 @@ func TestFaultsAndHistories(t *testing.T) {
 			const rounds = 5
 			for round := range rounds {
 				time.Sleep(*trouble / rounds)
+				more()
 				test.fault(t, &s, round)
 			}
 			time.Sleep(*trouble / rounds)
-			if test.heal != nil {
-				test.heal(t, &s)
-			}
+			more()
+			s.part(2, false)
+			s.muffle(2, false)
 			for _, m := range s.members {
 				m.ear.deaf.Store(false)
 				m.ear.mute.Store(false)
 			}
+			allKnowAll(t, s.members)
+			more()
 			close(stop)
 			clients.Wait()
 			eventually(t, func() bool {
@@ -222,14 +291,15 @@ func TestFaultsAndHistories(t *testing.T) {
 			}, "all have confirmed in the end")
 			time.Sleep(2 * hot) // copies that were made while an owner could not be reached
 			for i, m := range s.members {
-				for k := range 8 {
-					origins[i].get(m.group, i, fmt.Sprintf("k%d", k), true)
+				for _, key := range keys {
+					origins[i].get(m.group, i, key, true)
 				}
 			}
 			report := history.Check(rec.History())
 			t.Log(report)
 			require.Empty(t, report.Violations)
 			require.Positive(t, report.Judged[history.RuleBarrier])
+			require.Positive(t, report.Judged[history.RuleLostWrite])
 		})
 	}
 }

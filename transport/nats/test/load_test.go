@@ -98,60 +98,64 @@ func (s sluggish) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.R
 // removed something before.
 func TestAHundredNodes(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	const n, beat, hot = 100, time.Second, 8 * time.Second
+	const n, beat, hot = 100, 2 * time.Second, 8 * time.Second
 	var origin versions
 	members := make([]*whole, n)
-	sources := make([]*natstransport.Membership, n)
+	watchers := make([]*watcher, n)
 	for i := range n {
 		m := &whole{nc: connect(t, url)}
 		members[i] = m
 		id := fmt.Sprintf("n%03d", i)
 		m.start(t, gcnode.Config{
-			Self: gcnode.Peer{ID: id}, HotTTL: hot, Transport: newClient(t, m.nc, natstransport.ClientOptions{}),
+			Self: gcnode.Peer{ID: id}, HotTTL: hot, PeerTimeout: patience, Transport: newClient(t, m.nc, natstransport.ClientOptions{}),
 		}, &origin)
-		var err error
-		sources[i], err = natstransport.Announce(m.nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: beat})
-		require.NoError(t, err)
-		t.Cleanup(sources[i].Close)
+		watchers[i] = watch(t, m.nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, beat)
 	}
 	started := time.Now()
-	for i, m := range members {
-		follow(t, m.node, sources[i])
-	}
 	eventually(t, func() bool {
-		return !slices.ContainsFunc(members, func(m *whole) bool { return len(m.node.Peers()) != n })
+		return !slices.ContainsFunc(watchers, func(w *watcher) bool {
+			peers, err := w.list()
+			return err != nil || len(peers) != n
+		})
 	}, "all know all")
 	took := time.Since(started)
 	require.Less(t, took, 3*beat)
+	for i, m := range members {
+		list, err := watchers[i].list()
+		require.NoError(t, err)
+		require.NoError(t, m.node.SetPeers(list))
+	}
 	for _, m := range members {
 		require.NoError(t, m.node.Joined(t.Context()))
 	}
 	for _, m := range members {
-		require.NoError(t, m.group.Remove(t.Context(), "k"))
+		eventually(t, func() bool { return m.group.Remove(t.Context(), "k") == nil }, "the removal is confirmed")
 	}
-	quiet, before := 0, uint64(0)
-	rate := func(d time.Duration) float64 {
-		sum := uint64(0)
+	published := func() (sum uint64) {
 		for _, m := range members {
 			sum += m.nc.Stats().OutMsgs
 		}
-		defer func() { before = sum }()
-		return float64(sum-before) / d.Seconds() / n
+		return sum
 	}
-	for rate(beat); quiet < 2; quiet++ { // what joining and removing has begun is over
-		time.Sleep(beat)
-		if rate(beat) > 20 {
-			quiet = 0
+	var idle float64
+	for end := time.Now().Add(patience); ; { // what joining and removing has begun comes to an end
+		before, since := published(), time.Now()
+		time.Sleep(hot / 2) // in which each compares with all others
+		idle = float64(published()-before) / time.Since(since).Seconds() / n
+		if idle < 2 || time.Now().After(end) {
+			break
 		}
 	}
-	time.Sleep(hot / 2) // each compares once with the others
-	idle := rate(hot / 2)
 	t.Logf("%d nodes knew each other %v after the last one had started (a heartbeat is %v), and publish %.2f messages a second each", n, took, beat, idle)
 	require.Less(t, idle, 2.0)
 }
 
 // follow gives a node the lists of a source until the end of the test.
-func follow(t *testing.T, node *gcnode.Node, source discovery.Source) {
+func follow(t *testing.T, node interface {
+	discovery.Node
+	Self() gcnode.Peer
+}, source discovery.Source,
+) {
 	t.Helper()
 	members, err := discovery.New(node, source, discovery.Options{Self: node.Self().ID})
 	require.NoError(t, err)

@@ -2,7 +2,6 @@ package test
 
 import (
 	"context"
-	"io"
 	"net"
 	"slices"
 	"strconv"
@@ -19,8 +18,12 @@ import (
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
-// heartbeat is that of the members in tests.
-const heartbeat = 100 * time.Millisecond
+const (
+	// heartbeat is that of the members in tests.
+	heartbeat = 200 * time.Millisecond
+	// calm is the heartbeat where nobody may be taken for gone who is only slow.
+	calm = time.Second
+)
 
 // watcher is a membership and what it reports.
 type watcher struct {
@@ -36,10 +39,23 @@ type watcher struct {
 }
 
 // join announces a member, and watches until the end of the test.
-func join(t *testing.T, url string, self gcnode.Peer, opts ...nats.Option) *watcher {
+func join(t *testing.T, url string, self gcnode.Peer) *watcher {
 	t.Helper()
-	w := &watcher{nc: connect(t, url, opts...)}
-	m, err := natstransport.Announce(w.nc, self, natstransport.MembershipOptions{Heartbeat: heartbeat})
+	return joinEvery(t, heartbeat, url, self)
+}
+
+// joinEvery is join with another heartbeat.
+func joinEvery(t *testing.T, beat time.Duration, url string, self gcnode.Peer) *watcher {
+	t.Helper()
+	return watch(t, connect(t, url), self, beat)
+}
+
+// watch announces a member over a connection, and watches until the end of the
+// test.
+func watch(t *testing.T, nc *nats.Conn, self gcnode.Peer, beat time.Duration) *watcher {
+	t.Helper()
+	w := &watcher{nc: nc}
+	m, err := natstransport.Announce(nc, self, natstransport.MembershipOptions{Heartbeat: beat})
 	require.NoError(t, err)
 	w.Membership = m
 	ctx, cancel := context.WithCancel(context.Background())
@@ -103,10 +119,10 @@ func await(t *testing.T, want string, all ...*watcher) {
 // a word.
 func TestMembersComeAndGo(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	a := join(t, url, gcnode.Peer{ID: "a", Addr: "1"})
-	b := join(t, url, gcnode.Peer{ID: "b", Addr: "2", Weight: 3})
-	odd := join(t, url, gcnode.Peer{ID: "\x00/.*>\xff", Addr: "3"})
-	looker := join(t, url, gcnode.Peer{})
+	a := joinEvery(t, calm, url, gcnode.Peer{ID: "a", Addr: "1"})
+	b := joinEvery(t, calm, url, gcnode.Peer{ID: "b", Addr: "2", Weight: 3})
+	odd := joinEvery(t, calm, url, gcnode.Peer{ID: "\x00/.*>\xff", Addr: "3"})
+	looker := joinEvery(t, calm, url, gcnode.Peer{})
 	await(t, "\x00/.*>\xff,a,b", a, b, odd, looker)
 	for _, w := range []*watcher{a, b, odd, looker} {
 		w.mu.Lock()
@@ -119,12 +135,12 @@ func TestMembersComeAndGo(t *testing.T) {
 	start := time.Now()
 	b.Close()
 	await(t, "\x00/.*>\xff,a", a, odd, looker)
-	require.Less(t, time.Since(start), 2*heartbeat, "a goodbye is heard before heartbeats are missed")
+	require.Less(t, time.Since(start), 2*calm, "a goodbye is heard before heartbeats are missed")
 
 	start = time.Now()
 	odd.nc.Close()
 	await(t, "a", a, looker)
-	require.Greater(t, time.Since(start), heartbeat, "one heartbeat may be missing")
+	require.Greater(t, time.Since(start), calm, "one heartbeat may be missing")
 	_, err := odd.list()
 	require.Eventually(t, func() bool { _, err = odd.list(); return err != nil }, patience, heartbeat)
 	require.ErrorContains(t, err, "closed", "who is cut off does not know")
@@ -139,10 +155,10 @@ func TestFirstListIsComplete(t *testing.T) {
 	for i := range 10 {
 		id := "node-" + strconv.Itoa(i)
 		want = append(want, id)
-		all = append(all, join(t, url, gcnode.Peer{ID: id, Addr: id}))
+		all = append(all, joinEvery(t, calm, url, gcnode.Peer{ID: id, Addr: id}))
 	}
 	await(t, strings.Join(want, ","), all...)
-	late := join(t, url, gcnode.Peer{ID: "z", Addr: "z"})
+	late := joinEvery(t, calm, url, gcnode.Peer{ID: "z", Addr: "z"})
 	await(t, strings.Join(append(want, "z"), ","), append(all, late)...)
 	require.Len(t, late.lists, 1)
 }
@@ -193,17 +209,28 @@ func TestCutOff(t *testing.T) {
 // proxy passes connections on until it is cut.
 type proxy struct {
 	l     net.Listener
-	to    string
 	mu    sync.Mutex
+	to    string // empty: nowhere yet
 	cut   bool
 	conns []net.Conn
+	free  [2]chan struct{} // closed unless nothing is passed on, by the way
 }
+
+// The ways through a proxy: from who calls, and back.
+const (
+	forth = iota
+	back
+)
 
 func newProxy(t *testing.T, to string) *proxy {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed with the test
 	require.NoError(t, err)
 	p := &proxy{l: l, to: to}
+	for way := range p.free {
+		p.free[way] = make(chan struct{})
+		close(p.free[way])
+	}
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
@@ -217,6 +244,8 @@ func newProxy(t *testing.T, to string) *proxy {
 	t.Cleanup(func() {
 		_ = l.Close()
 		p.set(true)
+		p.stall(forth, false)
+		p.stall(back, false)
 		wg.Wait()
 	})
 	return p
@@ -224,7 +253,10 @@ func newProxy(t *testing.T, to string) *proxy {
 
 func (p *proxy) pass(conn net.Conn) {
 	defer conn.Close()
-	there, err := net.Dial("tcp", p.to) //nolint:noctx // it is closed with the test
+	p.mu.Lock()
+	to := p.to
+	p.mu.Unlock()
+	there, err := net.Dial("tcp", to) //nolint:noctx // it is closed with the test
 	if err != nil {
 		return
 	}
@@ -236,11 +268,49 @@ func (p *proxy) pass(conn net.Conn) {
 	}
 	p.conns = append(p.conns, conn, there)
 	p.mu.Unlock()
-	go func() {
-		_, _ = io.Copy(there, conn)
-		_ = there.Close()
-	}()
-	_, _ = io.Copy(conn, there)
+	var both sync.WaitGroup
+	both.Go(func() { p.copy(there, conn, forth) })
+	both.Go(func() { p.copy(conn, there, back) })
+	both.Wait()
+}
+
+// copy passes on what goes one way, until the connection has ended.
+func (p *proxy) copy(dst, src net.Conn, way int) {
+	defer dst.Close()
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := src.Read(buf)
+		p.mu.Lock()
+		free := p.free[way]
+		p.mu.Unlock()
+		<-free
+		if _, lost := dst.Write(buf[:n]); err != nil || lost != nil {
+			return
+		}
+	}
+}
+
+// lead says where connections are passed on to.
+func (p *proxy) lead(to string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.to = to
+}
+
+// stall passes nothing on that goes one way, or ends that.
+func (p *proxy) stall(way int, stalled bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.free[way]:
+		if stalled {
+			p.free[way] = make(chan struct{})
+		}
+	default:
+		if !stalled {
+			close(p.free[way])
+		}
+	}
 }
 
 // set cuts all connections, or lets new ones pass.
@@ -294,7 +364,7 @@ func newMember(t *testing.T, url, id string, origin func(key string) string) *me
 	}), gcnode.GroupOptions{MaxBytes: 8 << 20})
 	require.NoError(t, err)
 	m.server = serve(t, nc, node, natstransport.ServerOptions{ID: id})
-	m.self, err = natstransport.Announce(nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: heartbeat})
+	m.self, err = natstransport.Announce(nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, natstransport.MembershipOptions{Heartbeat: calm / 2})
 	require.NoError(t, err)
 	t.Cleanup(func() {
 		closing, stop := context.WithTimeout(context.Background(), patience)
