@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
@@ -118,7 +119,7 @@ func goModule(opts Options) string {
 	if opts.Clone == "" {
 		return text + opts.Version + "\n"
 	}
-	return text + "v0.0.0\n\nreplace " + sdk + " => " + path.Join(filepath.ToSlash(opts.Clone), "plugins/sdk/go") + "\n"
+	return text + "v0.0.0\n\nreplace " + sdk + " => " + strconv.Quote(path.Join(filepath.ToSlash(opts.Clone), "plugins/sdk/go")) + "\n"
 }
 
 // files collects what a project has.
