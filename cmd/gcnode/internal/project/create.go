@@ -106,6 +106,12 @@ func filesOf(opts Options) (map[string]string, error) {
 		f.copy("sdk/assemblyscript/package.json", "sdk/package.json")
 		f.copy("sdk/assemblyscript/assembly", "sdk/assembly")
 		f.template("package.json", "package.json")
+	case JavaScript:
+		f.copy("sdk/javascript/example/greet.js", "getter.js")
+		f.copy("sdk/javascript/getter.c", "sdk/getter.c")
+		f.copy("sdk/javascript/gcnode.js", "sdk/gcnode.js")
+		f.copy("sdk/c/gcnode.h", "sdk/gcnode.h")
+		f.template("javascript.json", "package.json")
 	default:
 		return nil, fmt.Errorf("there is no SDK for the language %q", opts.Language)
 	}

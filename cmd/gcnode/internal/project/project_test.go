@@ -14,14 +14,14 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 )
 
-func languages() []Language { return []Language{Go, Rust, C, CPlusPlus, AssemblyScript} }
+func languages() []Language { return []Language{Go, Rust, C, CPlusPlus, AssemblyScript, JavaScript} }
 
 // What somebody is told to install is what the documentation says.
 func TestWhatToInstallIsDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile("../../../../docs/writing-getters.md")
 	require.NoError(t, err)
-	for _, command := range []string{installsC, installsCPlusPlus, installsRust, installsAssemblyScript} {
+	for _, command := range []string{installsC, installsCPlusPlus, installsRust, installsAssemblyScript, installsJavaScript} {
 		assert.Contains(t, string(text), "\n"+command+"\n")
 	}
 }
