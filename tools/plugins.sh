@@ -46,6 +46,25 @@ assemblyscript() {
 	)
 }
 
+# The engine is compiled once.
+# shellcheck disable=SC2086
+javascript() {
+	mkdir -p bin/javascript && (
+		cd bin/javascript || exit
+		[ -e package.json ] || npm init -y >/dev/null || exit
+		engine=node_modules/qjsc/deps/quickjs_2021_03_27
+		[ -e $engine ] || npm install --ignore-scripts --no-audit --no-fund --silent qjsc@0.3.0 || exit
+		for part in quickjs libregexp libunicode cutils; do
+			[ -e $part.o ] || clang-19 --target=wasm32-wasi -Os -w -D_GNU_SOURCE -DEMSCRIPTEN -DFE_DOWNWARD=0 -DFE_UPWARD=0 \
+				'-DCONFIG_VERSION="2021-03-27"' -c $engine/$part.c || exit
+		done
+		for script in greet:../../$sdk/javascript/example/greet.js probe:../../$probe/javascript/probe.js; do
+			clang-19 $wasi -std=c23 -DGCNODE_FETCH -DGCNODE_STORE -isystem $engine -I ../../$sdk/c --embed-dir=. "-DSCRIPT=\"${script#*:}\"" -Wl,-z,stack-size=1048576 \
+				-o ../plugins/${script%:*}-javascript.wasm ../../$sdk/javascript/getter.c quickjs.o libregexp.o libunicode.o cutils.o || exit
+		done
+	)
+}
+
 # install runs the command of a section of the documentation.
 install() {
 	[ "$(id -u)" = 0 ] && command -v apt-get >/dev/null || return
@@ -53,7 +72,7 @@ install() {
 }
 
 missing=
-for language in C:c C++:cpp Rust:rust AssemblyScript:assemblyscript; do
+for language in C:c C++:cpp Rust:rust AssemblyScript:assemblyscript JavaScript:javascript; do
 	section=${language%:*} build=${language#*:}
 	if (set -e; $build) 2>bin/plugins.log; then
 		echo "built for $section"

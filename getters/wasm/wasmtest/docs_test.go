@@ -109,6 +109,7 @@ func TestDocumentedGetters(t *testing.T) {
 		"C++":            {"greet.cc": "c/example/greet.cc"},
 		"Rust":           {"src/lib.rs": "rust/example/src/lib.rs", ".cargo/config.toml": "rust/example/.cargo/config.toml"},
 		"AssemblyScript": {"greet.ts": "assemblyscript/example/greet.ts"},
+		"JavaScript":     {"greet.js": "javascript/example/greet.js"},
 	} {
 		t.Run(heading, func(t *testing.T) {
 			t.Parallel()

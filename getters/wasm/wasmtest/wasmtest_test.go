@@ -43,6 +43,14 @@ func TestRust(t *testing.T) { testProbe(t, "rust") }
 
 func TestAssemblyScript(t *testing.T) { testProbe(t, "assemblyscript") }
 
+// The probe in JavaScript is not kept: most of it is QuickJS. Where SDKs are
+// tested it is built.
+func TestJavaScript(t *testing.T) {
+	if installed() {
+		testProbe(t, "javascript")
+	}
+}
+
 // testProbe runs the suite against a probe that was built just now, or against
 // the one that is kept for machines that cannot build it.
 func testProbe(t *testing.T, language string) {

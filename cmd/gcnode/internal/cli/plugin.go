@@ -177,7 +177,7 @@ func (m *module) load(ctx context.Context, g *grants, console *console, slice in
 	defer stop()
 	plugin, err := wasm.Load(ctx, code, opts)
 	if err != nil {
-		return interruptedOr(ctx, usageError("%s: %w%s", manifest.Plugin.Module, loadCause(err), hint(err)))
+		return interruptedOr(ctx, usageError("%s%s", eachLine(manifest.Plugin.Module, loadCause(err)), hint(err)))
 	}
 	err = do(ctx, plugin)
 	ended, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -202,6 +202,11 @@ func loadCause(err error) error {
 		return cause
 	}
 	return err
+}
+
+// eachLine puts the path before each line of an error, all of which are about it.
+func eachLine(path string, err error) string {
+	return path + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+path+": ")
 }
 
 // hint names the flags by which a module is granted what it lacks.

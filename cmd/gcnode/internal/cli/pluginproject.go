@@ -18,9 +18,9 @@ import (
 
 // newCommand makes a project.
 type newCommand struct {
-	Lang  string `required:"" enum:"go,rust,c,cpp,assemblyscript" placeholder:"LANGUAGE" help:"go, rust, c, cpp or assemblyscript."`
+	Lang  string `required:"" enum:"go,rust,c,cpp,assemblyscript,javascript" placeholder:"LANGUAGE" help:"go, rust, c, cpp, assemblyscript or javascript."`
 	Name  string `placeholder:"NAME" help:"What the getter is called (default: the name of the directory)."`
-	Clone string `env:"GCNODE" placeholder:"DIR" help:"A clone of gcnode's repository, whose SDK for Go is used (default: $$GCNODE, else the SDK of this release)."`
+	Clone string `env:"GCNODE" placeholder:"DIR" help:"A clone of gcnode's repository, whose SDK for Go is used; without one it is that of this release."`
 	Dir   string `arg:"" help:"The directory, which must be empty, or not be there yet."`
 }
 

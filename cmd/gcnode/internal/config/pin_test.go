@@ -38,6 +38,7 @@ func TestPinLeavesAloneWhatItDoesNotUnderstand(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{
 		"{module: m.wasm}\n", "{module: m.wasm, name: x}\n", "module:\n  m.wasm\n", "module: >-\n  m.wasm\n",
+		"{\nmodule: m.wasm,\nsha256: " + strings.Repeat("a", 64) + ", name: x\n}\n", // the name would be lost
 		"sha256:\n  " + strings.Repeat("a", 64) + "\nmodule: m.wasm\n",
 	} {
 		_, path := writeManifest(t, "", text)

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -20,6 +21,7 @@ const (
 	installsC              = "apt-get install -y --no-install-recommends clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32"
 	installsCPlusPlus      = installsC + " libc++-19-dev-wasm32 libc++abi-19-dev-wasm32"
 	installsRust           = "apt-get install -y --no-install-recommends rustc cargo libstd-rust-dev-wasm32 lld-14"
+	installsJavaScript     = installsC + " nodejs npm"
 	installsAssemblyScript = "apt-get install -y --no-install-recommends nodejs npm"
 	installsGo             = "see https://go.dev/doc/install"
 )
@@ -57,6 +59,8 @@ func Build(ctx context.Context, dir, module string, log io.Writer) error {
 		return b.buildRust(ctx)
 	case AssemblyScript:
 		return b.buildAssemblyScript(ctx)
+	case JavaScript:
+		return b.buildJavaScript(ctx)
 	default:
 		return b.buildC(ctx)
 	}
@@ -130,7 +134,7 @@ func (b *builder) rustToolchain(ctx context.Context) (cargo string, env []string
 		if _, err := os.Stat(filepath.Join(sysroot, "lib", "rustlib", wasmTarget, "lib")); err != nil {
 			continue
 		}
-		env := []string{"RUSTC=" + rustc}
+		env := []string{"RUSTC=" + rustc, "CARGO_TARGET_DIR=target"}
 		if _, err := os.Stat(filepath.Join(sysroot, "lib", "rustlib", "components")); err == nil {
 			return cargo, env, nil // of rustup, which brings a linker
 		}
@@ -164,6 +168,59 @@ func (b *builder) buildAssemblyScript(ctx context.Context) error {
 	}
 	return b.run(ctx, nil, "", "npm", "exec", "--offline", "--", "asc", b.source, "-o", b.module, "-O",
 		"--runtime", "incremental", "--use", "abort=~lib/gcnode/assembly/getter/abort")
+}
+
+// engine is where the source of QuickJS is in a project, and compiled where what
+// was made of it is kept.
+const (
+	engine   = "node_modules/qjsc/deps/quickjs_2021_03_27"
+	compiled = "node_modules/.gcnode"
+)
+
+// buildJavaScript links a script with an engine, which is compiled once. What the
+// script does not mention, the module does not ask for.
+func (b *builder) buildJavaScript(ctx context.Context) error {
+	for _, tool := range []string{"clang-19", "wasm-ld-19", "node", "npm"} {
+		if err := b.need(tool, installsJavaScript); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Stat(filepath.Join(b.dir, filepath.FromSlash(engine))); err != nil {
+		// The package would otherwise build an add-on for node.
+		if err := b.run(ctx, nil, "", "npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(b.dir, filepath.FromSlash(compiled)), 0o777); err != nil {
+		return err
+	}
+	script, err := os.ReadFile(filepath.Join(b.dir, b.source))
+	if err != nil {
+		return err
+	}
+	flags := []string{"--target=wasm32-wasi", "-Os"}
+	link := append(slices.Clone(flags), "-mexec-model=reactor", "-std=c23", "-Wl,--strip-debug", "-Wl,-z,stack-size=1048576", "-isystem", engine, "-I", "sdk",
+		"--embed-dir=.", `-DSCRIPT="`+b.source+`"`, "-o", b.module, "sdk/getter.c")
+	for word, macro := range map[string]string{"fetch": "-DGCNODE_FETCH", "gcnode.store": "-DGCNODE_STORE"} {
+		if strings.Contains(string(script), word) {
+			link = append(link, macro)
+		}
+	}
+	for _, part := range []string{"quickjs", "libregexp", "libunicode", "cutils"} {
+		object := compiled + "/" + part + ".o"
+		link = append(link, object)
+		if _, err := os.Stat(filepath.Join(b.dir, filepath.FromSlash(object))); err == nil {
+			continue
+		}
+		// Without EMSCRIPTEN the engine wants threads, and modules have no modes
+		// of rounding but the default, which is 0.
+		args := append(slices.Clone(flags), "-w", "-D_GNU_SOURCE", "-DEMSCRIPTEN", "-DFE_DOWNWARD=0", "-DFE_UPWARD=0",
+			`-DCONFIG_VERSION="2021-03-27"`, "-c", "-o", object, engine+"/"+part+".c")
+		if err := b.run(ctx, nil, installsJavaScript, "clang-19", args...); err != nil {
+			return err
+		}
+	}
+	return b.run(ctx, nil, installsJavaScript, "clang-19", link...)
 }
 
 // need reports a program that is not installed.

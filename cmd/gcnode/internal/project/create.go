@@ -8,6 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
@@ -105,6 +106,12 @@ func filesOf(opts Options) (map[string]string, error) {
 		f.copy("sdk/assemblyscript/package.json", "sdk/package.json")
 		f.copy("sdk/assemblyscript/assembly", "sdk/assembly")
 		f.template("package.json", "package.json")
+	case JavaScript:
+		f.copy("sdk/javascript/example/greet.js", "getter.js")
+		f.copy("sdk/javascript/getter.c", "sdk/getter.c")
+		f.copy("sdk/javascript/gcnode.js", "sdk/gcnode.js")
+		f.copy("sdk/c/gcnode.h", "sdk/gcnode.h")
+		f.template("javascript.json", "package.json")
 	default:
 		return nil, fmt.Errorf("there is no SDK for the language %q", opts.Language)
 	}
@@ -118,7 +125,7 @@ func goModule(opts Options) string {
 	if opts.Clone == "" {
 		return text + opts.Version + "\n"
 	}
-	return text + "v0.0.0\n\nreplace " + sdk + " => " + path.Join(filepath.ToSlash(opts.Clone), "plugins/sdk/go") + "\n"
+	return text + "v0.0.0\n\nreplace " + sdk + " => " + strconv.Quote(path.Join(filepath.ToSlash(opts.Clone), "plugins/sdk/go")) + "\n"
 }
 
 // files collects what a project has.

@@ -23,11 +23,12 @@ const (
 	C              Language = "c"
 	CPlusPlus      Language = "cpp"
 	AssemblyScript Language = "assemblyscript"
+	JavaScript     Language = "javascript"
 )
 
 // String is the name of the language as people write it.
 func (l Language) String() string {
-	return map[Language]string{Go: "Go", Rust: "Rust", C: "C", CPlusPlus: "C++", AssemblyScript: "AssemblyScript"}[l]
+	return map[Language]string{Go: "Go", Rust: "Rust", C: "C", CPlusPlus: "C++", AssemblyScript: "AssemblyScript", JavaScript: "JavaScript"}[l]
 }
 
 // errNoProject says that a folder has no source of a getter.
@@ -46,7 +47,10 @@ func LanguageOf(dir string) (language Language, source string, err error) {
 			break
 		}
 	}
-	patterns := map[Language][]string{"": {"*.c", "*.cc", "*.cpp"}, AssemblyScript: {"*.ts"}}[language]
+	if scripts, err := filepath.Glob(filepath.Join(dir, "*.ts")); err == nil && language == AssemblyScript && len(scripts) == 0 {
+		language = JavaScript
+	}
+	patterns := map[Language][]string{"": {"*.c", "*.cc", "*.cpp"}, AssemblyScript: {"*.ts"}, JavaScript: {"*.js"}}[language]
 	var sources []string
 	for _, pattern := range patterns {
 		found, err := filepath.Glob(filepath.Join(dir, pattern))
@@ -58,8 +62,8 @@ func LanguageOf(dir string) (language Language, source string, err error) {
 	switch {
 	case patterns == nil:
 		return language, "", nil
-	case len(sources) == 0 && language == AssemblyScript:
-		return "", "", fmt.Errorf("%s has a package.json, but no source in AssemblyScript (*.ts)", dir)
+	case len(sources) == 0 && language == JavaScript:
+		return "", "", fmt.Errorf("%s has a package.json, but no source in AssemblyScript (*.ts) or JavaScript (*.js)", dir)
 	case len(sources) == 0:
 		return "", "", fmt.Errorf("%s: %w", dir, errNoProject)
 	case len(sources) > 1:
