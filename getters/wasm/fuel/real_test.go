@@ -58,10 +58,10 @@ func (tr *transcript) call(m api.Module, f api.FunctionDefinition, name string, 
 		result = uint64(len(left))
 	case "respond":
 		value, _ := m.Memory().Read(uint32(args[4]), uint32(args[5]))
-		line += fmt.Sprintf(" %q", value)
+		line += shown(value)
 	case "log", "fetch_start":
 		text, _ := m.Memory().Read(uint32(args[1]), uint32(args[2]))
-		line += fmt.Sprintf(" %q", text)
+		line += shown(text)
 		result = 1000
 	}
 	if len(f.ResultTypes()) > 0 {
@@ -69,6 +69,9 @@ func (tr *transcript) call(m api.Module, f api.FunctionDefinition, name string, 
 	}
 	tr.lines = append(tr.lines, line)
 }
+
+// shown is the beginning of bytes, and a checksum of all of them.
+func shown(b []byte) string { return fmt.Sprintf(" %.100q %x", b, checksum(b)) }
 
 // play asks a getter for keys, one after the other, and returns what it did. A
 // trap ends it.
