@@ -69,7 +69,7 @@ run() {
 # getters in WebAssembly; "cluster", "fetch" and "wasm" stand for all of it.
 cluster='Remove Burst Restart DeadPeer Cold'
 fetch='Fetch FetchLarge FetchBeside'
-wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart'
+wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart WasmReload'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in
 cluster) set -- $cluster ;;
