@@ -1,7 +1,6 @@
 package bench_test
 
 import (
-	"context"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -10,7 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/bench/guest"
+	"github.com/gcnode/gcnode/bench/guesttest"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
 
@@ -19,7 +18,7 @@ import (
 // goroutines after the first exchanges are compared with those after the last.
 func BenchmarkWasmReload(b *testing.B) {
 	const callers, warmUp = 4, 20
-	g := guest.Probes(b)[0]
+	g := guesttest.Probes(b)[0]
 	opts := wasm.Options{AllowFetch: []string{"http://origin.invalid"}, StoreBytes: 1 << 16, CacheDir: b.TempDir() + "/cache"}
 	load := func() *wasm.Plugin {
 		p, err := wasm.Load(b.Context(), g.Module, opts)
@@ -35,7 +34,7 @@ func BenchmarkWasmReload(b *testing.B) {
 			asking.Go(func() {
 				for !over.Load() {
 					gets.Add(1)
-					if _, err := s.GetItem(context.Background(), small); err != nil {
+					if _, err := s.GetItem(b.Context(), small); err != nil {
 						failed.Add(1)
 					}
 				}
@@ -55,7 +54,7 @@ func BenchmarkWasmReload(b *testing.B) {
 		heapAfter, goroutinesAfter := exchange(amount(1_000))
 		over.Store(true)
 		asking.Wait()
-		require.NoError(b, s.Close(context.Background()))
+		require.NoError(b, s.Close(b.Context()))
 		b.ReportMetric(float64(gets.Load()), "gets")
 		b.ReportMetric(float64(failed.Load()), "failed")
 		b.ReportMetric(float64(took.quantile(0.5))/float64(time.Millisecond), "reload-ms")

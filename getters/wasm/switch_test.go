@@ -3,7 +3,6 @@ package wasm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,7 +106,7 @@ func TestHammerExchanges(t *testing.T) {
 	}
 	for i := range exchanges {
 		old := s.Plugin()
-		require.NoError(t, s.Exchange(t.Context(), versionGuest(t, byte('0'+i%10))), fmt.Sprint(i))
+		require.NoError(t, s.Exchange(t.Context(), versionGuest(t, byte('0'+i%10))), "exchange %d", i)
 		assert.Zero(t, old.Stats().Instances.Live)
 	}
 	over.Store(true)
