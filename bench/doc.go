@@ -4,8 +4,9 @@
 // it.
 //
 // The caches are in contestant, ways to get a value out of another process in
-// remote, traces to replay in trace, simulated eviction policies in policy, and
-// what is made of the results in cmd/tables.
+// remote, guests in WebAssembly in guesttest, traces to replay in trace,
+// simulated eviction policies in policy, and what is made of the results in
+// cmd/tables.
 package bench
 
 //go:generate go run ./cmd/tables -results results ../docs/benchmarks.md

@@ -8,9 +8,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/stretchr/testify/require"
+	"github.com/stretchr/testify/assert"
 
-	"github.com/gcnode/gcnode/bench/guest"
+	"github.com/gcnode/gcnode/bench/guesttest"
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
@@ -22,7 +22,7 @@ import (
 // counts.
 func BenchmarkWasmEndless(b *testing.B) {
 	for _, callers := range []int{1, 8} {
-		for _, g := range guest.Probes(b) {
+		for _, g := range guesttest.Probes(b) {
 			p := g.Load(b, wasm.Options{Instances: callers})
 			runOnce(b, g.Name, func(b *testing.B) {
 				var late, gap time.Duration
@@ -56,7 +56,7 @@ func spin(b *testing.B, p *wasm.Plugin, callers int) (late time.Duration) {
 		guests.Go(func() {
 			_, err := p.GetItem(ctx, "spin:")
 			after[i] = time.Since(deadline)
-			require.ErrorIs(b, err, gcnode.ErrTimeout)
+			assert.ErrorIs(b, err, gcnode.ErrTimeout)
 		})
 	}
 	guests.Wait()

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/gcnode/gcnode/bench/guest"
+	"github.com/gcnode/gcnode/bench/guesttest"
 )
 
 // turnTime is about how long a program runs at a time: shorter than the time
@@ -18,8 +18,8 @@ const turnTime = 200 * time.Microsecond
 // all programs is a measurement of its own.
 func BenchmarkWasmFuel(b *testing.B) {
 	costs := map[string]float64{} // of each program, in the last run
-	for _, p := range guest.Programs(b) {
-		plain, fuelled := p.Start(b, false), p.Start(b, true)
+	for _, p := range guesttest.Programs(b) {
+		plain, fuelled := p.Start(b), p.WithFuel(b).Start(b)
 		runOnce(b, p.Name, func(b *testing.B) {
 			n := max(1, int(turnTime/max(measure(plain), time.Microsecond)))
 			turn := func(run func()) time.Duration {

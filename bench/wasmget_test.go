@@ -8,7 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/bench/guest"
+	"github.com/gcnode/gcnode/bench/guesttest"
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
@@ -30,7 +30,7 @@ func getOne(b *testing.B, p *wasm.Plugin, key string) {
 
 // BenchmarkWasmGet is a small get of one caller from a guest that is warm.
 func BenchmarkWasmGet(b *testing.B) {
-	for _, g := range guest.Probes(b) {
+	for _, g := range guesttest.Probes(b) {
 		p := g.Load(b, wasm.Options{Instances: 1})
 		b.Run("impl="+g.Name, func(b *testing.B) {
 			getOne(b, p, small)
@@ -49,7 +49,7 @@ func BenchmarkWasmGet(b *testing.B) {
 // getter, and the guest without a node, take turns with it; the median turn
 // counts.
 func BenchmarkWasmNode(b *testing.B) {
-	for _, g := range guest.Probes(b) {
+	for _, g := range guesttest.Probes(b) {
 		p := g.Load(b, wasm.Options{Instances: 1})
 		runOnce(b, g.Name, func(b *testing.B) {
 			native, guests := missing(b, gcnode.GetterFunc[gcnode.Value](nativeEcho)), missing(b, p)
@@ -99,7 +99,7 @@ func missing(b *testing.B, getter gcnode.Getter[gcnode.Value]) func(key string) 
 // of the process, in which that of the guest is, with that after the first
 // hundred thousand.
 func BenchmarkWasmFlat(b *testing.B) {
-	for _, g := range guest.Probes(b) {
+	for _, g := range guesttest.Probes(b) {
 		if !g.IsGo() {
 			continue
 		}

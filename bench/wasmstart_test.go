@@ -7,14 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/gcnode/gcnode/bench/guest"
+	"github.com/gcnode/gcnode/bench/guesttest"
 	"github.com/gcnode/gcnode/getters/wasm"
 )
 
 // BenchmarkWasmStart loads a module that has been compiled before, up to the
 // first answer: what a node does when it starts again.
 func BenchmarkWasmStart(b *testing.B) {
-	for _, g := range guest.Probes(b) {
+	for _, g := range guesttest.Probes(b) {
 		opts := wasm.Options{
 			Name: g.Name, AllowFetch: []string{"http://origin.invalid"}, StoreBytes: 1 << 16, CacheDir: b.TempDir() + "/cache",
 		}

@@ -69,7 +69,7 @@ run() {
 # getters in WebAssembly; "cluster", "fetch" and "wasm" stand for all of it.
 cluster='Remove RemoveNATS Burst Restart DeadPeer Cold'
 fetch='Fetch FetchLarge FetchBeside FetchNATS'
-wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart Extism'
+wasm='WasmGet WasmNode WasmFlat WasmFetch WasmFuel WasmEndless WasmStart WasmReload Extism'
 # shellcheck disable=SC2086 # the names are words
 case "$*" in
 cluster) set -- $cluster ;;

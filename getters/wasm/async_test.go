@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -118,30 +119,26 @@ func TestOneInstanceWaitsForManyFetchesAtOnce(t *testing.T) {
 
 func TestExchangesThatNobodyWaitsForQueue(t *testing.T) {
 	t.Parallel()
-	const parallel, fetches = 2, 12
-	var inside, most atomic.Int32
-	arrived, leave := make(chan struct{}, fetches), make(chan struct{})
-	origin := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
-		now := inside.Add(1)
-		defer inside.Add(-1)
-		for before := most.Load(); now > before && !most.CompareAndSwap(before, now); before = most.Load() {
+	_, err := asyncGuest() // built in real time
+	require.NoError(t, err)
+	synctest.Test(t, func(t *testing.T) {
+		const parallel, fetches = 2, 12
+		var inside atomic.Int32
+		leave := make(chan struct{})
+		p := loadAsync(t, Options{Instances: 1, ParallelFetches: parallel, Transport: roundTripper(func(*http.Request) (*http.Response, error) {
+			inside.Add(1)
+			defer inside.Add(-1)
+			<-leave
+			return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader("b"))}, nil
+		})})
+		done := getLater(t.Context(), p, fmt.Sprintf("many:%d:%s/", fetches, somewhere[0]))
+		for left := fetches; left > 0; left-- {
+			synctest.Wait() // everything that can happen has happened
+			assert.EqualValues(t, min(parallel, left), inside.Load())
+			leave <- struct{}{}
 		}
-		arrived <- struct{}{}
-		<-leave
-		io.WriteString(w, "b")
+		assert.Equal(t, outcome{strings.Repeat(",b", fetches)[1:], nil}, <-done)
 	})
-	p := loadAsync(t, Options{AllowFetch: []string{origin.URL}, Instances: 1, ParallelFetches: parallel})
-	done := getLater(t.Context(), p, fmt.Sprintf("many:%d:%s/", fetches, origin.URL))
-	for range parallel {
-		<-arrived
-	}
-	for range fetches - parallel { // one by one, so that there is time to arrive too early
-		leave <- struct{}{}
-		<-arrived
-	}
-	close(leave)
-	assert.Equal(t, outcome{strings.Repeat(",b", fetches)[1:], nil}, <-done)
-	assert.EqualValues(t, parallel, most.Load())
 }
 
 func TestGuestComputesWhileRequestsArePending(t *testing.T) {

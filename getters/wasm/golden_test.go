@@ -46,3 +46,50 @@ func TestGoldenVectors(t *testing.T) {
 	assert.Equal(t, encodeConfig(map[string]string{"ttl": "10m", "": "x", "empty": ""}), vectors["Configuration"])
 	assert.Equal(t, encodeBatch([]string{"ann", "", "\xff\x00"}), vectors["Batch"])
 }
+
+// documented are the signatures in a section of docs/plugin-abi.md, by name.
+func documented(t *testing.T, section string) map[string]signature {
+	t.Helper()
+	text, err := os.ReadFile("../../docs/plugin-abi.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(text), "\n## "+section+"\n")
+	require.True(t, found)
+	rest, _, _ = strings.Cut(rest, "\n## ")
+	types := map[string]valueType{"i32": i32, "i64": i64}
+	signatures := map[string]signature{}
+	for _, m := range regexp.MustCompile("\n\\| `(\\w+)` \\| `\\((.*?)\\) -> (.*?)` \\|").FindAllStringSubmatch(rest, -1) {
+		var s signature
+		for _, param := range regexp.MustCompile(`\w+: (\w+)`).FindAllStringSubmatch(m[2], -1) {
+			s.params = append(s.params, types[param[1]])
+		}
+		if m[3] != "()" {
+			s.results = []valueType{types[m[3]]}
+		}
+		signatures[m[1]] = s
+	}
+	return signatures
+}
+
+func TestSignaturesAreThoseOfTheDocument(t *testing.T) {
+	t.Parallel()
+	imports := documented(t, "Imports")
+	for _, f := range abiFunctions() {
+		s, ok := imports[f.name]
+		assert.True(t, ok, f.name)
+		assert.Equal(t, f.sig.String(), s.String(), f.name)
+	}
+	assert.Len(t, imports, len(abiFunctions()))
+
+	exports := documented(t, "Exports")
+	assert.Len(t, exports, 7)
+	shape := moduleShape{exports: map[string]moduleExport{exportMemory: {kind: externMemory}}}
+	for name, s := range exports {
+		shape.exports[name] = moduleExport{kind: externFunc, sig: s}
+	}
+	require.NoError(t, checkExports(&shape))
+	for name, s := range exports {
+		shape.exports[name] = moduleExport{kind: externFunc, sig: signature{params: append([]valueType{i64}, s.params...), results: s.results}}
+		assert.ErrorContains(t, checkExports(&shape), name)
+		shape.exports[name] = moduleExport{kind: externFunc, sig: s}
+	}
+}

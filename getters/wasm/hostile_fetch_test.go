@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +74,7 @@ func (d *fickleDNS) answer(query []byte) []byte {
 		d.asked++
 		d.mu.Unlock()
 	}
-	b := append([]byte{}, query[:2]...)
+	b := slices.Clone(query[:2])
 	b = append(b, 0x81, 0x80, 0, 1, 0, byte(len(addresses)), 0, 0, 0, 0)
 	b = append(b, question...)
 	for _, a := range addresses {

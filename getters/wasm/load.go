@@ -147,7 +147,7 @@ func newPlugin(opts *Options) (*Plugin, error) {
 	p := &Plugin{
 		opts:        *opts,
 		configInput: encodeConfig(opts.Config),
-		epoch:       time.Now(),
+		epoch:       time.Now().Add(-time.Millisecond),
 		pool:        newPool[*instance](opts.Instances, 1, opts.Queue),
 		fetcher:     fetcher,
 		store:       newStore(opts.StoreBytes),

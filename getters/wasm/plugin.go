@@ -16,9 +16,9 @@ import (
 // for concurrent use.
 type Plugin struct {
 	opts        Options
-	environ     []string // "name=value", ordered
-	configInput []byte   // what gcnode_configure reads
-	epoch       time.Time
+	environ     []string  // "name=value", ordered
+	configInput []byte    // what gcnode_configure reads
+	epoch       time.Time // of the monotonic clock; in the past, because Go guests stop at a clock that says 0
 
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule

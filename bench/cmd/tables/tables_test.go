@@ -279,3 +279,22 @@ func TestDocument(t *testing.T) {
 	}
 	assert.Equal(t, len(report()), strings.Count(string(text), opening))
 }
+
+func TestMeasuresOfGuests(t *testing.T) {
+	p := newPlace(t, map[string]string{"f.txt": strings.Repeat(`BenchmarkF/work=a/impl=gcnode-c-2 1 1 fuel/plain
+BenchmarkF/work=b/impl=gcnode-c-2 1 4 fuel/plain
+BenchmarkF/work=a/impl=gcnode-go-2 1 3 fuel/plain
+`, 6)})
+	d, err := read(p.results, []string{"f.txt"})
+	require.NoError(t, err)
+	mean, ok := meanOf(fuelCost)(d, "gcnode-c")
+	assert.True(t, ok)
+	assert.InDelta(t, 2, mean, 1e-9)
+	_, ok = meanOf(fuelCost)(d, "gcnode-rust")
+	assert.False(t, ok)
+	_, ok = only(meanOf(fuelCost), "gcnode-c")(d, "gcnode-go")
+	assert.False(t, ok)
+	v, ok := only(worst(fuelCost), "gcnode-go")(d, "gcnode-go")
+	assert.True(t, ok)
+	assert.InDelta(t, 3, v, 0)
+}

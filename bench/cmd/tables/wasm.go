@@ -36,6 +36,7 @@ const (
 	wasmFuelFile    = "wasmfuel.txt"
 	wasmEndlessFile = "wasmendless.txt"
 	wasmStartFile   = "wasmstart.txt"
+	wasmReloadFile  = "wasmreload.txt"
 )
 
 // guests is the part of the report about getters in WebAssembly.
@@ -52,6 +53,9 @@ func guests() map[string]part {
 			files: []string{wasmEndlessFile}, rows: impl, columns: []string{"guests"}, units: []string{lateMillis, gapMillis},
 		},
 		"wasm-start": table{files: []string{wasmStartFile}, rows: impl, units: []string{"cold-ms", warmMillis, "warm-cpu-ms"}},
+		"wasm-reload": table{
+			files: []string{wasmReloadFile}, rows: impl, units: []string{"gets", "failed", "reload-ms", "grown-MiB", "grown-goroutines"},
+		},
 	}
 }
 
@@ -77,6 +81,8 @@ func guestTargets() goals {
 		{what: "the same: worst gap of a 1 ms ticker in the process, ms", reach: "≤ 30", files: endless, limit: 30, measure: worst(gapMillis, eight)},
 		{what: "start with a warm compilation cache, ms", reach: "≤ 5", files: start, limit: 5, measure: only(worst(warmMillis), small...)},
 		{what: "the same, Go", reach: "≤ 100", files: start, limit: 100, measure: only(worst(warmMillis), guestGo)},
+		{what: "1,000 exchanges of a module under load: gets that failed", reach: "0", files: []string{wasmReloadFile}, limit: 0, measure: worst("failed")},
+		{what: "the same: growth of the heap, MiB", reach: "≤ 4", files: []string{wasmReloadFile}, limit: 4, measure: worst("grown-MiB")},
 	}
 }
 

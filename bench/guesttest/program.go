@@ -1,4 +1,4 @@
-package guest
+package guesttest
 
 import (
 	"bytes"
@@ -59,20 +59,22 @@ type command struct {
 
 func (c command) of(g Guest) Program { return Program{g, c.export, c.export, []uint64{c.amount}, ""} }
 
-// Start instantiates the program, with fuel or as it is, and returns what runs
-// it once.
-func (p Program) Start(tb testing.TB, withFuel bool) func() {
+// WithFuel is the program with the counter that plugins get.
+func (p Program) WithFuel(tb testing.TB) Program {
 	tb.Helper()
-	ctx := context.Background()
-	module := p.Module
-	if withFuel {
-		var err error
-		module, _, err = fuel.Inject(module, fuel.Options{})
-		require.NoError(tb, err)
-	}
+	module, _, err := fuel.Inject(p.Module, fuel.Options{})
+	require.NoError(tb, err)
+	p.Module = module
+	return p
+}
+
+// Start instantiates the program and returns what runs it once.
+func (p Program) Start(tb testing.TB) func() {
+	tb.Helper()
+	ctx := context.WithoutCancel(tb.Context())
 	r := wazero.NewRuntime(ctx)
 	tb.Cleanup(func() { require.NoError(tb, r.Close(ctx)) })
-	compiled, err := r.CompileModule(ctx, module)
+	compiled, err := r.CompileModule(ctx, p.Module)
 	require.NoError(tb, err)
 	p.serve(tb, r, compiled)
 	m, err := r.InstantiateModule(ctx, compiled, wazero.NewModuleConfig().WithStartFunctions("_initialize"))
@@ -97,7 +99,7 @@ const grant = 512 << 10
 // functions that do nothing: an answer has to be one that is ok.
 func (p Program) serve(tb testing.TB, r wazero.Runtime, compiled wazero.CompiledModule) {
 	tb.Helper()
-	ctx := context.Background()
+	ctx := tb.Context()
 	hosts := map[string]wazero.HostModuleBuilder{}
 	for _, f := range compiled.ImportedFunctions() {
 		module, name, _ := f.Import()
@@ -122,7 +124,8 @@ func (p Program) serve(tb testing.TB, r wazero.Runtime, compiled wazero.Compiled
 		hosts[module].NewFunctionBuilder().
 			WithGoModuleFunction(api.GoModuleFunc(call), f.ParamTypes(), f.ResultTypes()).Export(name)
 	}
-	wasi_snapshot_preview1.MustInstantiate(ctx, r)
+	_, err := wasi_snapshot_preview1.Instantiate(ctx, r)
+	require.NoError(tb, err)
 	for _, host := range hosts {
 		_, err := host.Instantiate(ctx)
 		require.NoError(tb, err)

@@ -1,9 +1,8 @@
-// Package guest has the modules with which getters in WebAssembly are measured.
-package guest
+// Package guesttest has the modules with which getters in WebAssembly are measured.
+package guesttest
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,7 +43,7 @@ func Probes(tb testing.TB) []Guest {
 func buildGo(tb testing.TB, dir string) []byte {
 	tb.Helper()
 	out := filepath.Join(tb.TempDir(), "guest.wasm")
-	cmd := exec.CommandContext(context.Background(), "go", "build", "-trimpath", "-ldflags=-s -w", "-buildmode=c-shared", "-o", out, ".")
+	cmd := exec.CommandContext(tb.Context(), "go", "build", "-trimpath", "-ldflags=-s -w", "-buildmode=c-shared", "-o", out, ".")
 	cmd.Dir = filepath.Join(root, dir)
 	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm", "GOWORK=off", "GOFLAGS=")
 	text, err := cmd.CombinedOutput()
@@ -71,7 +70,7 @@ func (g Guest) Load(tb testing.TB, opts wasm.Options) *wasm.Plugin {
 // moduleDir is where the source of a required module is.
 func moduleDir(tb testing.TB, path string) string {
 	tb.Helper()
-	dir, err := exec.CommandContext(context.Background(), "go", "list", "-m", "-f", "{{.Dir}}", path).Output()
-	require.NoError(tb, err, fmt.Sprintf("find the module %s", path))
+	dir, err := exec.CommandContext(tb.Context(), "go", "list", "-m", "-f", "{{.Dir}}", path).Output()
+	require.NoError(tb, err, "find the module "+path)
 	return strings.TrimSpace(string(dir))
 }
