@@ -168,6 +168,8 @@ func TestBadOffsetsAreNoBlocks(t *testing.T) {
 	assert.Equal(t, uint64(10), m.Length(first))
 	m.Free(first)
 	assert.Zero(t, m.Length(first))
+	_, ok := m.Block(first)
+	assert.False(t, ok)
 	m.Free(first)
 	assert.Equal(t, uint64(10), m.Length(second))
 }
@@ -185,6 +187,17 @@ func TestMemoryStaysWithinItsLimit(t *testing.T) {
 	require.ErrorIs(t, err, kernel.ErrExhausted)
 	m.Free(last)
 	alloc(t, m, 2048)
+
+	small := newKernel(t) // with a limit below what it is made for
+	for range 3 {
+		_, _, err = small.Alloc(pageBytes, limit/4)
+		require.NoError(t, err)
+	}
+	_, _, err = small.Alloc(pageBytes, limit/4)
+	require.ErrorIs(t, err, kernel.ErrExhausted)
+	assert.Equal(t, uint64(limit/4), small.Size())
+	_, _, err = small.Alloc(pageBytes, 0)
+	require.ErrorIs(t, err, kernel.ErrExhausted)
 }
 
 func TestFreedBlocksAreUsedAgain(t *testing.T) {
@@ -205,6 +218,16 @@ func TestFreedBlocksAreUsedAgain(t *testing.T) {
 	assert.Equal(t, uint64(limit/16), m.Length(kept))
 	slices.Sort(blocks)
 	assert.Len(t, slices.Compact(blocks), 10, "no two blocks are the same")
+
+	m.Reset()
+	for i := range blocks {
+		blocks[i] = alloc(t, m, limit/16)
+	}
+	alloc(t, m, 6*limit/16-64) // nearly all that is left behind them
+	for _, at := range blocks[2:5] {
+		m.Free(at)
+	}
+	assert.Equal(t, blocks[2], alloc(t, m, 3*limit/16), "three blocks side by side are room for one")
 }
 
 // TestBlocksNeverOverlap does at random what guests do, and sees that what one
