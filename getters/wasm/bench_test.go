@@ -10,6 +10,8 @@ func BenchmarkGet(b *testing.B) {
 	b.Run("guest=go/key=hit", func(b *testing.B) { benchmarkGet(b, loadVerbs(b, Options{}), "hit") })
 	b.Run("guest=go/key=echo", func(b *testing.B) { benchmarkGet(b, loadVerbs(b, Options{}), "echo:value") })
 	b.Run("guest=minimal", func(b *testing.B) { benchmarkGet(b, loadModule(b, minimal().bytes(), Options{}), "key") })
+	b.Run("guest=extism-go/key=echo", func(b *testing.B) { benchmarkGet(b, loadExtism(b, Options{}), "echo:value") })
+	b.Run("guest=extism-minimal", func(b *testing.B) { benchmarkGet(b, loadModule(b, echoExtism().bytes(), Options{}), "key") })
 }
 
 func benchmarkGet(b *testing.B, p *Plugin, key string) {
