@@ -185,10 +185,12 @@ func (m *Memory) Free(offset uint64) {
 	if offset == m.vars[globalInputOffset].Get() {
 		m.vars[globalInputLength].Set(0)
 	}
+	end := m.end
 	for n := len(m.blocks); n > 0 && m.blocks[n-1].size == 0; n-- {
-		m.setEnd(m.blocks[n-1].offset)
+		end = m.blocks[n-1].offset
 		m.blocks = m.blocks[:n-1]
 	}
+	m.setEnd(end)
 }
 
 // reuse takes the first range of free blocks that is large enough, and leaves
