@@ -8,7 +8,9 @@ require (
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
 	github.com/coocood/freecache v1.2.7
 	github.com/dgraph-io/ristretto/v2 v2.4.2
+	github.com/extism/go-sdk v1.7.1
 	github.com/gcnode/gcnode/core v0.0.0
+	github.com/gcnode/gcnode/getters/wasm v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/gcnode/gcnode/transport/nats v0.0.0
 	github.com/golang/groupcache v0.0.0-20241129210726-2c02b8208cf8
@@ -18,6 +20,7 @@ require (
 	github.com/nats-io/nats.go v1.55.0
 	github.com/redis/rueidis v1.0.79
 	github.com/stretchr/testify v1.12.1
+	github.com/tetratelabs/wazero v1.12.0
 	golang.org/x/perf v0.0.0-20260908200009-22c9c6c9d4da
 	golang.org/x/sync v0.25.0
 	golang.org/x/sys v0.50.0
@@ -34,8 +37,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/dylibso/observe-sdk/go v0.0.0-20240819160327-2d926c5d788a // indirect
-	github.com/extism/go-sdk v1.7.1
-	github.com/gcnode/gcnode/getters/wasm v0.0.0
 	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
 	github.com/go-fonts/liberation v0.2.0 // indirect
 	github.com/go-latex/latex v0.0.0-20210823091927-c0d11ff05a81 // indirect
@@ -52,7 +53,6 @@ require (
 	github.com/nats-io/nkeys v0.4.17 // indirect
 	github.com/nats-io/nuid v1.0.1 // indirect
 	github.com/tetratelabs/wabin v0.0.0-20230304001439-f6f874872834 // indirect
-	github.com/tetratelabs/wazero v1.12.0
 	github.com/zeebo/xxh3 v1.0.2 // indirect
 	go.opentelemetry.io/proto/otlp v1.3.1 // indirect
 	go.yaml.in/yaml/v3 v3.0.5 // indirect
@@ -66,9 +66,8 @@ require (
 
 replace (
 	github.com/gcnode/gcnode/core => ../core
+	github.com/gcnode/gcnode/getters/wasm => ../getters/wasm
 	github.com/gcnode/gcnode/transport/http => ../transport/http
 	github.com/gcnode/gcnode/transport/nats => ../transport/nats
 	github.com/gcnode/gcnode/transport/wire => ../transport/wire
 )
-
-replace github.com/gcnode/gcnode/getters/wasm => ../getters/wasm
