@@ -8,6 +8,7 @@ require (
 	github.com/bradfitz/gomemcache v0.0.0-20260422231931-4d751bb6e37c
 	github.com/coocood/freecache v1.2.7
 	github.com/dgraph-io/ristretto/v2 v2.4.2
+	github.com/extism/go-sdk v1.7.1
 	github.com/gcnode/gcnode/compat/mailgun v0.0.0
 	github.com/gcnode/gcnode/core v0.0.0
 	github.com/gcnode/gcnode/getters/wasm v0.0.0
@@ -37,7 +38,6 @@ require (
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.0.1 // indirect
 	github.com/dylibso/observe-sdk/go v0.0.0-20240819160327-2d926c5d788a // indirect
-	github.com/extism/go-sdk v1.7.1
 	github.com/gcnode/gcnode/transport/wire v0.0.0 // indirect
 	github.com/go-fonts/liberation v0.2.0 // indirect
 	github.com/go-latex/latex v0.0.0-20210823091927-c0d11ff05a81 // indirect
@@ -68,9 +68,8 @@ require (
 replace (
 	github.com/gcnode/gcnode/compat/mailgun => ../compat/mailgun
 	github.com/gcnode/gcnode/core => ../core
+	github.com/gcnode/gcnode/getters/wasm => ../getters/wasm
 	github.com/gcnode/gcnode/transport/http => ../transport/http
 	github.com/gcnode/gcnode/transport/nats => ../transport/nats
 	github.com/gcnode/gcnode/transport/wire => ../transport/wire
 )
-
-replace github.com/gcnode/gcnode/getters/wasm => ../getters/wasm

@@ -6,7 +6,7 @@
 set -u
 cd "$(dirname "$0")/.." || exit
 
-sdk=plugins/sdk probe=plugins/testdata/probe out=bin/plugins
+sdk=plugins/sdk probe=plugins/testdata/probe extism=plugins/testdata/extism out=bin/plugins
 mkdir -p "$out" bin/assemblyscript || exit
 
 wasi='--target=wasm32-wasi -mexec-model=reactor -Os -Wall -Wextra -Werror -Wl,--strip-all'
@@ -14,7 +14,8 @@ wasi='--target=wasm32-wasi -mexec-model=reactor -Os -Wall -Wextra -Werror -Wl,--
 # shellcheck disable=SC2086 # the flags are words
 c() {
 	clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -o $out/greet-c.wasm $sdk/c/example/greet.c &&
-		clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -o $out/probe-c.wasm $probe/c/probe.c
+		clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -o $out/probe-c.wasm $probe/c/probe.c &&
+		clang-19 $wasi -std=c11 -Wpedantic -o $out/extism-c.wasm $extism/c/get.c
 }
 
 # shellcheck disable=SC2086
@@ -30,6 +31,8 @@ rust() {
 	for project in $sdk/rust/example $probe/rust; do
 		(cd $project && cargo build --quiet --offline --locked --release --target wasm32-unknown-unknown) || return
 	done
+	rustc --edition 2021 --crate-type cdylib --target wasm32-unknown-unknown -C opt-level=s -C lto -C panic=abort -C strip=symbols \
+		-C linker=wasm-ld-14 -o $out/extism-rust.wasm $extism/rust/get.rs || return
 	cp bin/rust/wasm32-unknown-unknown/release/greet.wasm $out/greet-rust.wasm &&
 		cp bin/rust/wasm32-unknown-unknown/release/probe.wasm $out/probe-rust.wasm
 }

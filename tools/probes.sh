@@ -8,5 +8,8 @@ kept=getters/wasm/wasmtest/testdata
 for language in c cpp rust assemblyscript; do
 	cp "bin/plugins/probe-$language.wasm" "$kept/$language.wasm"
 done
-git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe |
+for language in c rust; do
+	cp "bin/plugins/extism-$language.wasm" "$kept/extism-$language.wasm"
+done
+git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe plugins/testdata/extism |
 	grep -v -e /example/ -e /probe/go/ | LC_ALL=C sort | xargs sha256sum >"$kept/sources.sha256"

@@ -19,6 +19,8 @@ func BenchmarkGet(b *testing.B) {
 	b.Run("guest=go/key=hit", func(b *testing.B) { benchmarkGet(b, loadVerbs(b, Options{}), "hit") })
 	b.Run("guest=go/key=echo", func(b *testing.B) { benchmarkGet(b, loadVerbs(b, Options{}), "echo:value") })
 	b.Run("guest=minimal", func(b *testing.B) { benchmarkGet(b, loadModule(b, minimal().bytes(), Options{}), "key") })
+	b.Run("guest=extism-go/key=echo", func(b *testing.B) { benchmarkGet(b, loadExtism(b, Options{}), "echo:value") })
+	b.Run("guest=extism-minimal", func(b *testing.B) { benchmarkGet(b, loadModule(b, echoExtism().bytes(), Options{}), "key") })
 	for sdk, module := range probes(b) {
 		b.Run("sdk="+sdk+"/key=echo", func(b *testing.B) {
 			benchmarkGet(b, loadProbe(b, module, somewhere), "echo:value")

@@ -15,6 +15,9 @@
 //	defer plugin.Close(ctx)
 //	group, err := node.Group("users", plugin, gcnode.GroupOptions{MaxBytes: 64 << 20})
 //
+// A module that was written for Extism is run as well, as docs/extism.md says;
+// [Options.Function] names the function that answers a key.
+//
 // A module is not trusted. It has no files and no sockets, it reaches over
 // HTTP only the origins in [Options.AllowFetch], its memory is bounded by
 // [Options.MaxMemoryBytes], and one deadline covers everything that a request

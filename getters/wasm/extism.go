@@ -113,9 +113,12 @@ func checkExtismExports(m *moduleShape, function string) error {
 		errs = append(errs, fmt.Errorf("export %s is no function of the signature %s%s",
 			printable(function, maxNameShown), extismResult(), m.whatAnswersKeys()))
 	}
-	for name, want := range map[string]signature{exportInit: {}, exportCtors: {}, exportHaskell: {params: []valueType{i32, i32}}} {
-		if e, ok := m.exports[name]; ok && (e.kind != externFunc || !e.sig.equal(want)) {
-			errs = append(errs, fmt.Errorf("export %s must be a function of the signature %s", name, want))
+	for _, w := range []struct {
+		name string
+		sig  signature
+	}{{exportInit, signature{}}, {exportCtors, signature{}}, {exportHaskell, signature{params: []valueType{i32, i32}}}} {
+		if e, ok := m.exports[w.name]; ok && (e.kind != externFunc || !e.sig.equal(w.sig)) {
+			errs = append(errs, fmt.Errorf("export %s must be a function of the signature %s", w.name, w.sig))
 		}
 	}
 	return errors.Join(errs...)
@@ -129,7 +132,11 @@ func (m *moduleShape) whatAnswersKeys() string {
 			names = append(names, printable(name, maxNameShown))
 		}
 	}
-	if len(names) == 0 {
+	_, command := m.exports[exportStart]
+	switch {
+	case len(names) == 0 && command:
+		return ": it is a command, " + howToBuildReactor
+	case len(names) == 0:
 		return ", nor any other of the signature " + extismResult().String()
 	}
 	return ": say which one answers keys (Function, function in a node's configuration), it exports " +

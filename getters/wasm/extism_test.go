@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"bytes"
+	"context"
 	"io"
 	"log/slog"
 	"net/http"
@@ -18,8 +19,20 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-// extismModule is the Go guest of testdata/guests/extism, built once.
-var extismModule = sync.OnceValues(func() ([]byte, error) { return buildGuest("testdata/guests/extism") })
+// extismModule is the Go guest of testdata/guests/extism, built once. It is
+// also compiled once, so that tests that run side by side find it in the cache.
+var extismModule = sync.OnceValues(func() ([]byte, error) {
+	module, err := buildGuest("testdata/guests/extism")
+	if err != nil {
+		return nil, err
+	}
+	ctx := context.Background()
+	p, err := Load(ctx, module, Options{CacheDir: compiled, Timeout: patience})
+	if err != nil {
+		return nil, err
+	}
+	return module, p.Close(ctx)
+})
 
 // loadExtism loads the Go guest that is an Extism module.
 func loadExtism(tb testing.TB, opts Options) *Plugin {

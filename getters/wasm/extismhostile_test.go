@@ -294,6 +294,16 @@ func TestExtismModuleIsRefusedByName(t *testing.T) {
 		"the start of a command": {
 			build(func(a *assembler, _ *extismImports) { a.function("_start", nil, nil) }), "_start", "cannot be _start",
 		},
+		"nothing but the start of a command": {
+			build(func(a *assembler, _ *extismImports) { a.function("_start", nil, nil) }), "",
+			`the module exports no function "get": it is a command, build it as a reactor`,
+		},
+		"a start with parameters": {
+			build(func(a *assembler, f *extismImports) {
+				a.function("get", nil, []valueType{i32}, f.echo()...)
+				a.function(exportHaskell, []valueType{i32}, nil)
+			}), "", "export hs_init must be a function of the signature (i32, i32) -> ()",
+		},
 		"no memory": {
 			build(func(a *assembler, f *extismImports) {
 				a.memory = ""

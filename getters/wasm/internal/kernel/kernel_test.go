@@ -168,6 +168,8 @@ func TestBadOffsetsAreNoBlocks(t *testing.T) {
 	assert.Equal(t, uint64(10), m.Length(first))
 	m.Free(first)
 	assert.Zero(t, m.Length(first))
+	_, ok := m.Block(first)
+	assert.False(t, ok)
 	m.Free(first)
 	assert.Equal(t, uint64(10), m.Length(second))
 }
@@ -185,6 +187,17 @@ func TestMemoryStaysWithinItsLimit(t *testing.T) {
 	require.ErrorIs(t, err, kernel.ErrExhausted)
 	m.Free(last)
 	alloc(t, m, 2048)
+
+	small := newKernel(t) // with a limit below what it is made for
+	for range 3 {
+		_, _, err = small.Alloc(pageBytes, limit/4)
+		require.NoError(t, err)
+	}
+	_, _, err = small.Alloc(pageBytes, limit/4)
+	require.ErrorIs(t, err, kernel.ErrExhausted)
+	assert.Equal(t, uint64(limit/4), small.Size())
+	_, _, err = small.Alloc(pageBytes, 0)
+	require.ErrorIs(t, err, kernel.ErrExhausted)
 }
 
 func TestFreedBlocksAreUsedAgain(t *testing.T) {
@@ -205,6 +218,16 @@ func TestFreedBlocksAreUsedAgain(t *testing.T) {
 	assert.Equal(t, uint64(limit/16), m.Length(kept))
 	slices.Sort(blocks)
 	assert.Len(t, slices.Compact(blocks), 10, "no two blocks are the same")
+
+	m.Reset()
+	for i := range blocks {
+		blocks[i] = alloc(t, m, limit/16)
+	}
+	alloc(t, m, 6*limit/16-64) // nearly all that is left behind them
+	for _, at := range blocks[2:5] {
+		m.Free(at)
+	}
+	assert.Equal(t, blocks[2], alloc(t, m, 3*limit/16), "three blocks side by side are room for one")
 }
 
 // TestBlocksNeverOverlap does at random what guests do, and sees that what one
@@ -258,4 +281,47 @@ func TestBlocksNeverOverlap(t *testing.T) {
 	for at, mark := range contents {
 		check(at, mark)
 	}
+}
+
+// FuzzMemory does what a hostile guest does, in any order and with any numbers:
+// each call has a result or traps, and the memory stays within its limit and
+// can be used again.
+func FuzzMemory(f *testing.F) {
+	f.Add([]byte{0, 100, 0, 1, 16, 0, 2, 16, 0, 3, 200, 0, 4, 90, 0, 5, 16, 0, 6, 16, 1, 7, 0, 0})
+	f.Add([]byte{0, 255, 255, 0, 255, 250, 1, 16, 0, 0, 8, 8, 2, 0, 0, 6, 255, 255})
+	m := newKernel(f)
+	names := []string{"load_u8", "load_u64", "input_load_u8", "input_load_u64"}
+	f.Fuzz(func(t *testing.T, steps []byte) {
+		defer m.Reset()
+		for ; len(steps) >= 3; steps = steps[3:] {
+			// Most numbers are small; some are beyond 32 bits, or negative.
+			number := uint64(steps[1]) | uint64(steps[2]&15)<<8
+			number <<= 4 * (steps[2] >> 4)
+			switch op := steps[0] % 10; op {
+			case 0:
+				if _, _, err := m.Alloc(number, limit); err != nil {
+					require.ErrorIs(t, err, kernel.ErrExhausted)
+				}
+			case 1:
+				m.Free(number)
+			case 2:
+				b, ok := m.Block(number)
+				require.Equal(t, m.Length(number), uint64(len(b)))
+				require.Equal(t, ok, len(b) > 0)
+			case 3, 4, 5, 6:
+				_, _ = m.Module().ExportedFunction(names[op-3]).Call(t.Context(), number)
+			case 7:
+				_, _ = m.Module().ExportedFunction("store_u64").Call(t.Context(), number, math.MaxUint64)
+			case 8:
+				call(t, m, "output_set", number, uint64(steps[1]))
+				if b, err := m.Output(); err == nil {
+					require.Len(t, b, int(steps[1]))
+				}
+			case 9:
+				m.Reset()
+				require.NoError(t, m.SetInput(string(steps), limit))
+			}
+			require.LessOrEqual(t, m.Size(), uint64(limit))
+		}
+	})
 }

@@ -19,6 +19,9 @@ const (
 	// keptBlocks bounds the list of blocks that is kept between calls.
 	keptBlocks = 1 << 10
 	blockBytes = 8 // of an entry of the list
+	// clearedAtOnce bounds for how long the rest of the process may have to
+	// wait: a goroutine that clears memory cannot be preempted.
+	clearedAtOnce = 1 << 20
 )
 
 // ErrExhausted is that there is no room for a block.
@@ -65,7 +68,9 @@ func (m *Memory) Size() uint64 { return uint64(m.mem.Size()) }
 // Reset forgets every block and all that was written.
 func (m *Memory) Reset() {
 	if b, ok := m.mem.Read(0, m.dirty); ok {
-		clear(b)
+		for part := range slices.Chunk(b, clearedAtOnce) {
+			clear(part)
+		}
 	}
 	m.blocks = m.blocks[:0]
 	if cap(m.blocks) > keptBlocks {
@@ -180,10 +185,12 @@ func (m *Memory) Free(offset uint64) {
 	if offset == m.vars[globalInputOffset].Get() {
 		m.vars[globalInputLength].Set(0)
 	}
+	end := m.end
 	for n := len(m.blocks); n > 0 && m.blocks[n-1].size == 0; n-- {
-		m.setEnd(m.blocks[n-1].offset)
+		end = m.blocks[n-1].offset
 		m.blocks = m.blocks[:n-1]
 	}
+	m.setEnd(end)
 }
 
 // reuse takes the first range of free blocks that is large enough, and leaves
