@@ -31,7 +31,7 @@ func open(env *getter.Env) (getter.Func, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := newRenderer(s.keepHTML)
+	r := newRenderer(s)
 	return func(ctx context.Context, key string) (getter.Item, error) {
 		document, err := s.origin.Load(ctx, key)
 		if errors.Is(err, getter.ErrNotFound) {

@@ -14,12 +14,12 @@ import (
 // A renderer makes HTML of Markdown.
 type renderer struct{ markdown goldmark.Markdown }
 
-func newRenderer(keepHTML bool) renderer {
+func newRenderer(s settings) renderer {
 	options := []goldmark.Option{
 		goldmark.WithExtensions(extension.GFM),
 		goldmark.WithParserOptions(parser.WithAutoHeadingID()),
 	}
-	if keepHTML {
+	if s.keepHTML {
 		options = append(options, goldmark.WithRendererOptions(html.WithUnsafe()))
 	}
 	return renderer{goldmark.New(options...)}

@@ -49,7 +49,9 @@ func frameOf(data []byte) frame {
 	for marker, body := range segments(data) {
 		switch marker {
 		case markerBaseline, markerExtended, markerProgressive:
-			return parseFrame(marker == markerProgressive, body)
+			f := parseFrame(body)
+			f.progressive = f.progressive || marker == markerProgressive
+			return f
 		}
 	}
 	return dearest()
@@ -58,12 +60,13 @@ func frameOf(data []byte) frame {
 // dearest is a frame with four components for each pixel.
 func dearest() frame { return frame{progressive: true, components: 4, quarters: 16} }
 
-func parseFrame(progressive bool, body []byte) frame {
+// parseFrame reads how the samples of a frame are laid out.
+func parseFrame(body []byte) frame {
 	const head, each = 6, 3
 	if len(body) < head || len(body) < head+each*int(body[5]) || body[5] == 0 || body[5] > 4 {
 		return dearest()
 	}
-	f := frame{progressive: progressive, components: int(body[5])}
+	f := frame{components: int(body[5])}
 	var samples, horizontal, vertical int64
 	for i := range f.components {
 		h, v := int64(body[head+each*i+1]>>4), int64(body[head+each*i+1]&15)

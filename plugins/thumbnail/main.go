@@ -88,5 +88,9 @@ func (s settings) thumbnail(data []byte, size size) ([]byte, error) {
 	if turn.swaps() {
 		size.width, size.height = size.height, size.width
 	}
-	return s.encode(turn.apply(shrink(large, size, s.fill)))
+	part := large.Bounds()
+	if s.fill {
+		part = middle(part, size)
+	}
+	return s.encode(turn.apply(shrink(large, part, size)))
 }

@@ -6,18 +6,13 @@ import (
 	"golang.org/x/image/draw"
 )
 
-// shrink scales a picture down to a size: with fill it cuts off what of its
-// sides does not fit, otherwise the whole picture is within the size. A picture
-// that is smaller stays as it is.
+// shrink scales a part of a picture down, so that it is within a size. What is
+// smaller stays as it is.
 //
 // It is halved until it is less than twice as large: a pixel is the mean of four
 // then, so that nothing of the picture is skipped, and no step takes memory for
 // more than its result.
-func shrink(src image.Image, to size, fill bool) *image.RGBA {
-	from := src.Bounds()
-	if fill {
-		from = middle(from, to)
-	}
+func shrink(src image.Image, from image.Rectangle, to size) *image.RGBA {
 	width, height := to.within(from.Dx(), from.Dy())
 	for from.Dx() >= 2*width && from.Dy() >= 2*height && (from.Dx() > 2*width || from.Dy() > 2*height) {
 		src = resample(src, from, max(from.Dx()/2, width), max(from.Dy()/2, height))
