@@ -34,17 +34,28 @@ func open(env *getter.Env) (getter.Func, error) {
 		return nil, err
 	}
 	limitMemory()
-	g := &godoc{settings: s, loader: loader{origin: s.origin, build: s.buildContext()}}
+	g := &godoc{settings: s, loader: loader{origin: s.origin, build: s.buildContext()}, turns: make(chan struct{}, maxTurns)}
 	return g.get, nil
 }
+
+// maxTurns is how many keys an instance works on: the source of each package is
+// in memory.
+const maxTurns = 2
 
 // A godoc is the opened getter.
 type godoc struct {
 	settings settings
 	loader   loader
+	turns    chan struct{}
 }
 
 func (g *godoc) get(ctx context.Context, key string) (getter.Item, error) {
+	select {
+	case g.turns <- struct{}{}:
+		defer func() { <-g.turns }()
+	case <-ctx.Done():
+		return getter.Item{}, ctx.Err()
+	}
 	value, err := g.answer(ctx, key)
 	if errors.Is(err, getter.ErrNotFound) {
 		return getter.Item{TTL: g.settings.negativeTTL}, err

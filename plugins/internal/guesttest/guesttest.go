@@ -96,7 +96,7 @@ func Compile(ctx context.Context, wasm []byte, options Options) (*Module, error)
 	if options.Cache != nil {
 		config = config.WithCompilationCache(options.Cache)
 	}
-	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, config), host: &host{options: options}}
+	m := &Module{runtime: wazero.NewRuntimeWithConfig(ctx, config), host: &host{options: options, stored: map[string][]byte{}}}
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, m.runtime); err != nil {
 		return nil, errors.Join(err, m.Close(ctx))
 	}
@@ -217,6 +217,7 @@ type host struct {
 	request uint32
 	answer  *Answer
 	arrived []uint32 // fetches whose answers the guest has not seen
+	stored  map[string][]byte
 	log     []string
 }
 
@@ -226,6 +227,8 @@ func (h *host) link(ctx context.Context, runtime wazero.Runtime) error {
 	b.NewFunctionBuilder().WithFunc(h.respond).Export("respond")
 	b.NewFunctionBuilder().WithFunc(h.writeLog).Export("log")
 	b.NewFunctionBuilder().WithFunc(func() uint32 { return h.options.LogLevel }).Export("log_level")
+	b.NewFunctionBuilder().WithFunc(h.kvGet).Export("kv_get")
+	b.NewFunctionBuilder().WithFunc(h.kvSet).Export("kv_set")
 	if h.options.Transport != nil {
 		b.NewFunctionBuilder().WithFunc(h.fetchStart).Export("fetch_start")
 	}
@@ -282,6 +285,27 @@ func (h *host) fetchStart(ctx context.Context, guest api.Module, req, ptr, size 
 	h.inputs[h.last] = h.exchange(request, timeout)
 	h.arrived = append(h.arrived, h.last)
 	return int32(h.last)
+}
+
+func (h *host) kvGet(_ context.Context, guest api.Module, key, keySize, dst, size uint32) int32 {
+	value, found := h.stored[string(read(guest, key, keySize))]
+	if !found {
+		return -1
+	}
+	if !guest.Memory().Write(dst, value[:min(len(value), int(size))]) {
+		read(guest, dst, size)
+	}
+	return int32(len(value))
+}
+
+// kvSet knows no lifetimes but those that remove a key.
+func (h *host) kvSet(_ context.Context, guest api.Module, key, keySize, ptr, size uint32, ttlMillis int64) int32 {
+	name := string(read(guest, key, keySize))
+	delete(h.stored, name)
+	if ttlMillis != 0 {
+		h.stored[name] = read(guest, ptr, size)
+	}
+	return 0
 }
 
 // decodeRequest is written from the contract and shares no code with the SDK.
