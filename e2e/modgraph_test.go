@@ -35,7 +35,7 @@ func knows() map[string][]string {
 		"plugins":             {"plugins/sdk/go", thirdParty},
 		"plugins/sdk/go":      {},
 		"cmd/gcnode":          libraries,
-		"examples":            libraries,
+		"examples":            append([]string{"compat/mailgun"}, libraries...),
 		"e2e":                 libraries,
 	}
 }
