@@ -417,7 +417,7 @@ func TestTheLoggerIsToldWhatNobodyElseIs(t *testing.T) {
 	assert.Contains(t, to.list[0], "error: getter did not return category=groupcache")
 	assert.Contains(t, to.list[0], "key=after")
 
-	log := r.logs.logger().With("a", 1).WithGroup("g").With("b", 2)
+	log := r.logs.logger().With(slog.Int("a", 1)).WithGroup("g").With(slog.Int("b", 2))
 	for level, want := range map[slog.Level]string{
 		slog.LevelDebug: "debug", slog.LevelInfo: "info", slog.LevelWarn: "warn", slog.LevelError: "error",
 	} {
