@@ -36,7 +36,7 @@ func knows() map[string][]string {
 		"plugins":             {"plugins/sdk/go", thirdParty},
 		"plugins/sdk/go":      {},
 		"cmd/gcnode":          append(slices.Clone(libraries), "plugins"), // copies the SDKs into projects
-		"examples":            libraries,
+		"examples":            append([]string{"compat/mailgun"}, libraries...),
 		"e2e":                 libraries,
 	}
 }

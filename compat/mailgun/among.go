@@ -42,12 +42,8 @@ func (a *among) get(ctx context.Context, key string) (gcnode.Item[gcnode.Value],
 	return a.GetItem(ctx, key)
 }
 
-func (a *among) set(ctx context.Context, key string, it gcnode.Item[gcnode.Value], hot bool) error {
-	err := a.Set(ctx, key, it)
-	if err == nil && hot && it.Keep != gcnode.NoStore {
-		_, _ = a.Get(ctx, key) // the answer of an owner that is not this process is copied
-	}
-	return err
+func (a *among) set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	return a.Set(ctx, key, it)
 }
 
 func (a *among) remove(ctx context.Context, key string) error { return a.Remove(ctx, key) }

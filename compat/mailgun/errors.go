@@ -14,7 +14,7 @@ import (
 //
 // It is not remembered: the next Get calls the getter again. Groups of package
 // gcnode remember it for a time of its own, [gcnode.GroupOptions].NegativeTTL.
-type ErrNotFound struct {
+type ErrNotFound struct { //nolint:errname // the name is that of the old library
 	Msg string
 }
 
@@ -23,14 +23,14 @@ func (e *ErrNotFound) Error() string { return e.Msg }
 
 // Is reports whether target is one of these, too.
 func (e *ErrNotFound) Is(target error) bool {
-	_, ok := target.(*ErrNotFound) //nolint:errorlint // errors.Is walks the chain
+	_, ok := target.(*ErrNotFound)
 	return ok
 }
 
 // ErrRemoteCall is the error of another member's getter. That of this process is
 // returned as it is. The getter was called once, by the owner of the key; it is
 // not called again here.
-type ErrRemoteCall struct {
+type ErrRemoteCall struct { //nolint:errname // the name is that of the old library
 	Msg string
 }
 
@@ -39,7 +39,7 @@ func (e *ErrRemoteCall) Error() string { return e.Msg }
 
 // Is reports whether target is one of these, too.
 func (e *ErrRemoteCall) Is(target error) bool {
-	_, ok := target.(*ErrRemoteCall) //nolint:errorlint // errors.Is walks the chain
+	_, ok := target.(*ErrRemoteCall)
 	return ok
 }
 

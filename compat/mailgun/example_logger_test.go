@@ -22,22 +22,22 @@ func (l slogLogger) Info() groupcache.Logger  { return slogLogger{l.Logger, slog
 func (l slogLogger) Debug() groupcache.Logger { return slogLogger{l.Logger, slog.LevelDebug} }
 
 func (l slogLogger) ErrorField(label string, err error) groupcache.Logger {
-	return slogLogger{l.With(label, err), l.level}
+	return slogLogger{l.With(slog.Any(label, err)), l.level}
 }
 
 func (l slogLogger) StringField(label, val string) groupcache.Logger {
-	return slogLogger{l.With(label, val), l.level}
+	return slogLogger{l.With(slog.String(label, val)), l.level}
 }
 
 func (l slogLogger) WithFields(fields map[string]any) groupcache.Logger {
 	for label, val := range fields {
-		l.Logger = l.With(label, val)
+		l.Logger = l.With(slog.Any(label, val))
 	}
 	return l
 }
 
 func (l slogLogger) Printf(format string, args ...any) {
-	l.Log(context.Background(), l.level, fmt.Sprintf(format, args...))
+	l.LogAttrs(context.Background(), l.level, fmt.Sprintf(format, args...)) //nolint:sloglint // the message is made elsewhere
 }
 
 // What this package has to say goes to log/slog. For logrus see the comment of the

@@ -2,6 +2,7 @@ package groupcache_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
 	"net/http"
@@ -24,7 +25,7 @@ func Example() {
 	// The peers ask it for what it owns.
 	server := http.Server{Handler: pool, ReadHeaderTimeout: time.Minute}
 	go func() {
-		if err := server.Serve(l); err != http.ErrServerClosed {
+		if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			log.Fatal(err)
 		}
 	}()

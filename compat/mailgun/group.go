@@ -36,7 +36,7 @@ type engine interface {
 	cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source)
 	// get finds or loads the value; its error is one of the core.
 	get(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error)
-	set(ctx context.Context, key string, it gcnode.Item[gcnode.Value], hot bool) error
+	set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error
 	remove(ctx context.Context, key string) error
 	stats() gcnode.GroupStats
 	// drop gives everything up. Nothing is kept any more.
@@ -88,12 +88,17 @@ func (g *Group) Get(ctx context.Context, key string, dest Sink) error {
 // nil means that no member that could be reached returns an older value from now
 // on; otherwise the error names those that did not confirm, and they are told in
 // the background. See [gcnode.Group.Set].
-func (g *Group) Set(ctx context.Context, key string, value []byte, expire time.Time, hotCache bool) error {
+func (g *Group) Set(ctx context.Context, key string, value []byte, expire time.Time, hotCache bool) error { //nolint:revive // the flag is part of the signature
 	if key == "" {
 		return errEmptyKey
 	}
+	ctx = orBackground(ctx)
 	it := gcnode.Item[gcnode.Value]{Value: gcnode.BytesValue(value), Keep: g.life(expire)}
-	return g.engine().set(orBackground(ctx), key, it, hotCache)
+	err := g.engine().set(ctx, key, it)
+	if err == nil && hotCache && it.Keep != gcnode.NoStore {
+		_, _ = g.engine().get(ctx, key) // the answer of an owner that is not this process is copied
+	}
+	return err
 }
 
 // Remove takes the key out of the memory of all members. nil means that no Get

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -19,7 +20,7 @@ func TestAKeyIsLoadedOnceByItsOwner(t *testing.T) {
 	t.Parallel()
 	members := cluster(t)
 	for i := range 30 {
-		key := fmt.Sprint(i)
+		key := strconv.Itoa(i)
 		for _, m := range members {
 			assert.Equal(t, "0", m.get(t, key))
 		}
@@ -66,7 +67,7 @@ func TestAProcessThatIsNotOnItsListOwnsNothing(t *testing.T) {
 	client.group = client.newTestGroup(t, members[0].group.Name(), o)
 	client.pool.Set(members[0].url, members[1].url, members[2].url)
 	for i := range 20 {
-		key := fmt.Sprint(i)
+		key := strconv.Itoa(i)
 		assert.Equal(t, "0", client.get(t, key))
 		assert.Zero(t, o.loaded(key), "it has loaded by itself")
 		_, remote := client.pool.PickPeer(key)
@@ -330,7 +331,7 @@ func TestHooksAreCalledAndMayMakeGroups(t *testing.T) {
 }
 
 // await polls a condition.
-func await(t testing.TB, condition func() bool) {
-	t.Helper()
-	require.Eventually(t, condition, time.Minute, time.Millisecond)
+func await(tb testing.TB, condition func() bool) {
+	tb.Helper()
+	require.Eventually(tb, condition, time.Minute, time.Millisecond)
 }

@@ -76,8 +76,8 @@ func (o *origin) loaded(key string) int {
 func newOrigin() *origin { return &origin{versions: map[string]int{}, loads: map[string]int{}} }
 
 // alone is a group without peers.
-func alone(t testing.TB, bytes int64, getter Getter) *Group {
-	t.Helper()
+func alone(tb testing.TB, bytes int64, getter Getter) *Group {
+	tb.Helper()
 	return newRegistry().newGroup("alone", bytes, getter)
 }
 
@@ -102,57 +102,57 @@ func closeShared() {
 var clusters atomic.Int64
 
 // cluster is a group, with an origin of its own, of the members that tests share.
-func cluster(t testing.TB) []*member {
-	t.Helper()
-	shared.Do(func() { shared.members = join(t, 3, func(f func()) { shared.close = append(shared.close, f) }) })
+func cluster(tb testing.TB) []*member {
+	tb.Helper()
+	shared.Do(func() { shared.members = join(tb, 3, func(f func()) { shared.close = append(shared.close, f) }) })
 	members, o := make([]*member, 3), newOrigin()
 	name := fmt.Sprint("group ", clusters.Add(1))
 	for i, m := range shared.members {
 		members[i] = &member{registry: m.registry, url: m.url, pool: m.pool, server: m.server, origin: o}
-		members[i].group = m.newTestGroup(t, name, o)
+		members[i].group = m.newTestGroup(tb, name, o)
 	}
 	return members
 }
 
 // own is a cluster that the test may do anything to.
-func own(t testing.TB, n int) []*member {
-	t.Helper()
-	members, o := join(t, n, t.Cleanup), newOrigin()
+func own(tb testing.TB, n int) []*member {
+	tb.Helper()
+	members, o := join(tb, n, tb.Cleanup), newOrigin()
 	for _, m := range members {
-		m.origin, m.group = o, m.newTestGroup(t, groupName, o)
+		m.origin, m.group = o, m.newTestGroup(tb, groupName, o)
 	}
 	return members
 }
 
 // newTestGroup is a group for the time of the test.
-func (m *member) newTestGroup(t testing.TB, name string, getter Getter) *Group {
-	t.Helper()
-	t.Cleanup(func() { m.deregister(name) })
+func (m *member) newTestGroup(tb testing.TB, name string, getter Getter) *Group {
+	tb.Helper()
+	tb.Cleanup(func() { m.deregister(name) })
 	return m.newGroup(name, 1<<20, getter)
 }
 
 // join starts members without groups, and waits until they have joined.
-func join(t testing.TB, n int, cleanup func(func())) []*member {
-	t.Helper()
+func join(tb testing.TB, n int, cleanup func(func())) []*member {
+	tb.Helper()
 	members, urls := make([]*member, n), make([]string, n)
 	for i := range members {
-		members[i] = start(t, nil, cleanup)
+		members[i] = start(tb, nil, cleanup)
 		urls[i] = members[i].url
 	}
 	for _, m := range members {
 		m.pool.Set(urls...)
 	}
 	for _, m := range members {
-		require.NoError(t, m.pool.Node().Joined(context.Background()))
+		require.NoError(tb, m.pool.Node().Joined(context.Background()))
 	}
 	return members
 }
 
 // start starts a member without a list and without a group.
-func start(t testing.TB, opts *HTTPPoolOptions, cleanup func(func())) *member {
-	t.Helper()
+func start(tb testing.TB, opts *HTTPPoolOptions, cleanup func(func())) *member {
+	tb.Helper()
 	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	require.NoError(t, err)
+	require.NoError(tb, err)
 	m := &member{registry: newRegistry(), url: "http://" + l.Addr().String()}
 	m.pool = m.newPool(m.url, opts)
 	m.server = &http.Server{Handler: m.pool, ReadHeaderTimeout: time.Minute}
@@ -173,21 +173,21 @@ func (m *member) kill() {
 }
 
 // keyOf is a key that a member owns.
-func (m *member) keyOf(t testing.TB, what string) string {
-	t.Helper()
+func (m *member) keyOf(tb testing.TB, what string) string {
+	tb.Helper()
 	for i := range 10_000 {
 		key := fmt.Sprintf("%s-%d", what, i)
 		if m.pool.Node().Owner(key).ID == m.pool.Node().Self().ID {
 			return key
 		}
 	}
-	t.Fatal("no key is owned by the member")
+	tb.Fatal("no key is owned by the member")
 	return ""
 }
 
-func (m *member) get(t testing.TB, key string) string {
-	t.Helper()
+func (m *member) get(tb testing.TB, key string) string {
+	tb.Helper()
 	var s string
-	require.NoError(t, m.group.Get(t.Context(), key, StringSink(&s)))
+	require.NoError(tb, m.group.Get(tb.Context(), key, StringSink(&s)))
 	return s
 }

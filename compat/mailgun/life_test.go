@@ -103,8 +103,8 @@ func TestStats(t *testing.T) {
 func TestTheLongestFetchIsCounted(t *testing.T) {
 	t.Parallel()
 	var s Stats
-	for _, took := range []time.Duration{3, 9, 5} {
-		s.answered(nil, took*time.Millisecond)
+	for _, took := range []time.Duration{3 * time.Millisecond, 9 * time.Millisecond, 5 * time.Millisecond} {
+		s.answered(nil, took)
 	}
 	assert.EqualValues(t, 9, s.GetFromPeersLatencyLower.Get())
 	assert.Equal(t, "3", s.PeerLoads.String())

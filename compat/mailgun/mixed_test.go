@@ -1,6 +1,7 @@
 package groupcache
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
@@ -193,11 +194,34 @@ func TestNobodyIsAskedTwiceWhenListsDiffer(t *testing.T) {
 	ps := mixedCluster(t, o, time.Hour, withOld, withOld)
 	ps[0].setPeers(ps[1].url)
 	ps[1].setPeers(ps[0].url)
+	ctx, cancel := context.WithTimeout(t.Context(), patience/2)
+	defer cancel()
 	for _, key := range keysOf() {
 		for _, p := range ps {
-			value, _, wrong := p.get(t.Context(), key)
+			value, _, wrong := p.get(ctx, key)
 			require.Empty(t, wrong)
 			require.Equal(t, key+"@0", value)
 		}
+	}
+}
+
+// TestTheFirstNativePeerWakesTheNode wants the node of a process among old peers to
+// ask nobody until then, and to join the native ones afterwards.
+func TestTheFirstNativePeerWakesTheNode(t *testing.T) {
+	ps := mixedCluster(t, newDatabase(), time.Hour, withOld, withOld)
+	for _, p := range ps {
+		_, _, wrong := p.get(t.Context(), "k")
+		require.Empty(t, wrong)
+		require.Len(t, p.pool.Node().Peers(), 1, "beside itself")
+	}
+	ps = append(ps, startMixed(t, onNative, listen(t, ""), newDatabase(), time.Hour))
+	for _, p := range ps {
+		p.setPeers(ps[0].url, ps[1].url, ps[2].url)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for _, p := range ps {
+		require.Eventually(t, func() bool { return len(p.pool.Node().Peers()) == len(ps) }, patience, time.Millisecond)
+		require.NoError(t, p.pool.Node().Joined(ctx))
 	}
 }

@@ -27,12 +27,8 @@ func (n native) get(ctx context.Context, key string) (gcnode.Item[gcnode.Value],
 	return n.core.GetItem(ctx, key)
 }
 
-func (n native) set(ctx context.Context, key string, it gcnode.Item[gcnode.Value], hot bool) error {
-	err := n.core.Set(ctx, key, it)
-	if err == nil && hot && it.Keep != gcnode.NoStore {
-		_, _ = n.core.Get(ctx, key) // the answer of an owner that is not this process is copied
-	}
-	return err
+func (n native) set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	return n.core.Set(ctx, key, it)
 }
 
 func (n native) remove(ctx context.Context, key string) error { return n.core.Remove(ctx, key) }

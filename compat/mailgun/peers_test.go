@@ -18,7 +18,6 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
 )
@@ -73,7 +72,7 @@ func (f *fakePeer) called() []string {
 }
 
 func (f *fakePeer) Get(_ context.Context, in *pb.GetRequest, out *pb.GetResponse) error {
-	out.Value, out.Expire = []byte(f.name+" has "+in.GetKey()), proto.Int64(f.expire)
+	out.Value, out.Expire = []byte(f.name+" has "+in.GetKey()), new(f.expire)
 	return f.call("get", in.GetGroup(), in.GetKey())
 }
 
@@ -215,7 +214,7 @@ func TestMembersAsPeersOfAPicker(t *testing.T) {
 	assert.Equal(t, "0", string(out.GetValue()))
 	assert.Zero(t, out.GetExpire())
 	require.NoError(t, owner.Set(t.Context(), &pb.SetRequest{
-		Group: &name, Key: &key, Value: []byte("7"), Expire: proto.Int64(time.Now().Add(time.Hour).UnixNano()),
+		Group: &name, Key: &key, Value: []byte("7"), Expire: new(time.Now().Add(time.Hour).UnixNano()),
 	}))
 	for _, m := range members {
 		assert.Equal(t, "7", m.get(t, key))
@@ -233,15 +232,15 @@ func TestMembersAsPeersOfAPicker(t *testing.T) {
 		}
 		return errors.New("broken")
 	})
-	require.ErrorIs(t, owner.Get(t.Context(), &pb.GetRequest{Group: &name, Key: proto.String("none")}, &out), &ErrNotFound{})
-	require.ErrorIs(t, owner.Get(t.Context(), &pb.GetRequest{Group: &name, Key: proto.String("bad")}, &out), &ErrRemoteCall{})
-	elsewhere := &pb.GetRequest{Group: proto.String("nowhere"), Key: &key}
+	require.ErrorIs(t, owner.Get(t.Context(), &pb.GetRequest{Group: &name, Key: new("none")}, &out), &ErrNotFound{})
+	require.ErrorIs(t, owner.Get(t.Context(), &pb.GetRequest{Group: &name, Key: new("bad")}, &out), &ErrRemoteCall{})
+	elsewhere := &pb.GetRequest{Group: new("nowhere"), Key: &key}
 	err := owner.Get(t.Context(), elsewhere, &out)
 	require.Error(t, err)
 	assert.NotErrorIs(t, err, &ErrNotFound{}, "it says nothing of the key")
 	assert.NotErrorIs(t, err, &ErrRemoteCall{})
 	require.ErrorContains(t, owner.Remove(t.Context(), elsewhere), "nowhere")
-	require.ErrorContains(t, owner.Set(t.Context(), &pb.SetRequest{Group: proto.String("nowhere"), Key: &key}), "nowhere")
+	require.ErrorContains(t, owner.Set(t.Context(), &pb.SetRequest{Group: new("nowhere"), Key: &key}), "nowhere")
 	gone := &peer{pool, pool.member("http://127.0.0.1:1")}
 	require.Error(t, gone.Get(t.Context(), in, &out))
 }
@@ -289,7 +288,7 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 		peer, _ = members[0].pool.PickPeer(key)
 	}
 	var out pb.GetResponse
-	in := &pb.GetRequest{Group: proto.String("group"), Key: &key}
+	in := &pb.GetRequest{Group: new("group"), Key: &key}
 	require.NoError(t, peer.Get(t.Context(), in, &out))
 	assert.Equal(t, "0", string(out.GetValue()))
 	require.NoError(t, peer.Set(t.Context(), &pb.SetRequest{Group: in.Group, Key: &key, Value: []byte("9")}))
@@ -417,7 +416,7 @@ func TestTheLoggerIsToldWhatNobodyElseIs(t *testing.T) {
 	assert.Contains(t, to.list[0], "error: getter did not return category=groupcache")
 	assert.Contains(t, to.list[0], "key=after")
 
-	log := r.logs.logger().With("a", 1).WithGroup("g").With("b", 2)
+	log := r.logs.logger().With(slog.Int("a", 1)).WithGroup("g").With(slog.Int("b", 2))
 	for level, want := range map[slog.Level]string{
 		slog.LevelDebug: "debug", slog.LevelInfo: "info", slog.LevelWarn: "warn", slog.LevelError: "error",
 	} {

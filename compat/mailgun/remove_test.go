@@ -19,10 +19,10 @@ import (
 )
 
 // version is what a member has of the key.
-func (m *member) version(t testing.TB, key string) int {
-	t.Helper()
-	v, err := strconv.Atoi(m.get(t, key))
-	require.NoError(t, err)
+func (m *member) version(tb testing.TB, key string) int {
+	tb.Helper()
+	v, err := strconv.Atoi(m.get(tb, key))
+	require.NoError(tb, err)
 	return v
 }
 
@@ -180,7 +180,7 @@ func TestAValueThatCannotFitIsHandedOnAndThrowsNothingOut(t *testing.T) {
 	}))
 	var v ByteView
 	for i := range 100 {
-		require.NoError(t, g.Get(t.Context(), fmt.Sprint(i), ByteViewSink(&v)))
+		require.NoError(t, g.Get(t.Context(), strconv.Itoa(i), ByteViewSink(&v)))
 	}
 	require.NoError(t, g.Get(t.Context(), "large", ByteViewSink(&v)))
 	assert.Equal(t, 4<<20, v.Len())

@@ -170,7 +170,9 @@ func (d *deployment) write(ctx context.Context) {
 				d.floor(key).Store(n)
 			case d.promise == soon:
 				floor := d.floor(key)
-				time.AfterFunc(5*copyTTL, func() {
+				// The life of a copy begins when it has arrived, which takes what it
+				// takes on a machine with other things to do.
+				time.AfterFunc(20*copyTTL, func() {
 					for old := floor.Load(); old < n && !floor.CompareAndSwap(old, n); old = floor.Load() {
 					}
 				})

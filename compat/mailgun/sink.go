@@ -140,7 +140,7 @@ type loaded struct {
 	some bool
 }
 
-func (l *loaded) set(v ByteView) error {
+func (l *loaded) set(v ByteView) error { //nolint:unparam // it is a target
 	l.view, l.some = v, true
 	return nil
 }

@@ -102,11 +102,12 @@ var (
 func storeUser(id, user string) { database.Store(id, user) }
 
 func loadUser(_ context.Context, id string) (string, error) {
-	user, ok := database.Load(id)
+	value, _ := database.Load(id)
+	user, ok := value.(string)
 	if !ok {
 		return "", errNoUser
 	}
-	return user.(string), nil
+	return user, nil
 }
 
 func loadProfile(_ context.Context, id string) (*structpb.Struct, error) {

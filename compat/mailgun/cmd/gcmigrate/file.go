@@ -30,11 +30,14 @@ type change struct{ at, from, to string }
 // note is something that needs somebody.
 type note struct{ at, text string }
 
-func parse(name string, src []byte) (*file, error) {
-	f := &file{src: src, set: token.NewFileSet()}
+// parse reads a file; why is what is wrong with it, for people.
+func parse(name string, src []byte) (f *file, why string) {
+	f = &file{src: src, set: token.NewFileSet()}
 	var err error
-	f.tree, err = parser.ParseFile(f.set, name, src, parser.ParseComments|parser.SkipObjectResolution)
-	return f, err
+	if f.tree, err = parser.ParseFile(f.set, name, src, parser.ParseComments|parser.SkipObjectResolution); err != nil {
+		return nil, err.Error()
+	}
+	return f, ""
 }
 
 // rewrite finds what is to change and what needs somebody, and is the file with

@@ -102,16 +102,20 @@ func (l *looker) call(n *ast.CallExpr) {
 	}
 }
 
-// names are what is said of names in the packages. Those of golang/groupcache
-// alone come second.
-func names() (all, old map[string]string) {
-	return map[string]string{
-			"SetLogger": "SetLogger takes a logrus entry, which is no requirement here: use SetLoggerFromLogger (\"Logging\" in docs/migrating.md has an adapter)",
-		}, map[string]string{
-			"Context":     "the type Context is that of package context",
-			"ProtoGetter": "a ProtoGetter also has Remove, Set and GetURL",
-			"PeerPicker":  "a PeerPicker also has GetAll",
-		}
+// onName is what is said of a name in one of the packages. Empty: nothing.
+func onName(name string, old bool) string {
+	switch {
+	case name == "SetLogger":
+		return "SetLogger takes a logrus entry, which is no requirement here: use SetLoggerFromLogger (\"Logging\" in docs/migrating.md has an adapter)"
+	case name == "Context" && old:
+		return "the type Context is that of package context"
+	case name == "ProtoGetter" && old:
+		return "a ProtoGetter also has Remove, Set and GetURL"
+	case name == "PeerPicker" && old:
+		return "a PeerPicker also has GetAll"
+	default:
+		return ""
+	}
 }
 
 func (l *looker) selector(n *ast.SelectorExpr) {
@@ -119,11 +123,7 @@ func (l *looker) selector(n *ast.SelectorExpr) {
 	if !ok || pkg != "" {
 		return
 	}
-	all, old := names()
-	if text, ok := all[name]; ok {
-		l.say(n, text)
-	}
-	if text, ok := old[name]; ok && s.old {
+	if text := onName(name, s.old); text != "" {
 		l.say(n, text)
 	}
 }

@@ -158,9 +158,9 @@ func (m *migration) file(path string) error {
 	if err != nil {
 		return err
 	}
-	f, unreadable := parse(path, src)
-	if unreadable != nil {
-		m.note(path, "cannot be read as Go, and was left alone: "+unreadable.Error())
+	f, why := parse(path, src)
+	if why != "" {
+		m.note(path, "cannot be read as Go, and was left alone: "+why)
 		return nil
 	}
 	changed := f.rewrite()
