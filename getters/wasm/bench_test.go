@@ -92,7 +92,7 @@ func benchmarkFetch(b *testing.B, getter gcnode.Getter[gcnode.Value], key string
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "loads/s")
 }
 
-// nativeGetter fetches its key.
+// nativeFetch is a getter that fetches its key.
 type nativeFetch struct{ client http.Client }
 
 func nativeGetter(transport http.RoundTripper) nativeFetch {

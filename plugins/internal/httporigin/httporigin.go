@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
@@ -75,7 +76,7 @@ func New(config getter.Config, options Options) (*Origin, error) {
 func (o *Origin) Load(ctx context.Context, key string) (Document, error) {
 	request := getter.FetchRequest{
 		URL:          o.settings.url.url(key),
-		Header:       o.settings.header[:len(o.settings.header):len(o.settings.header)],
+		Header:       slices.Clip(o.settings.header),
 		Timeout:      o.settings.timeout,
 		MaxBodyBytes: o.settings.maxBytes,
 	}
