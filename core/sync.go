@@ -45,7 +45,7 @@ func (n *Node) compareAll() {
 		}
 	}
 	for _, p := range others {
-		if n.compares(p) && !(reports && n.reports(p)) {
+		if n.compares(p) && (!reports || !n.reports(p)) {
 			n.goBackground(func() { n.compare(p) })
 		}
 	}

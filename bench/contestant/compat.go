@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"time"
 
-	compat "github.com/gcnode/gcnode/compat/mailgun"
+	groupcache "github.com/gcnode/gcnode/compat/mailgun"
 )
 
 // compatGroup is a group through the API of mailgun/groupcache v2, read into a
@@ -25,15 +25,15 @@ func compatGroup() Contestant {
 				return time.Now().Add(o.TTL)
 			}
 			ctx := context.Background()
-			g := compat.NewGroup(freeCompatName(), size, compat.GetterFunc(
-				func(_ context.Context, key string, dest compat.Sink) error {
+			g := groupcache.NewGroup(freeCompatName(), size, groupcache.GetterFunc(
+				func(_ context.Context, key string, dest groupcache.Sink) error {
 					return dest.SetString(o.Origin.String(key), ends())
 				},
 			))
 			return &Cache{
 				Load: func(key string) int {
-					var v compat.ByteView
-					if err := g.Get(ctx, key, compat.ByteViewSink(&v)); err != nil {
+					var v groupcache.ByteView
+					if err := g.Get(ctx, key, groupcache.ByteViewSink(&v)); err != nil {
 						return -1
 					}
 					return v.Len()
@@ -43,8 +43,8 @@ func compatGroup() Contestant {
 						panic(err) //nolint:forbidigo // a benchmark's keys are not too long
 					}
 				},
-				Len:   func() int { return int(g.CacheStats(compat.MainCache).Items) },
-				Close: func() { compat.DeregisterGroup(g.Name()) },
+				Len:   func() int { return int(g.CacheStats(groupcache.MainCache).Items) },
+				Close: func() { groupcache.DeregisterGroup(g.Name()) },
 			}, nil
 		},
 	}
@@ -53,7 +53,7 @@ func compatGroup() Contestant {
 // freeCompatName is freeName for that library.
 func freeCompatName() string {
 	for i := 0; ; i++ {
-		if name := fmt.Sprintf("contestant-%d", i); compat.GetGroup(name) == nil {
+		if name := fmt.Sprintf("contestant-%d", i); groupcache.GetGroup(name) == nil {
 			return name
 		}
 	}

@@ -8,7 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	compat "github.com/gcnode/gcnode/compat/mailgun"
+	groupcache "github.com/gcnode/gcnode/compat/mailgun"
 )
 
 // compatPool is a pool of the API of mailgun/groupcache v2, with native peers. The
@@ -19,8 +19,8 @@ func compatPool() Contestant {
 		serve: func(content Content) (*server, error) {
 			values := content.values()
 			var filled atomic.Bool
-			group := compat.NewGroup(groupName, capacity(content), compat.GetterFunc(
-				func(_ context.Context, key string, dest compat.Sink) error {
+			group := groupcache.NewGroup(groupName, capacity(content), groupcache.GetterFunc(
+				func(_ context.Context, key string, dest groupcache.Sink) error {
 					value, ok := values[key]
 					if !ok || filled.Load() {
 						return fmt.Errorf("there is no key %q", key)
@@ -33,12 +33,12 @@ func compatPool() Contestant {
 				return nil, err
 			}
 			self := "http://" + s.addr // by which the asker knows it
-			pool := compat.NewHTTPPoolOpts(self, nil)
+			pool := groupcache.NewHTTPPoolOpts(self, nil)
 			pool.Set(self)
 			mux.Handle("/_groupcache/", pool)
 			for _, want := range content.wants() {
-				var v compat.ByteView
-				if err := group.Get(context.Background(), want.Key, compat.ByteViewSink(&v)); err != nil {
+				var v groupcache.ByteView
+				if err := group.Get(context.Background(), want.Key, groupcache.ByteViewSink(&v)); err != nil {
 					return nil, err
 				}
 			}
@@ -46,17 +46,17 @@ func compatPool() Contestant {
 			return s, nil
 		},
 		dial: func(ctx context.Context, addr string) (*Client, error) {
-			pool := compat.NewHTTPPoolOpts("http://asker", nil)
+			pool := groupcache.NewHTTPPoolOpts("http://asker", nil)
 			pool.Set("http://" + addr)
-			group := compat.NewGroup(groupName, 0, compat.GetterFunc(
-				func(context.Context, string, compat.Sink) error { return errors.New("the peer did not answer") }))
+			group := groupcache.NewGroup(groupName, 0, groupcache.GetterFunc(
+				func(context.Context, string, groupcache.Sink) error { return errors.New("the peer did not answer") }))
 			if err := joined(ctx, pool.Node()); err != nil {
 				return nil, err
 			}
 			return &Client{
 				Get: func(ctx context.Context, want Want) error {
-					var v compat.ByteView
-					if err := group.Get(ctx, want.Key, compat.ByteViewSink(&v)); err != nil {
+					var v groupcache.ByteView
+					if err := group.Get(ctx, want.Key, groupcache.ByteViewSink(&v)); err != nil {
 						return err
 					}
 					return checkView(want, v)

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"fmt"
 	"sync"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -84,7 +83,7 @@ func (x *exchange) await(ctx context.Context, take func(gcnode.Reply)) {
 }
 
 func (b *broadcast) content() string {
-	return fmt.Sprintf("1 %s", (&exchange{w: b.w, from: b.from, to: "*", req: b.req}).content())
+	return "1 " + (&exchange{w: b.w, from: b.from, to: "*", req: b.req}).content()
 }
 
 // accept sends the message to each member.

@@ -186,7 +186,13 @@ func TestFaultsAndHistories(t *testing.T) {
 		}
 	}
 	part := func(_ *testing.T, s *scene, round int) { s.part(2, round < 4) }
-	muffle := func(_ *testing.T, s *scene, round int) { s.muffle(2, round < 4) }
+	mute := func(_ *testing.T, s *scene, round int) {
+		if round < 4 {
+			s.mute(2)
+		} else {
+			s.unmute(2)
+		}
+	}
 	tests := map[string]struct {
 		change func(*natsserver.Options)
 		filler int  // bytes in each value
@@ -197,7 +203,7 @@ func TestFaultsAndHistories(t *testing.T) {
 		"one of three servers is killed, without lists":        {fault: kill, finds: true},
 		"servers lose sight of each other":                     {fault: part},
 		"servers lose sight of each other, without lists":      {fault: part, finds: true},
-		"one server is not heard by the others, without lists": {fault: muffle, finds: true},
+		"one server is not heard by the others, without lists": {fault: mute, finds: true},
 		"broadcasts are not heard": {fault: func(_ *testing.T, s *scene, round int) {
 			for i, m := range s.members {
 				m.ear.deaf.Store(i == round%len(s.members))
@@ -277,7 +283,7 @@ func TestFaultsAndHistories(t *testing.T) {
 			time.Sleep(*trouble / rounds)
 			more()
 			s.part(2, false)
-			s.muffle(2, false)
+			s.unmute(2)
 			for _, m := range s.members {
 				m.ear.deaf.Store(false)
 				m.ear.mute.Store(false)

@@ -244,8 +244,8 @@ func newProxy(t *testing.T, to string) *proxy {
 	t.Cleanup(func() {
 		_ = l.Close()
 		p.set(true)
-		p.stall(forth, false)
-		p.stall(back, false)
+		p.flow(forth)
+		p.flow(back)
 		wg.Wait()
 	})
 	return p
@@ -297,19 +297,25 @@ func (p *proxy) lead(to string) {
 	p.to = to
 }
 
-// stall passes nothing on that goes one way, or ends that.
-func (p *proxy) stall(way int, stalled bool) {
+// stall passes nothing on that goes one way.
+func (p *proxy) stall(way int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	select {
 	case <-p.free[way]:
-		if stalled {
-			p.free[way] = make(chan struct{})
-		}
+		p.free[way] = make(chan struct{})
 	default:
-		if !stalled {
-			close(p.free[way])
-		}
+	}
+}
+
+// flow ends that.
+func (p *proxy) flow(way int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	select {
+	case <-p.free[way]:
+	default:
+		close(p.free[way])
 	}
 }
 

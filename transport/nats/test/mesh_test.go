@@ -68,15 +68,20 @@ func (m *mesh) part(server int, apart bool) {
 	}
 }
 
-// muffle lets nothing come from a server to the others, whose words it hears, or
-// ends that.
-func (m *mesh) muffle(server int, muffled bool) {
+// mute lets nothing come from a server to the others, whose words it hears.
+func (m *mesh) mute(server int) { m.from(server, (*proxy).stall) }
+
+// unmute ends that.
+func (m *mesh) unmute(server int) { m.from(server, (*proxy).flow) }
+
+// from does something to the ways from a server to the others.
+func (m *mesh) from(server int, do func(p *proxy, way int)) {
 	for between, p := range m.links {
 		switch server {
 		case between[0]:
-			p.stall(forth, muffled)
+			do(p, forth)
 		case between[1]:
-			p.stall(back, muffled)
+			do(p, back)
 		}
 	}
 }
