@@ -118,9 +118,9 @@ func (s *server) waitFor(ctx context.Context, failed <-chan error, configs <-cha
 	}
 }
 
-// reload takes over what a new configuration says of the members and of who may
-// use the interface for applications. A list that is held back is taken: whoever
-// asks for it has looked.
+// reload takes over what a new configuration says of the members, of plugins and
+// of who may use the interface for applications. A list that is held back is
+// taken: whoever asks for it has looked.
 func (s *server) reload(ctx context.Context, next *config.Config) {
 	now := *s.cfg
 	switch {
@@ -146,13 +146,14 @@ func (s *server) reload(ctx context.Context, next *config.Config) {
 	now.Peers, now.Discovery = next.Peers, next.Discovery
 	now.Tokens, now.Access = next.Tokens, next.Access
 	s.replaceSecrets(&now, next)
+	now.Groups = s.exchangePlugins(ctx, next.Groups)
 	s.cfg = &now
 	s.admit(&now)
 	s.warnUnsigned(ctx)
 	s.log.LogAttrs(ctx, slog.LevelInfo, "configuration read again: the list of members is looked up anew")
-	if !reflect.DeepEqual(&now, next) {
+	if !reflect.DeepEqual(withoutPlugins(&now), withoutPlugins(next)) {
 		s.log.LogAttrs(ctx, slog.LevelWarn,
-			"other settings than peers, discovery, peer_secrets, peer_accept_unsigned, peer_access, api.tokens and access have changed; they need a restart")
+			"other settings than peers, discovery, peer_secrets, peer_accept_unsigned, peer_access, api.tokens, access and the plugins of groups have changed; they need a restart")
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
+	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -12,39 +14,86 @@ import (
 	"github.com/gcnode/gcnode/getters/wasm"
 )
 
+// plugin is what answers the keys of one group.
+type plugin struct {
+	*wasm.Switch
+	hash string // of its module
+}
+
 // loadPlugins loads the module of every group. All that are refused are
 // reported at once.
 func (s *server) loadPlugins(ctx context.Context) error {
 	var errs []error
 	for _, g := range s.cfg.Groups {
-		begun := time.Now()
-		plugin, err := loadPlugin(ctx, s.cfg, g, s.log)
+		loaded, hash, err := s.loadPlugin(ctx, g)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		s.plugins[g.Name] = plugin
-		s.log.LogAttrs(ctx, slog.LevelInfo, "plugin loaded", slog.String("group", g.Name),
-			slog.String("module", g.Plugin.Module), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
+		s.plugins[g.Name] = &plugin{wasm.NewSwitch(loaded), hash}
 	}
 	return errors.Join(errs...)
 }
 
-// loadPlugin loads the module of one group.
-func loadPlugin(ctx context.Context, cfg *config.Config, g config.Group, log *slog.Logger) (*wasm.Plugin, error) {
+// loadPlugin loads the module of one group, and tells its hash.
+func (s *server) loadPlugin(ctx context.Context, g config.Group) (loaded *wasm.Plugin, hash string, err error) {
+	begun := time.Now()
 	opts := g.Plugin.Options()
 	opts.Name = g.Name
-	opts.Logger = log.With(slog.String("group", g.Name))
-	opts.CacheDir = cfg.CompilationCache
+	opts.Logger = s.log.With(slog.String("group", g.Name))
+	opts.CacheDir = s.cfg.CompilationCache
 	opts.WrapTransport = func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} }
-	plugin, err := wasm.LoadFile(ctx, g.Plugin.Module, opts)
+	module, err := wasm.ReadFile(g.Plugin.Module)
+	if err == nil {
+		loaded, err = wasm.Load(ctx, module, opts)
+	}
 	if err != nil {
 		// Whatever is wrong with the module has a line of its own, and each
 		// says which module it is.
 		prefix := g.Path() + ".plugin: " + g.Plugin.Module + ": "
-		return nil, errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
+		return nil, "", errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
 	}
-	return plugin, nil
+	s.log.LogAttrs(ctx, slog.LevelInfo, "plugin loaded", slog.String("group", g.Name),
+		slog.String("module", g.Plugin.Module), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
+	return loaded, wasm.HashOf(module), nil
+}
+
+// exchangePlugins has those modules answer whose files or settings are others
+// than before, and returns the groups as they are then. A module that is refused
+// changes nothing, and is reported.
+func (s *server) exchangePlugins(ctx context.Context, next []config.Group) []config.Group {
+	s.exchanges.Wait() // until the modules before those of now are closed
+	groups, patience := slices.Clone(s.cfg.Groups), s.cfg.DrainTimeout
+	for i := range groups {
+		g := &groups[i]
+		at := slices.IndexFunc(next, func(n config.Group) bool { return n.Name == g.Name })
+		if at < 0 {
+			continue
+		}
+		changed := *g
+		changed.Plugin = next[at].Plugin
+		p := s.plugins[g.Name]
+		if module, err := wasm.ReadFile(changed.Plugin.Module); err == nil && wasm.HashOf(module) == p.hash && reflect.DeepEqual(changed.Plugin, g.Plugin) {
+			continue
+		}
+		loaded, hash, err := s.loadPlugin(ctx, changed)
+		if err != nil {
+			s.log.LogAttrs(ctx, slog.LevelError, "plugin not exchanged: the module from before goes on",
+				slog.String("group", g.Name), slog.String("err", err.Error()))
+			continue
+		}
+		p.hash, g.Plugin = hash, changed.Plugin
+		s.exchanges.Go(func() {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
+			defer cancel()
+			if err := p.Exchange(ctx, loaded); err != nil {
+				s.log.LogAttrs(ctx, slog.LevelWarn, "requests to the module from before took too long: they begin again in the new one",
+					slog.String("group", changed.Name), slog.String("err", err.Error()))
+			}
+			s.log.LogAttrs(ctx, slog.LevelInfo, "plugin exchanged", slog.String("group", changed.Name))
+		})
+	}
+	return groups
 }
 
 // loadCause leaves out of an error what the message around it says.
@@ -55,11 +104,39 @@ func loadCause(err error) error {
 	return err
 }
 
+// withoutPlugins is a configuration but for how modules are run.
+func withoutPlugins(cfg *config.Config) config.Config {
+	rest := *cfg
+	rest.Groups = slices.Clone(cfg.Groups)
+	for i := range rest.Groups {
+		rest.Groups[i].Plugin = config.Plugin{}
+	}
+	return rest
+}
+
+// plugin is what answers the keys of a group now; nil: there is none.
+func (s *server) plugin(group string) *wasm.Plugin {
+	if p := s.plugins[group]; p != nil {
+		return p.Plugin()
+	}
+	return nil
+}
+
 // closePlugins ends the plugins that were loaded.
 func (s *server) closePlugins(ctx context.Context) error {
+	exchanged := make(chan struct{})
+	go func() {
+		defer close(exchanged)
+		s.exchanges.Wait()
+	}()
 	var errs []error
-	for _, plugin := range s.plugins {
-		errs = append(errs, plugin.Close(ctx))
+	select {
+	case <-exchanged:
+	case <-ctx.Done():
+		errs = append(errs, ctx.Err())
+	}
+	for _, p := range s.plugins {
+		errs = append(errs, p.Close(ctx))
 	}
 	return errors.Join(errs...)
 }
@@ -67,7 +144,7 @@ func (s *server) closePlugins(ctx context.Context) error {
 // Check loads every module and closes it again: what [Run] would refuse is
 // refused, but for addresses in use.
 func Check(ctx context.Context, cfg *config.Config, log *slog.Logger) error {
-	s := &server{cfg: cfg, log: log, plugins: map[string]*wasm.Plugin{}}
+	s := &server{cfg: cfg, log: log, plugins: map[string]*plugin{}}
 	err := s.loadPlugins(ctx)
 	return errors.Join(err, s.closePlugins(ctx))
 }

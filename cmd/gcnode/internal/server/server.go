@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
@@ -19,7 +20,6 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/natslink"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
-	"github.com/gcnode/gcnode/getters/wasm"
 	"github.com/gcnode/gcnode/tracing"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
@@ -45,7 +45,9 @@ type server struct {
 	client  *httptransport.Client  // nil without a peer listener, and over NATS
 	streams *httptransport.Handler // beside client
 	link    *natslink.Link         // nil over HTTP
-	plugins map[string]*wasm.Plugin
+	plugins map[string]*plugin     // by group
+	// exchanges end when the modules that were exchanged are closed.
+	exchanges sync.WaitGroup
 }
 
 // Run serves until ctx ends and then drains. It returns nil when everything
@@ -66,7 +68,7 @@ func Run(ctx context.Context, cfg *config.Config, configs <-chan *config.Config,
 		apiHandler:   newSwitcher(api.Starting()),
 		peerHandler:  newSwitcher(api.Starting()),
 		statsHandler: newSwitcher(api.Starting()),
-		plugins:      map[string]*wasm.Plugin{},
+		plugins:      map[string]*plugin{},
 	}
 	s.admit(cfg)
 	if err := s.shareSecrets(cfg); err != nil {
@@ -207,7 +209,7 @@ func (s *server) start(ctx context.Context, failed <-chan error, configs <-chan 
 	}
 	s.members = &members{node: s.node, log: s.log}
 	source := &status.Source{
-		Node: s.node, Members: s.members.status, Client: s.client, Streams: s.streams, Plugins: s.plugins,
+		Node: s.node, Members: s.members.status, Client: s.client, Streams: s.streams, Plugin: s.plugin,
 		Build: build.Current(), Started: s.started,
 	}
 	if s.link != nil {

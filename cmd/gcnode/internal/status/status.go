@@ -25,7 +25,8 @@ type Source struct {
 	Client *httptransport.Client
 	// Streams is what answers the others by HTTP; nil: it does not.
 	Streams *httptransport.Handler
-	Plugins map[string]*wasm.Plugin // by group
+	// Plugin is what answers the keys of a group now; nil: there is none.
+	Plugin  func(group string) *wasm.Plugin
 	Build   build.Info
 	Started time.Time
 }
@@ -133,7 +134,7 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		Owned:         Store(g.Owned),
 		Hot:           Store(g.Hot),
 	}
-	if plugin := s.Plugins[g.Name]; plugin != nil {
+	if plugin := s.Plugin(g.Name); plugin != nil {
 		group.Plugin = pluginOf(plugin.Stats())
 	}
 	return group
