@@ -25,20 +25,3 @@ func BenchmarkHit(b *testing.B) {
 		})
 	}
 }
-
-func BenchmarkPeerFetch(b *testing.B) {
-	members := own(b, 2)
-	members[0].group.bytes = 0
-	key := members[1].keyOf(b, "key")
-	require.NoError(b, members[1].group.Set(b.Context(), key, []byte(strings.Repeat("x", 128)), time.Time{}, false))
-	b.ReportAllocs()
-	b.SetParallelism(64)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			var v ByteView
-			if err := members[0].group.Get(b.Context(), key, ByteViewSink(&v)); err != nil || v.Len() != 128 {
-				b.Error(err, v.Len())
-			}
-		}
-	})
-}
