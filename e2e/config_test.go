@@ -32,6 +32,7 @@ func documentation(origin, format string) string {
       memory: 64MiB
       timeout: 1m
       instances: 4
+      pending: 2
       allow_fetch: [%[2]q]
       config: {origin: %[2]q, format: %[4]s}
 `, built.godoc, origin, map[string]string{"text": "plain", "html": "html"}[format], format)

@@ -8,30 +8,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
-
-// exampleOfGetters is examples/getters/node.yaml with modules that were built
-// from source, and another origin.
-func exampleOfGetters(t *testing.T, origin string) string {
-	t.Helper()
-	text, err := os.ReadFile("../examples/getters/node.yaml")
-	require.NoError(t, err)
-	dir := t.TempDir()
-	var builds sync.WaitGroup
-	for _, name := range []string{"origin", "thumbnail", "markdown"} {
-		builds.Go(func() {
-			assert.NoError(t, buildOne(t.Context(), "../plugins/"+name, filepath.Join(dir, name+".wasm"),
-				[]string{"-buildmode=c-shared", "-ldflags=-s -w"}, []string{"GOOS=wasip1", "GOARCH=wasm"}))
-		})
-	}
-	builds.Wait()
-	return strings.NewReplacer("../../bin/plugins", filepath.ToSlash(dir), "http://127.0.0.1:9000", origin).Replace(string(text))
-}
 
 func TestReadyMadeGettersNeedOnlyTheirConfiguration(t *testing.T) {
 	t.Parallel()
@@ -45,7 +26,8 @@ func TestReadyMadeGettersNeedOnlyTheirConfiguration(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 	}
-	config := exampleOfGetters(t, startTree(t, files).URL)
+	config, err := built.exampleOfGetters(startTree(t, files).URL)
+	require.NoError(t, err)
 	runProcess(t, 0, "check", "--config", writeFile(t, "node.yaml", config))
 
 	_, ofGroups, found := strings.Cut(config, "groups:\n")

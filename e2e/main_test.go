@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -96,6 +97,9 @@ func build(ctx context.Context, dir string) (artefacts, error) {
 		{"testdata/echo", a.echo, reactor, append(wasip1, "GOWORK=off")},
 		{"testdata/versions", a.versions, reactor, append(wasip1, "GOWORK=off")},
 		{"testdata/docnames", a.docnames, nil, []string{"GOWORK=off"}},
+		{"../plugins/origin", filepath.Join(dir, "origin.wasm"), reactor, wasip1},
+		{"../plugins/thumbnail", filepath.Join(dir, "thumbnail.wasm"), reactor, wasip1},
+		{"../plugins/markdown", filepath.Join(dir, "markdown.wasm"), reactor, wasip1},
 	} {
 		if err := buildOne(ctx, b.dir, b.out, b.args, b.env); err != nil {
 			return artefacts{}, err
@@ -139,12 +143,26 @@ groups:
   echo: {plugin: {module: %q}}
   versions: {plugin: {module: %q, allow_fetch: ["http://127.0.0.1"], config: {origin: "http://127.0.0.1"}}}
 `, a.compiled, a.godoc, a.echo, a.versions)
-	path := filepath.Join(dir, "warm.yaml")
-	if err := os.WriteFile(path, []byte(config), 0o600); err != nil {
+	getters, err := a.exampleOfGetters("http://127.0.0.1")
+	if err != nil {
 		return err
 	}
-	if out, err := exec.CommandContext(ctx, a.gcnode, "check", "--config", path).CombinedOutput(); err != nil {
-		return fmt.Errorf("compile the modules: %w: %s", err, out)
+	for _, text := range []string{config, getters} {
+		path := filepath.Join(dir, "warm.yaml")
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			return err
+		}
+		if out, err := exec.CommandContext(ctx, a.gcnode, "check", "--config", path).CombinedOutput(); err != nil {
+			return fmt.Errorf("compile the modules: %w: %s", err, out)
+		}
 	}
 	return nil
+}
+
+// exampleOfGetters is examples/getters/node.yaml with modules that were built
+// from source, and another origin.
+func (a artefacts) exampleOfGetters(origin string) (string, error) {
+	text, err := os.ReadFile("../examples/getters/node.yaml")
+	config := strings.NewReplacer("../../bin/plugins", filepath.ToSlash(a.dir), "http://127.0.0.1:9000", origin).Replace(string(text))
+	return fmt.Sprintf("compilation_cache: %q\n%s", a.compiled, config), err
 }

@@ -35,7 +35,7 @@ func causal() []mutant {
 			"load.go", "(g.node.removals.crowded(g.name, key) || ", "(",
 			"TestAKeyWithTooManyRemovalsIsNotKept"),
 		one("full-joined", "flights are joined though there are removals that the node cannot remember",
-			"load.go", "return g.node.removals.full() || ", "return ",
+			"load.go", "|| g.node.removals.full() || ", "|| ",
 			"TestANodeFloodedWithRemovalsKeepsNothing"),
 	}
 }

@@ -11,7 +11,7 @@ func reach() []mutant {
 			"members.go", "if id != n.cfg.Self.ID {\n\t\t\t// Twice", "if id == \"\" {\n\t\t\t// Twice",
 			"TestMembersThatLeftAShortTimeAgoAreStillTold"),
 		one("grace-view", "members that have left the list are not told",
-			"view.go", "if now < f.until {\n\t\t\tbyID[id] = f.Peer", "if now < 0 {\n\t\t\tbyID[id] = f.Peer",
+			"view.go", "if now < f.until && v.peers[id] == nil {", "if now < 0 && v.peers[id] == nil {",
 			"TestMembersThatLeftAShortTimeAgoAreStillTold"),
 		one("grace-ack", "those who confirm do not name the members that have left their list",
 			"serve.go", "Members: n.view.Load().members(n.now())", "Members: n.view.Load().members(1 << 62)",

@@ -113,9 +113,10 @@ func checksum(b []byte) (sum uint64) {
 // keys with and without fuel: what they ask of the host, how they answer, and
 // every byte of memory that they leave is the same.
 func TestGettersOfSDKs(t *testing.T) {
-	modules, err := filepath.Glob(filepath.Join("..", "wasmtest", "testdata", "*.wasm"))
-	require.NoError(t, err)
-	require.Len(t, modules, 4)
+	var modules []string
+	for _, sdk := range []string{"assemblyscript", "c", "cpp", "rust"} {
+		modules = append(modules, filepath.Join("..", "wasmtest", "testdata", sdk+".wasm"))
+	}
 	var keys []string
 	for range 20 {
 		keys = append(keys, "echo:value", "echo:", "size:70000", "ttl:5", "nostore", "notfound:7:no such key", "transient:later",

@@ -196,6 +196,7 @@ groups:
       module: {{printf "%q" .Module}}
       memory: 64MiB
       instances: 4
+      pending: 2
       timeout: 25s
       allow_fetch: [{{.Origin}}]
       config:
