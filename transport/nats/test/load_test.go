@@ -98,7 +98,7 @@ func (s sluggish) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.R
 // removed something before.
 func TestAHundredNodes(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	const n, beat, hot = 100, 2 * time.Second, 8 * time.Second
+	const n, beat, hot = crowd, 2 * time.Second, 8 * time.Second
 	var origin versions
 	members := make([]*whole, n)
 	watchers := make([]*watcher, n)

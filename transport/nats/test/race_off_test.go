@@ -2,5 +2,7 @@
 
 package test
 
-// racing reports whether the race detector is on.
-const racing = false
+const (
+	racing = false
+	crowd  = 100
+)

@@ -2,6 +2,10 @@
 
 package test
 
-// racing reports whether the race detector is on, with which a sync.Pool gives
-// back less than it was given.
-const racing = true
+const (
+	// racing says that pools forget at random what they are given.
+	racing = true
+	// crowd is how many nodes find each other: a hundred would take longer to
+	// read what they tell each other than their heartbeats leave.
+	crowd = 25
+)
