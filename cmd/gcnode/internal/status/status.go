@@ -25,7 +25,8 @@ type Source struct {
 	Client *httptransport.Client
 	// Streams is what answers the others by HTTP; nil: it does not.
 	Streams *httptransport.Handler
-	// Plugin is what answers the keys of a group now; nil: there is none.
+	// Plugin is what answers the keys of a group now; nil, or the result: there is
+	// none.
 	Plugin  func(group string) *wasm.Plugin
 	Build   build.Info
 	Started time.Time
@@ -134,8 +135,10 @@ func (s *Source) group(g gcnode.GroupStats) Group {
 		Owned:         Store(g.Owned),
 		Hot:           Store(g.Hot),
 	}
-	if plugin := s.Plugin(g.Name); plugin != nil {
-		group.Plugin = pluginOf(plugin.Stats())
+	if s.Plugin != nil {
+		if plugin := s.Plugin(g.Name); plugin != nil {
+			group.Plugin = pluginOf(plugin.Stats())
+		}
 	}
 	return group
 }
