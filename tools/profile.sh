@@ -1,13 +1,13 @@
 #!/bin/sh
 # Writes CPU profiles as text to bench/results: what takes how much of the time.
 #
-#	tools/profile.sh [CALLERS…] [remove]
+#	tools/profile.sh [CALLERS…] [large] [remove]
 #
-# CALLERS stands for that many who fetch values of 128 bytes, and has a profile of
-# the process that asks and one of the process that answers; over a stream, or by
-# IMPL, another contestant such as gcnode-nats. "remove" is removals over NATS on
-# twelve nodes in one process. The default is 16 and 128 callers. RUNS says how
-# many runs a profile is made of.
+# CALLERS stands for that many who fetch values of 128 bytes, "large" for 16 who
+# fetch 1 MiB. Each has a profile of the process that asks and one of the process
+# that answers; over a stream, or by IMPL, another contestant such as gcnode-nats.
+# "remove" is removals over NATS on twelve nodes in one process. The default is 16
+# and 128 callers. RUNS says how many runs a profile is made of.
 set -eu
 
 impl=${IMPL:-gcnode-stream}
@@ -43,7 +43,10 @@ for what; do
 		text "go test -run=^\$ -bench=$bench -benchtime=1x -cpuprofile=DIR/remove.pprof ." "$temp/$what" remove.pprof >results/profile-nats-remove.txt
 		;;
 	*)
-		bench="^BenchmarkFetch\$/^callers=$what\$/^impl=$impl\$"
+		case $what in
+		large) bench="^BenchmarkFetchLarge\$/^size=1MiB\$/^callers=16\$/^impl=$impl\$" ;;
+		*) bench="^BenchmarkFetch\$/^callers=$what\$/^impl=$impl\$" ;;
+		esac
 		GCNODE_BENCH_PROFILES=$temp/$what go test -run='^$' -bench="$bench" -benchtime=1x -count="${RUNS:-10}" . >"$temp/out"
 		for side in client server; do
 			text "GCNODE_BENCH_PROFILES=DIR go test -run=^\$ -bench=$bench -benchtime=1x -count=${RUNS:-10} ." \
