@@ -62,7 +62,9 @@ func (s *server) loadPlugin(ctx context.Context, g config.Group) (loaded *wasm.P
 // than before, and returns the groups as they are then. A module that is refused
 // changes nothing, and is reported.
 func (s *server) exchangePlugins(ctx context.Context, next []config.Group) []config.Group {
-	s.exchanges.Wait() // until the modules before those of now are closed
+	if s.exchanged(ctx) != nil {
+		return s.cfg.Groups
+	}
 	groups, patience := slices.Clone(s.cfg.Groups), s.cfg.DrainTimeout
 	for i := range groups {
 		g := &groups[i]
@@ -122,19 +124,24 @@ func (s *server) plugin(group string) *wasm.Plugin {
 	return nil
 }
 
-// closePlugins ends the plugins that were loaded.
-func (s *server) closePlugins(ctx context.Context) error {
-	exchanged := make(chan struct{})
+// exchanged waits until modules that were exchanged are closed.
+func (s *server) exchanged(ctx context.Context) error {
+	done := make(chan struct{})
 	go func() {
-		defer close(exchanged)
+		defer close(done)
 		s.exchanges.Wait()
 	}()
-	var errs []error
 	select {
-	case <-exchanged:
+	case <-done:
+		return nil
 	case <-ctx.Done():
-		errs = append(errs, ctx.Err())
+		return ctx.Err()
 	}
+}
+
+// closePlugins ends the plugins that were loaded.
+func (s *server) closePlugins(ctx context.Context) error {
+	errs := []error{s.exchanged(ctx)}
 	for _, p := range s.plugins {
 		errs = append(errs, p.Close(ctx))
 	}
