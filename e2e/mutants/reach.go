@@ -29,7 +29,7 @@ func reach() []mutant {
 			"remove.go", "case since(begun) >= removeTimeout:", "case since(begun) >= removeTimeout<<20:",
 			"TestARemovalThatTookTooLongPromisesNothing"),
 		one("retry", "what was not confirmed is not sent again",
-			"outbox.go", "b.waiting = append(m.batch, b.waiting...)", "b.waiting = append(m.batch[:0], b.waiting...)",
+			"mail.go", "b.waiting = append(m.batch, b.waiting...)", "b.waiting = append(m.batch[:0], b.waiting...)",
 			"TestTheErrorNamesEveryPeerThatDidNotConfirm", "TestRetriesKeepTheirID"),
 		one("wrong-address", "a member confirms what is meant for another",
 			"serve.go", `if req.To != "" && req.To != n.cfg.Self.ID {`, `if req.To == "\x00" {`,
