@@ -312,10 +312,11 @@ func TestHandlerShutdownGivesUp(t *testing.T) {
 }
 
 // TestHandlerSharesWrites counts them: one for a reply and the end, and few for
-// many answers that are ready at once.
+// many answers that become ready while one is being written.
 func TestHandlerSharesWrites(t *testing.T) {
 	const calls = 100
 	var writes, waiting atomic.Int32
+	var slow atomic.Bool
 	release := make(chan struct{})
 	handler := newHandler(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 		if req.Keys[0] == "wait" {
@@ -327,7 +328,7 @@ func TestHandlerSharesWrites(t *testing.T) {
 	l := listen(t, "127.0.0.1:0")
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: patience}
 	done := make(chan error, 1)
-	go func() { done <- server.Serve(counting{l, &writes}) }()
+	go func() { done <- server.Serve(counting{l, &writes, &slow}) }()
 	client, addr := newClient(t, httptransport.ClientOptions{}), "http://"+l.Addr().String()
 	for i := range int32(10) {
 		_, err := fetch(t.Context(), client, addr, "k")
@@ -343,6 +344,7 @@ func TestHandlerSharesWrites(t *testing.T) {
 	}
 	require.Eventually(t, func() bool { return waiting.Load() == calls }, patience, time.Millisecond)
 	before := writes.Load()
+	slow.Store(true)
 	close(release)
 	for range calls {
 		require.NoError(t, <-answered)
@@ -352,11 +354,13 @@ func TestHandlerSharesWrites(t *testing.T) {
 	require.ErrorIs(t, <-done, http.ErrServerClosed)
 }
 
-// counting is a listener whose connections count their writes.
+// counting is a listener whose connections count their writes, and take a while
+// for each if they are slow.
 type counting struct {
 	net.Listener
 
 	writes *atomic.Int32
+	slow   *atomic.Bool
 }
 
 func (c counting) Accept() (net.Conn, error) {
@@ -364,16 +368,20 @@ func (c counting) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("accept: %w", err)
 	}
-	return countingConn{conn, c.writes}, nil
+	return countingConn{conn, c.writes, c.slow}, nil
 }
 
 type countingConn struct {
 	net.Conn
 
 	writes *atomic.Int32
+	slow   *atomic.Bool
 }
 
 func (c countingConn) Write(b []byte) (int, error) {
 	c.writes.Add(1)
+	if c.slow.Load() {
+		time.Sleep(10 * time.Millisecond)
+	}
 	return c.Conn.Write(b)
 }

@@ -32,30 +32,38 @@ func TestAMemberThatWasAway(t *testing.T) {
 	tests := map[string]struct {
 		without bool // there is no JetStream
 		opts    natstransport.ArchiveOptions
-		// while happens while the member is away.
-		while func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole)
+		// while happens while the member is away, after a key was removed.
+		while func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole, key string)
 		drops bool
 	}{
 		"applies what is kept": {},
-		"of which there is much": {while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+		"of which there is much": {while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole, _ string) {
 			t.Helper()
 			for i := range 1000 {
 				require.NoError(t, remover.group.Remove(t.Context(), fmt.Sprintf("another %d", i)))
 			}
 		}},
-		"also when NATS has restarted": {while: func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole) {
+		"also when NATS has restarted": {while: func(t *testing.T, s *natsserver.Server, change func(*natsserver.Options), remover *whole, key string) {
 			t.Helper()
+			archive, err := natstransport.NewArchive(newClient(t, remover.nc, natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
+			require.NoError(t, err)
+			kept := func() (found bool) {
+				err := archive.Replay(t.Context(), func(r gcnode.Removal) { found = found || slices.Contains(r.Keys, key) })
+				return found && err == nil
+			}
+			eventually(t, kept, "the removal is in the stream a moment after the members have it")
 			restart(t, s, change)
 			eventually(t, remover.nc.IsConnected, "the remover is back")
+			eventually(t, kept, "the stream was read again")
 		}},
 		"drops everything without JetStream": {without: true, drops: true},
-		"or when the stream was deleted": {drops: true, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+		"or when the stream was deleted": {drops: true, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole, _ string) {
 			t.Helper()
 			js, err := jetstream.New(remover.nc)
 			require.NoError(t, err)
 			require.NoError(t, js.DeleteStream(t.Context(), streamName))
 		}},
-		"or has kept the latest only": {drops: true, opts: natstransport.ArchiveOptions{MaxBytes: 2 << 10}, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole) {
+		"or has kept the latest only": {drops: true, opts: natstransport.ArchiveOptions{MaxBytes: 2 << 10}, while: func(t *testing.T, _ *natsserver.Server, _ func(*natsserver.Options), remover *whole, _ string) {
 			t.Helper()
 			for i := range 50 {
 				require.NoError(t, remover.group.Remove(t.Context(), fmt.Sprintf("another %d", i)))
@@ -105,7 +113,7 @@ func TestAMemberThatWasAway(t *testing.T) {
 			eventually(t, func() bool { return members[0].group.Remove(t.Context(), "some") == nil }, "who is away need not be told any more")
 			require.NoError(t, members[0].group.Remove(t.Context(), keys[0]))
 			if test.while != nil {
-				test.while(t, s, change, members[0])
+				test.while(t, s, change, members[0], keys[0])
 			}
 			time.Sleep(6 * time.Second) // for so long a removal is remembered that all have confirmed
 			between.set(false)
