@@ -86,18 +86,21 @@ func (o *outboxes) sendAll(m *mail) {
 	ctx, cancel := context.WithTimeout(n.done, n.cfg.PeerTimeout/heartbeats)
 	defer cancel()
 	req := &Request{Op: OpFinish, Finished: m.ended}
-	peers := map[string]Peer{}
+	var to []Peer
 	o.mu.Lock()
 	for _, t := range m.batch {
 		req.Op, req.Removals = OpRemove, append(req.Removals, t.Removal)
 		for _, p := range t.to {
 			if t.pending[p.ID] {
-				peers[p.ID] = p
+				to = append(to, p)
 			}
 		}
 	}
 	o.mu.Unlock()
-	to := slices.SortedFunc(maps.Values(peers), func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	if len(m.batch) > 1 {
+		slices.SortStableFunc(to, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+		to = slices.CompactFunc(to, func(a, b Peer) bool { return a.ID == b.ID })
+	}
 	n.complete(Peer{}, req)
 	req.Timeout = n.cfg.PeerTimeout / heartbeats
 	err := o.broadcaster.Broadcast(ctx, to, req, func(from Peer, r Reply) {

@@ -133,10 +133,14 @@ func confirmation(ctx context.Context, ack *Ack, refusal *Error, err error) (*Ac
 // have been told of what was set here: the confirmation says how late it is if
 // it was kept.
 func (n *Node) ackRemovals(req *Request, rs ...Removal) *Ack {
-	a := n.ack()
-	if req.ListHash == n.view.Load().ring.Hash() && !n.strangers.has(req.From.ID) {
-		return a
+	v := n.view.Load()
+	if req.ListHash == v.ring.Hash() && !n.strangers.has(req.From.ID) {
+		if !v.misses(n.now()) {
+			return &Ack{Incarnation: n.incarnation} // the sender knows all members
+		}
+		return n.ack()
 	}
+	a := n.ack()
 	for i := range rs {
 		if g, ok := n.Lookup(rs[i].Group); ok {
 			a.Time = max(a.Time, g.kept(&rs[i]))

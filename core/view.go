@@ -126,6 +126,17 @@ func (v *view) unheard(old *view, now int64) []string {
 	return ids
 }
 
+// misses reports whether somebody left the list so recently that members have
+// more than those on it.
+func (v *view) misses(now int64) bool {
+	for id, f := range v.former {
+		if now < f.until && v.peers[id] == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // members are the list and those that left it recently, ordered by ID.
 func (v *view) members(now int64) []Peer {
 	list := make([]Peer, 0, len(v.owners)+len(v.former))

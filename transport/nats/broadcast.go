@@ -23,6 +23,9 @@ var eventTokens = map[gcnode.Op]string{ //nolint:gochecknoglobals // a constant
 // broadcast is what is published to all members, in a few messages if it is too
 // long for one.
 type broadcast struct {
+	messages int
+	first    uint64 // number of the first message; the others have the next ones
+
 	mu    sync.Mutex
 	peers map[string]*awaited // by ID, those whose answers are awaited
 	take  func(gcnode.Peer, gcnode.Reply)
@@ -34,8 +37,9 @@ type broadcast struct {
 type awaited struct {
 	gcnode.Peer
 
-	missing map[uint64]bool // messages
-	reply   gcnode.Reply    // to the others, taken together
+	missing int          // messages
+	heard   []bool       // which are not missing
+	reply   gcnode.Reply // to those, taken together
 }
 
 // Broadcast implements [gcnode.Broadcaster]: NATS gives the message to all
@@ -56,21 +60,13 @@ func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Re
 		}
 		return err
 	}
-	b := &broadcast{peers: map[string]*awaited{}, take: take, done: make(chan struct{})}
-	numbers, err := c.begin(b, len(messages))
-	if err != nil {
+	b := newBroadcast(to, len(messages), take)
+	if err := c.begin(b); err != nil {
 		return err
 	}
-	defer c.finish(b, numbers)
-	for _, p := range to {
-		missing := map[uint64]bool{}
-		for _, n := range numbers {
-			missing[n] = true
-		}
-		b.peers[p.ID] = &awaited{Peer: p, missing: missing}
-	}
+	defer c.finish(b)
 	for i, m := range messages {
-		if err := c.nc.PublishRequest(subject, c.subjects.back(c.id, streamToken(numbers[i])), m); err != nil {
+		if err := c.nc.PublishRequest(subject, c.subjects.back(c.id, streamToken(b.first+uint64(i))), m); err != nil {
 			return err
 		}
 	}
@@ -80,6 +76,17 @@ func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Re
 	case <-ctx.Done():
 		return endOf(ctx)
 	}
+}
+
+// newBroadcast awaits the answers of peers to a number of messages.
+func newBroadcast(to []gcnode.Peer, messages int, take func(gcnode.Peer, gcnode.Reply)) *broadcast {
+	b := &broadcast{messages: messages, peers: make(map[string]*awaited, len(to)), take: take, done: make(chan struct{})}
+	all, heard := make([]awaited, len(to)), make([]bool, len(to)*messages)
+	for i, p := range to {
+		all[i] = awaited{Peer: p, missing: messages, heard: heard[i*messages : (i+1)*messages]}
+		b.peers[p.ID] = &all[i]
+	}
+	return b
 }
 
 // cutRequest encodes a request in messages with some of its removals each.
@@ -107,25 +114,27 @@ func cutRequest(req *gcnode.Request, limit int) ([][]byte, error) {
 }
 
 // begin gives numbers to the messages of a broadcast.
-func (c *Client) begin(b *broadcast, messages int) (numbers []uint64, _ error) {
+func (c *Client) begin(b *broadcast) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		return nil, errClientClosed
+		return errClientClosed
 	}
-	for range messages {
+	for i := range b.messages {
 		n := c.number()
+		if i == 0 {
+			b.first = n
+		}
 		c.broadcasts[n] = b
-		numbers = append(numbers, n)
 	}
-	return numbers, nil
+	return nil
 }
 
 // finish takes out a broadcast; take is not called any more.
-func (c *Client) finish(b *broadcast, numbers []uint64) {
+func (c *Client) finish(b *broadcast) {
 	c.mu.Lock()
-	for _, n := range numbers {
-		delete(c.broadcasts, n)
+	for i := range b.messages {
+		delete(c.broadcasts, b.first+uint64(i))
 	}
 	c.mu.Unlock()
 	b.end()
@@ -154,12 +163,13 @@ func (b *broadcast) receive(number uint64, m *nats.Msg) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.peers[answer.Peer.ID]
-	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || !p.missing[number] {
+	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[number-b.first] {
 		return
 	}
-	delete(p.missing, number)
+	p.heard[number-b.first] = true
+	p.missing--
 	p.add(answer.Reply)
-	if len(p.missing) > 0 {
+	if p.missing > 0 {
 		return
 	}
 	delete(b.peers, p.ID)

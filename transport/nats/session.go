@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -319,7 +320,8 @@ func (s *session) tick() {
 }
 
 // receive takes a packet of the peer. Nothing is published meanwhile: who gets an
-// answer may have the next question.
+// answer may have the next question. If that is the only one under way, it is
+// published here, as a server does, which spares another goroutine.
 func (s *session) receive(data []byte) {
 	p, err := wire.DecodePacket(data)
 	s.mu.Lock()
@@ -339,10 +341,15 @@ func (s *session) receive(data []byte) {
 		s.end(err, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: err})
 	}
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.take(len(p.Data))
-	if duty {
+	alone := duty && !s.shared && len(s.calls) == 0
+	if duty && !alone {
 		s.letGo()
+	}
+	s.mu.Unlock()
+	if alone {
+		runtime.Gosched() // whoever has got the answer may ask
+		s.publishNow()
 	}
 }
 
