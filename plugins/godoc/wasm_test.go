@@ -1,3 +1,8 @@
+//go:build !race
+
+// These tests compile and run large modules in one goroutine: with the race
+// detector, which has nothing to find there, that takes ten times as long.
+
 package main
 
 import (

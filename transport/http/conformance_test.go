@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,10 +50,12 @@ type carrier struct {
 	client func(t *testing.T, s *httptest.Server) httptransport.ClientOptions
 	tls    func(s *httptest.Server) *tls.Config // of a client; nil: there is none
 	signed bool
+	alike  bool // it differs from another one in the code of net/http alone
 }
 
 // carriers are all ways that differ, each with a client of our own and with
-// the user's where it can be had with both.
+// the user's where it can be had with both. Those that are alike are tested
+// without the race detector.
 func carriers(t *testing.T) []carrier {
 	t.Helper()
 	list := members(t, "a", "b")
@@ -61,23 +64,24 @@ func carriers(t *testing.T) []carrier {
 		return start(t, h, func(s *httptest.Server) { s.TLS = list["a"].Members("b") })
 	}
 	mutualTLS := func(*httptest.Server) *tls.Config { return list["b"].Client("127.0.0.1") }
-	return []carrier{
+	all := []carrier{
 		{name: "stream", stream: true, server: overTCP, client: own},
-		{name: "stream of the user's client", stream: true, server: overTCP, client: users(nil)},
+		{name: "stream of the user's client", stream: true, server: overTCP, client: users(nil), alike: true},
 		{name: "plain", server: overTCP, client: plain(own)},
-		{name: "plain with the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting},
-		{name: "under a path", stream: true, path: "/cluster/peers/", server: underPath, client: own},
-		{name: "TLS", stream: true, server: overTLS, client: ownTLS(trusting), tls: trusting},
+		{name: "plain with the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting, alike: true},
+		{name: "under a path", stream: true, path: "/cluster/peers/", server: underPath, client: own, alike: true},
+		{name: "TLS", stream: true, server: overTLS, client: ownTLS(trusting), tls: trusting, alike: true},
 		{name: "mutual TLS", stream: true, server: mutual, client: ownTLS(mutualTLS), tls: mutualTLS},
 		{name: "HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting},
-		{name: "HTTP2 without TLS", server: overH2C, client: usersHTTP2(nil)},
+		{name: "HTTP2 without TLS", server: overH2C, client: usersHTTP2(nil), alike: true},
 		{name: "unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} })},
-		{name: "client with a timeout", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Timeout = patience })},
+		{name: "client with a timeout", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Timeout = patience }), alike: true},
 		{name: "no hijacking", server: withoutHijacking, client: own},
 		{name: "signed stream", stream: true, server: overTCP, client: own, signed: true},
-		{name: "signed stream of an unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} }), signed: true},
+		{name: "signed stream of an unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} }), signed: true, alike: true},
 		{name: "signed plain", server: overTCP, client: plain(own), signed: true},
 	}
+	return slices.DeleteFunc(all, func(c carrier) bool { return c.alike && raceDetector })
 }
 
 // start is a server that ends with the test. change is told of it before.

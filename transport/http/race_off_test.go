@@ -3,3 +3,6 @@
 package httptransport_test
 
 const poolMisses = 0
+
+// raceDetector says whether this is it at work.
+const raceDetector = false
