@@ -135,10 +135,10 @@ func confirmation(ctx context.Context, ack *Ack, refusal *Error, err error) (*Ac
 func (n *Node) ackRemovals(req *Request, rs ...Removal) *Ack {
 	v := n.view.Load()
 	if req.ListHash == v.ring.Hash() && !n.strangers.has(req.From.ID) {
-		if !v.misses(n.now()) {
-			return &Ack{Incarnation: n.incarnation} // the sender knows all members
+		if len(v.leavers(n.now())) > 0 {
+			return n.ack()
 		}
-		return n.ack()
+		return &Ack{Incarnation: n.incarnation} // the sender knows all members
 	}
 	a := n.ack()
 	for i := range rs {

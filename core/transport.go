@@ -363,7 +363,8 @@ type Ack struct {
 	// Incarnation of the member that confirms.
 	Incarnation uint64
 	// Members are those it knows, and those it knew until recently: copies
-	// may live there, so they must be reached too.
+	// may live there, so they must be reached too. With OpRemove and OpSet there
+	// need be none if they are those of the list that the sender has named.
 	Members []Peer
 	// Left are the lives of members that said goodbye, and Lives those that the
 	// member has heard of since, with OpHello and OpSync.

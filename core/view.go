@@ -126,29 +126,25 @@ func (v *view) unheard(old *view, now int64) []string {
 	return ids
 }
 
-// misses reports whether somebody left the list so recently that members have
-// more than those on it.
-func (v *view) misses(now int64) bool {
-	for id, f := range v.former {
-		if now < f.until && v.peers[id] == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// members are the list and those that left it recently, ordered by ID.
-func (v *view) members(now int64) []Peer {
-	list := make([]Peer, 0, len(v.owners)+len(v.former))
-	for _, p := range v.owners {
-		list = append(list, p.Peer)
-	}
+// leavers are those that left the list recently.
+func (v *view) leavers(now int64) (list []Peer) {
 	for id, f := range v.former {
 		if now < f.until && v.peers[id] == nil {
 			list = append(list, f.Peer)
 		}
 	}
-	if len(list) > len(v.owners) {
+	return list
+}
+
+// members are the list and those that left it recently, ordered by ID.
+func (v *view) members(now int64) []Peer {
+	leavers := v.leavers(now)
+	list := make([]Peer, 0, len(v.owners)+len(leavers))
+	for _, p := range v.owners {
+		list = append(list, p.Peer)
+	}
+	list = append(list, leavers...)
+	if len(leavers) > 0 {
 		slices.SortFunc(list, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
 	}
 	return list
