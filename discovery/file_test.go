@@ -18,7 +18,7 @@ import (
 
 const (
 	// patience only catches hangs.
-	patience  = 30 * time.Second
+	patience  = 2 * time.Minute
 	pollEvery = 5 * time.Millisecond
 	// farAway is a refresh that no test waits for: what they see comes from
 	// watching.

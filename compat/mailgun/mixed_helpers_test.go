@@ -18,7 +18,7 @@ import (
 )
 
 const (
-	patience = 20 * time.Second // when a test hangs
+	patience = 2 * time.Minute // when a test hangs
 	// copyTTL is short, so that tests need not wait for what heals with it.
 	copyTTL = 200 * time.Millisecond
 )

@@ -18,7 +18,7 @@ import (
 
 // patience is how long tests wait for what happens at once: it only catches
 // hangs.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // verbs is the Go guest of testdata/guests/verbs, built once.
 var verbs = sync.OnceValues(func() ([]byte, error) { return buildGuest("testdata/guests/verbs") })

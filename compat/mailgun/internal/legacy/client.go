@@ -20,8 +20,10 @@ const (
 	// DefaultTimeout is the default of [ClientOptions.Timeout]. It leaves a load
 	// the time to be done here.
 	DefaultTimeout = gcnode.DefaultLoadTimeout * 2 / 3
-	// writeTimeout bounds what needs no getter.
+	// writeTimeout bounds what needs no getter, and byteTime is added for each
+	// byte that is sent: a network should carry 1 MB/s.
 	writeTimeout = 5 * time.Second
+	byteTime     = time.Microsecond
 	dialTimeout  = 2 * time.Second
 	// restAfterFailure is for how long a peer that did not answer is not asked
 	// for values.
@@ -165,7 +167,7 @@ func (p *httpPeer) Remove(ctx context.Context, group, key string) error {
 }
 
 func (p *httpPeer) write(ctx context.Context, method, group, key string, body []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
+	ctx, cancel := context.WithTimeout(ctx, writeTimeout+time.Duration(len(body))*byteTime)
 	defer cancel()
 	a, err := p.exchange(ctx, method, group, key, body)
 	if err != nil {
