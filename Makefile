@@ -157,15 +157,15 @@ soak: ## simulate a million schedules
 # The linter's cache does not tell platforms apart, so that each has its own.
 # "unused" does not know that go:wasmexport uses a function.
 lint: golangci-lint ## lint all modules, the guests for wasip1 too
-	@status=0 flags=; \
+	@status=0; \
 	lint() { \
-		cache="$(CURDIR)/bin/lint/$$1"; dir=$$2; shift 2; echo "lint $$dir $$*"; \
-		(cd $$dir && env GOLANGCI_LINT_CACHE="$$cache" "$$@" "$(CURDIR)/bin/tools/golangci-lint" run $$flags) || status=1; \
+		cache="$(CURDIR)/bin/lint/$$1"; shift; echo "lint $$*"; \
+		env GOLANGCI_LINT_CACHE="$$cache" "$$@" || status=1; \
 	}; \
-	for module in $(MODULES); do lint host $$module; done; \
-	for module in $(ALONE); do lint host $$module GOWORK=off; done; \
-	flags='--tests=false --disable=unused'; \
-	for module in $(GUESTS); do lint wasip1 $$module $(WASIP1); done; \
+	run='$(CURDIR)/bin/tools/golangci-lint run'; \
+	lint host $$run $(MODULES:%=./%/...); \
+	for module in $(ALONE); do (cd $$module && lint host env GOWORK=off $$run; exit $$status) || status=1; done; \
+	lint wasip1 env $(WASIP1) $$run --tests=false --disable=unused $(GUESTS:%=./%/...); \
 	exit $$status
 
 .PHONY: fmt

@@ -89,22 +89,10 @@ func (n *Node) relist() {
 		_, left := n.roll.left[p.ID]
 		return left && !apart // nobody says hello to a client
 	})
-	old, now := n.view.Load(), n.now()
-	former := map[string]formerPeer{}
-	for id, f := range old.former {
-		if now < f.until {
-			former[id] = f
-		}
-	}
-	for id, p := range old.peers {
-		if id != n.cfg.Self.ID {
-			// Twice, because the member may learn a little later than this
-			// one that its entries are hot copies now.
-			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: now + int64(n.cfg.HotTTL)}
-		}
-	}
-	next := newView(list, *old, former)
-	maps.DeleteFunc(former, func(id string, _ formerPeer) bool { return next.peers[id] != nil })
+	old := n.view.Load()
+	next := newView(list, *old)
+	now := n.now() // what is counted from the change begins when the ring is made, which takes a while
+	next.former = n.former(old, next, now)
 	if next.epoch == old.epoch {
 		n.view.Store(next)
 		return
@@ -123,6 +111,26 @@ func (n *Node) relist() {
 	if begin {
 		n.goBackground(n.meetAll)
 	}
+}
+
+// former are the members that are to be told of removals though they are not on
+// the next list any more.
+func (n *Node) former(old, next *view, now int64) map[string]formerPeer {
+	former := map[string]formerPeer{}
+	for id, f := range old.former {
+		if now < f.until {
+			former[id] = f
+		}
+	}
+	for id, p := range old.peers {
+		if id != n.cfg.Self.ID {
+			// Twice, because the member may learn a little later than this
+			// one that its entries are hot copies now.
+			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: now + int64(n.cfg.HotTTL)}
+		}
+	}
+	maps.DeleteFunc(former, func(id string, _ formerPeer) bool { return next.peers[id] != nil })
+	return former
 }
 
 // inherit makes next the view. What others own by it stays for a while.

@@ -200,7 +200,7 @@ func NewNode(cfg Config) (*Node, error) {
 	close(r.ready)
 	n.strangers.news = make(chan struct{}, 1)
 	n.done, n.stop = context.WithCancel(context.Background())
-	n.view.Store(newView([]Peer{cfg.Self}, view{}, nil))
+	n.view.Store(newView([]Peer{cfg.Self}, view{}))
 	return n, nil
 }
 

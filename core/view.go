@@ -59,13 +59,10 @@ type peer struct {
 	fetchTime histogram.Histogram
 }
 
-// newView is the view of a list; what old, which may be empty, knows of its
-// members and its ring is taken over where it fits.
-func newView(list []Peer, old view, former map[string]formerPeer) *view {
-	v := &view{
-		epoch: old.epoch, ring: old.ring, peers: map[string]*peer{}, former: former,
-		estate: old.estate,
-	}
+// newView is the view of a list, without those who left it; what old, which may
+// be empty, knows of its members and its ring is taken over where it fits.
+func newView(list []Peer, old view) *view {
+	v := &view{epoch: old.epoch, ring: old.ring, peers: map[string]*peer{}, estate: old.estate}
 	members := make([]ring.Member, len(list))
 	for i, p := range list {
 		members[i] = ring.Member{ID: p.ID, Weight: p.Weight}

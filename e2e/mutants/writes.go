@@ -44,7 +44,7 @@ func writes() []mutant {
 			"remove.go", "a.Time = max(a.Time, g.kept(&rs[i]))", "_ = g",
 			"TestWhatTheRemoverWasNotToldOfGoesToo", "TestWhatTheSetterWasNotToldOfIsReplaced"),
 		one("early-stranger", "a member says it only to those with another list",
-			"remove.go", "n.view.Load().ring.Hash() && !n.strangers.has(req.From.ID) {", "n.view.Load().ring.Hash() {",
+			"remove.go", "v.ring.Hash() && !n.strangers.has(req.From.ID) {", "v.ring.Hash() {",
 			"TestWhatAStrangerWasNotToldOfGoesToo"),
 		one("early-repeated", "the remover does not repeat a removal that was too early",
 			"write.go", "if n.outboxes.isEarly(t) {", "if false {",
