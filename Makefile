@@ -88,11 +88,11 @@ demo-nats: ## the same over NATS
 .PHONY: test
 test: ## test all modules, with the race detector where it works
 	@set -e; race=$$(tools/race.sh); mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; \
-	status=0; (set -x; tools/test.sh $$race -shuffle=on) || status=$$?; \
+	status=0; (set -x; tools/test.sh $$race -vet=off -shuffle=on) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; \
-	[ -z "$$race" ] || (set -x; go test -shuffle=on $(COMPUTING) && go test -shuffle=on -run='^TestConformance$$' ./transport/http) || status=$$?; \
+	[ -z "$$race" ] || (set -x; go test -vet=off -shuffle=on $(COMPUTING) && go test -vet=off -shuffle=on -run='^TestConformance$$' ./transport/http) || status=$$?; \
 	exit $$status
-	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -shuffle=on ./...); done
+	@set -e; for module in $(ALONE); do (set -x; cd $$module && GOWORK=off go test -vet=off -shuffle=on ./...); done
 
 .PHONY: test-e2e
 test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
@@ -112,12 +112,12 @@ test-plugins: ## build the examples in all languages as documented, and test all
 
 .PHONY: test-e2e-nats
 test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere, with servers in the nodes
-	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
+	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -vet=off -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
 	go test -count=1 -run='TestAHundredNodes|TestAFetchAllocates' ./transport/nats/test
 
 .PHONY: test-e2e-nats-server
 test-e2e-nats-server: ## the same with a server that is not in them
-	GCNODE_E2E_TRANSPORT=nats-server GCNODE_E2E_REPORT= go test -count=1 -skip='$(E2E_OWN_TRANSPORT)|GarbageOnThePeerPort' ./e2e
+	GCNODE_E2E_TRANSPORT=nats-server GCNODE_E2E_REPORT= go test -vet=off -count=1 -skip='$(E2E_OWN_TRANSPORT)|GarbageOnThePeerPort' ./e2e
 
 .PHONY: model
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)
@@ -129,15 +129,15 @@ mutants: ## break core in every way that its tests or the simulation must notice
 
 .PHONY: test-wasip1
 test-wasip1: wazero ## run core's tests compiled for wasip1, under wazero
-	$(WASIP1) go test -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...
+	$(WASIP1) go test -vet=off -shuffle=on -exec '"$(CURDIR)/bin/tools/wazero" run -mount=/:/ -env-inherit "-cachedir=$(CURDIR)/bin/wazero"' ./core/...
 
 .PHONY: test-386
 test-386: ## run core's tests in a 32-bit process (Linux on x86 only)
-	GOOS=linux GOARCH=386 go test -shuffle=on ./core/...
+	GOOS=linux GOARCH=386 go test -vet=off -shuffle=on ./core/...
 
 .PHONY: test-arm64
 test-arm64: ## run tests of core for linux/arm64, under qemu elsewhere (ARM64=./core/... for all of them)
-	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -shuffle=on $$run $(ARM64)
+	@set -e; run=$$(tools/arm64.sh); set -x; GOOS=linux GOARCH=arm64 go test -vet=off -shuffle=on $$run $(ARM64)
 
 .PHONY: fuzz
 fuzz: ## run every fuzz target for FUZZTIME (1s)
