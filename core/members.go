@@ -89,8 +89,9 @@ func (n *Node) relist() {
 		_, left := n.roll.left[p.ID]
 		return left && !apart // nobody says hello to a client
 	})
-	old, now := n.view.Load(), n.now()
-	former := map[string]formerPeer{}
+	old, former, begun := n.view.Load(), map[string]formerPeer{}, n.now()
+	next := newView(list, *old, former)
+	now := n.now() // making a ring may take long
 	for id, f := range old.former {
 		if now < f.until {
 			former[id] = f
@@ -99,11 +100,11 @@ func (n *Node) relist() {
 	for id, p := range old.peers {
 		if id != n.cfg.Self.ID {
 			// Twice, because the member may learn a little later than this
-			// one that its entries are hot copies now.
-			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: now + int64(n.cfg.HotTTL)}
+			// one that its entries are hot copies now. Others may have made
+			// their rings sooner, and tell it for less long.
+			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: begun + int64(n.cfg.HotTTL)}
 		}
 	}
-	next := newView(list, *old, former)
 	maps.DeleteFunc(former, func(id string, _ formerPeer) bool { return next.peers[id] != nil })
 	if next.epoch == old.epoch {
 		n.view.Store(next)
@@ -117,7 +118,7 @@ func (n *Node) relist() {
 	if n.is(joined) { // before anybody can be asked by the new list
 		begin = n.strangers.add(next.unheard(old, now))
 	}
-	n.inherit(next)
+	n.inherit(next, now)
 	n.strangers.keep(func(id string) bool { return next.heard(id, now) != nil })
 	n.enter(next)
 	if begin {
@@ -125,9 +126,10 @@ func (n *Node) relist() {
 	}
 }
 
-// inherit makes next the view. What others own by it stays for a while.
-func (n *Node) inherit(next *view) {
-	n.demoted.Store(n.now() + int64(n.cfg.HotTTL))
+// inherit makes next the view from now on. What others own by it stays for a
+// while.
+func (n *Node) inherit(next *view, now int64) {
+	n.demoted.Store(now + int64(n.cfg.HotTTL))
 	n.mode.Or(modeMoving)
 	n.view.Store(next)
 	if n.roll.settle != nil {
