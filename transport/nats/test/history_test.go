@@ -169,6 +169,18 @@ func allKnowAll(t *testing.T, members []*whole) {
 	}
 }
 
+// confirmed waits until a write of a kind that begins from now on is confirmed,
+// so that the last reads are judged by it whatever came of earlier ones.
+func confirmed(t *testing.T, rec *history.Recorder, kind history.Kind) {
+	t.Helper()
+	now := rec.Now()
+	eventually(t, func() bool {
+		return slices.ContainsFunc(rec.History().Ops, func(op history.Op) bool {
+			return op.Kind == kind && op.Start > now && op.End > 0 && op.Error == ""
+		})
+	}, string(kind)+": none is confirmed")
+}
+
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -289,7 +301,8 @@ func TestFaultsAndHistories(t *testing.T) {
 				m.ear.mute.Store(false)
 			}
 			allKnowAll(t, s.members)
-			more()
+			confirmed(t, rec, history.Remove)
+			confirmed(t, rec, history.Set)
 			close(stop)
 			clients.Wait()
 			eventually(t, func() bool {
