@@ -181,6 +181,17 @@ func confirmed(t *testing.T, rec *history.Recorder, kind history.Kind) {
 	}, string(kind)+": none is confirmed")
 }
 
+// settled waits until no list has changed for some time: until then a former
+// owner may have what another one has loaded anew.
+func settled(t *testing.T, members []*whole, rec *history.Recorder, quiet time.Duration) {
+	t.Helper()
+	eventually(t, func() bool {
+		since := rec.Now() - int64(quiet)
+		return !slices.ContainsFunc(rec.History().Events, func(e history.Event) bool { return e.What == history.List && e.At > since })
+	}, "lists do not change any more")
+	allKnowAll(t, members)
+}
+
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -309,6 +320,7 @@ func TestFaultsAndHistories(t *testing.T) {
 				return !slices.ContainsFunc(s.members, func(m *whole) bool { return m.node.Stats().Retrying > 0 })
 			}, "all have confirmed in the end")
 			time.Sleep(2 * hot) // copies that were made while an owner could not be reached
+			settled(t, s.members, rec, 2*hot)
 			for i, m := range s.members {
 				for _, key := range keys {
 					origins[i].get(m.group, i, key, true)
