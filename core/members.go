@@ -89,10 +89,10 @@ func (n *Node) relist() {
 		_, left := n.roll.left[p.ID]
 		return left && !apart // nobody says hello to a client
 	})
-	old := n.view.Load()
+	old, begun := n.view.Load(), n.now()
 	next := newView(list, *old)
-	now := n.now() // what is counted from the change begins when the ring is made, which takes a while
-	next.former = n.former(old, next, now)
+	now := n.now() // making a ring may take long
+	next.former = n.former(old, next, begun, now)
 	if next.epoch == old.epoch {
 		n.view.Store(next)
 		return
@@ -105,7 +105,7 @@ func (n *Node) relist() {
 	if n.is(joined) { // before anybody can be asked by the new list
 		begin = n.strangers.add(next.unheard(old, now))
 	}
-	n.inherit(next)
+	n.inherit(next, now)
 	n.strangers.keep(func(id string) bool { return next.heard(id, now) != nil })
 	n.enter(next)
 	if begin {
@@ -113,9 +113,9 @@ func (n *Node) relist() {
 	}
 }
 
-// former are the members that are to be told of removals though they are not on
-// the next list any more.
-func (n *Node) former(old, next *view, now int64) map[string]formerPeer {
+// former are the members that are told of removals though they are not on the
+// list of next, which was begun with and has effect from now on.
+func (n *Node) former(old, next *view, begun, now int64) map[string]formerPeer {
 	former := map[string]formerPeer{}
 	for id, f := range old.former {
 		if now < f.until {
@@ -125,17 +125,19 @@ func (n *Node) former(old, next *view, now int64) map[string]formerPeer {
 	for id, p := range old.peers {
 		if id != n.cfg.Self.ID {
 			// Twice, because the member may learn a little later than this
-			// one that its entries are hot copies now.
-			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: now + int64(n.cfg.HotTTL)}
+			// one that its entries are hot copies now. Others may have made
+			// their rings sooner, and tell it for less long.
+			former[id] = formerPeer{peer: p, until: now + 2*int64(n.cfg.HotTTL), asked: begun + int64(n.cfg.HotTTL)}
 		}
 	}
 	maps.DeleteFunc(former, func(id string, _ formerPeer) bool { return next.peers[id] != nil })
 	return former
 }
 
-// inherit makes next the view. What others own by it stays for a while.
-func (n *Node) inherit(next *view) {
-	n.demoted.Store(n.now() + int64(n.cfg.HotTTL))
+// inherit makes next the view from now on. What others own by it stays for a
+// while.
+func (n *Node) inherit(next *view, now int64) {
+	n.demoted.Store(now + int64(n.cfg.HotTTL))
 	n.mode.Or(modeMoving)
 	n.view.Store(next)
 	if n.roll.settle != nil {

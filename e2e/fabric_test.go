@@ -24,8 +24,9 @@ type fabric interface {
 	// discovers reports whether nodes find each other, so that their lists of
 	// members change by themselves.
 	discovers() bool
-	// cut keeps what one node asks of another from arriving, and mend ends
-	// that for all of them. Nobody is told: requests hang.
+	// cut keeps what one node asks of another from arriving, or, where that
+	// takes any way, what it says; mend ends that for all of them. Nobody is
+	// told: requests hang.
 	cut(t *testing.T, from, to *node)
 	mend(t *testing.T)
 }
@@ -36,7 +37,7 @@ func overEach(t *testing.T, test func(t *testing.T, f fabric)) {
 	t.Helper()
 	t.Parallel()
 	for name, newFabric := range map[string]func(t *testing.T) fabric{
-		"http": func(t *testing.T) fabric { t.Helper(); return newProxies(t) },
+		"http": newProxies,
 		"nats": func(*testing.T) fabric { return embeddedNATS{} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -67,17 +68,17 @@ var whyProxy = sync.OnceValue(tryNamespaces)
 // throughFabric runs a test with nodes that can be kept apart: in a process of
 // its own with a network namespace for each node, or else with proxies between
 // them.
-func throughFabric(t *testing.T, test func(t *testing.T, f fabric)) {
+func throughFabric(t *testing.T, inNamespaces, byProxies func(t *testing.T) fabric, test func(t *testing.T, f fabric)) {
 	t.Helper()
 	if insideNamespace() {
-		test(t, newNamespaces(t))
+		test(t, inNamespaces(t))
 		return
 	}
 	t.Parallel()
 	want := os.Getenv(partitionsBy)
 	require.Contains(t, []string{"", "netns", "proxy"}, want, partitionsBy)
 	if want == "proxy" {
-		test(t, newProxies(t))
+		test(t, byProxies(t))
 		return
 	}
 	why := whyProxy()
@@ -86,7 +87,7 @@ func throughFabric(t *testing.T, test func(t *testing.T, f fabric)) {
 	}
 	if why != "" {
 		report(t, "proxies between the nodes instead of network namespaces: %s", why)
-		test(t, newProxies(t))
+		test(t, byProxies(t))
 		return
 	}
 	runInNamespace(t)

@@ -103,7 +103,7 @@ func TestANodeThatStandsStillIsNamedAndCatchesUp(t *testing.T) {
 // TestNodesThatCannotReachEachOther cuts one node off from the others, in each
 // direction and in both, while clients ask all of them.
 func TestNodesThatCannotReachEachOther(t *testing.T) {
-	throughFabric(t, func(t *testing.T, f fabric) {
+	throughFabric(t, newNamespaces, newProxies, func(t *testing.T, f fabric) {
 		t.Helper()
 		w := newWorld(t, f, 4, forSilence())
 		keys := someKeys("k", 12)

@@ -76,6 +76,12 @@ const (
 
 func newNamespaces(t *testing.T) fabric {
 	t.Helper()
+	return startNamespaces(t)
+}
+
+// startNamespaces prepares the router.
+func startNamespaces(t *testing.T) *namespaces {
+	t.Helper()
 	require.NoError(t, syscall.Mount("none", "/run", "tmpfs", 0, ""), "a place for the names of namespaces")
 	f := &namespaces{}
 	f.ip(t, "link set lo up", "address add "+f.host()+"/32 dev lo")
@@ -120,9 +126,15 @@ func (*namespaces) url(_, to *node) string { return "http://" + to.peers + "/" }
 
 func (f *namespaces) cut(t *testing.T, from, to *node) {
 	t.Helper()
+	f.drop(t, from, to, fmt.Sprintf("ipproto tcp dport %d", peersPort))
+}
+
+// drop lets nothing of a kind pass from a node to another.
+func (f *namespaces) drop(t *testing.T, from, to *node, kind string) {
+	t.Helper()
 	source, _, _ := strings.Cut(from.peers, ":")
 	target, _, _ := strings.Cut(to.peers, ":")
-	rule := fmt.Sprintf("from %s to %s ipproto tcp dport %d blackhole", source, target, peersPort)
+	rule := fmt.Sprintf("from %s to %s %s blackhole", source, target, kind)
 	f.ip(t, "rule add "+rule)
 	f.cuts = append(f.cuts, rule)
 }
@@ -135,4 +147,26 @@ func (f *namespaces) mend(t *testing.T) {
 	}
 	f.ip(t, commands...)
 	f.cuts = nil
+}
+
+// natsNamespaces are namespaces of nodes with NATS servers within: what one says
+// to another goes through connections that either has opened.
+type natsNamespaces struct{ *namespaces }
+
+func newNATSNamespaces(t *testing.T) fabric {
+	t.Helper()
+	return natsNamespaces{startNamespaces(t)}
+}
+
+func (natsNamespaces) name() string { return "NATS servers within them, in network namespaces" }
+
+func (natsNamespaces) discovers() bool { return true }
+
+func (natsNamespaces) members(n *node, all cluster) string {
+	return routesSetting(n, all, partedHeartbeat, func(_, to *node) string { return to.peers })
+}
+
+func (f natsNamespaces) cut(t *testing.T, from, to *node) {
+	t.Helper()
+	f.drop(t, from, to, "ipproto tcp")
 }

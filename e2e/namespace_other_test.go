@@ -10,4 +10,6 @@ func tryNamespaces() string { return "they are for Linux" }
 
 func newNamespaces(*testing.T) fabric { return nil }
 
+func newNATSNamespaces(*testing.T) fabric { return nil }
+
 func runInNamespace(*testing.T) {}

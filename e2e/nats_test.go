@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
 	"github.com/stretchr/testify/assert"
@@ -42,12 +43,20 @@ func (embeddedNATS) place(t *testing.T, nodes cluster) {
 	}
 }
 
-func (embeddedNATS) members(_ *node, all cluster) string {
-	routes := make([]string, 0, len(all))
-	for _, n := range all {
-		routes = append(routes, fmt.Sprintf("%q", n.peers))
+func (embeddedNATS) members(n *node, all cluster) string {
+	return routesSetting(n, all, time.Second, func(_, to *node) string { return to.peers })
+}
+
+// routesSetting is the setting nats of a node with a server within, with the
+// addresses of the others as it has them.
+func routesSetting(n *node, all cluster, heartbeat time.Duration, address func(from, to *node) string) string {
+	var routes []string
+	for _, other := range all {
+		if other != n || len(all) == 1 { // one is needed
+			routes = append(routes, strconv.Quote(address(n, other)))
+		}
 	}
-	return "transport: nats\nnats: {embedded: true, routes: [" + strings.Join(routes, ", ") + "]}\n"
+	return fmt.Sprintf("transport: nats\nnats: {embedded: true, heartbeat: %v, routes: [%s]}\n", heartbeat, strings.Join(routes, ", "))
 }
 
 // serverForAll is a NATS server for the nodes of all tests, which it outlives.

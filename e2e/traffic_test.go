@@ -21,11 +21,12 @@ import (
 
 // traffic is what clients do.
 type traffic struct {
-	clients int
-	keys    []string // that they read
-	written []string // that they read and change
-	changes int      // of 100 operations
-	pick    func(n int) int
+	clients   int
+	keys      []string // that they read
+	written   []string // that they read and change
+	changes   int      // of 100 operations
+	uncleared bool     // no change is to all keys
+	pick      func(n int) int
 }
 
 // someKeys are names of keys.
@@ -73,7 +74,7 @@ func (w *world) act(ctx context.Context, client int, traffic traffic) {
 		switch what := rand.IntN(20); {
 		case what < 9:
 			w.remove(ctx, n, client, keys[at:min(at+1+rand.IntN(3), len(keys))]...)
-		case what < 18:
+		case what < 18 || traffic.uncleared:
 			w.set(ctx, n, client, keys[at])
 		default:
 			w.clear(ctx, n, client, slices.Concat(traffic.keys, keys))

@@ -169,6 +169,29 @@ func allKnowAll(t *testing.T, members []*whole) {
 	}
 }
 
+// confirmed waits until a write of a kind that begins from now on is confirmed,
+// so that the last reads are judged by it whatever came of earlier ones.
+func confirmed(t *testing.T, rec *history.Recorder, kind history.Kind) {
+	t.Helper()
+	now := rec.Now()
+	eventually(t, func() bool {
+		return slices.ContainsFunc(rec.History().Ops, func(op history.Op) bool {
+			return op.Kind == kind && op.Start > now && op.End > 0 && op.Error == ""
+		})
+	}, string(kind)+": none is confirmed")
+}
+
+// settled waits until no list has changed for some time: until then a former
+// owner may have what another one has loaded anew.
+func settled(t *testing.T, members []*whole, rec *history.Recorder, quiet time.Duration) {
+	t.Helper()
+	eventually(t, func() bool {
+		since := rec.Now() - int64(quiet)
+		return !slices.ContainsFunc(rec.History().Events, func(e history.Event) bool { return e.What == history.List && e.At > since })
+	}, "lists do not change any more")
+	allKnowAll(t, members)
+}
+
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -289,13 +312,15 @@ func TestFaultsAndHistories(t *testing.T) {
 				m.ear.mute.Store(false)
 			}
 			allKnowAll(t, s.members)
-			more()
+			confirmed(t, rec, history.Remove)
+			confirmed(t, rec, history.Set)
 			close(stop)
 			clients.Wait()
 			eventually(t, func() bool {
 				return !slices.ContainsFunc(s.members, func(m *whole) bool { return m.node.Stats().Retrying > 0 })
 			}, "all have confirmed in the end")
 			time.Sleep(2 * hot) // copies that were made while an owner could not be reached
+			settled(t, s.members, rec, 2*hot)
 			for i, m := range s.members {
 				for _, key := range keys {
 					origins[i].get(m.group, i, key, true)
