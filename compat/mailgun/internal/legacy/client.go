@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// DefaultTimeout is the default of [ClientOptions.Timeout]. It leaves a load
-	// the time to be done here.
-	DefaultTimeout = gcnode.DefaultLoadTimeout * 2 / 3
+	// DefaultTimeout is the default of [ClientOptions.Timeout]: what takes longer is
+	// older than a copy may be. It leaves a load the time to be done here.
+	DefaultTimeout = gcnode.DefaultHotTTL
 	// writeTimeout bounds what needs no getter.
 	writeTimeout = 5 * time.Second
 	dialTimeout  = 2 * time.Second
