@@ -1,7 +1,6 @@
 package groupcache
 
 import (
-	"fmt"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ func TestAHitAllocatesAtMostOnce(t *testing.T) {
 	} {
 		for life, ends := range map[string]time.Time{"without end": {}, "with an end": time.Now().Add(time.Hour)} {
 			t.Run(name+", "+life, func(t *testing.T) {
-				key := fmt.Sprintf("a key that is not very short, as a rule, and has a value %s", life)
+				key := "a key that is not very short, as a rule, and has a value " + life
 				require.NoError(t, g.Set(t.Context(), key, []byte("value"), ends, true))
 				loads := g.Stats.Loads.Get()
 				allocs := testing.AllocsPerRun(100, func() {

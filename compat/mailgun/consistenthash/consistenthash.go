@@ -21,7 +21,7 @@ type Hash func(data []byte) uint64
 // something is added.
 type Map struct {
 	replicas int
-	hash     Hash // nil: FNV-1
+	hash     Hash    // nil: FNV-1
 	points   []point // sorted by place
 }
 

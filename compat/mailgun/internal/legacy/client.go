@@ -200,6 +200,9 @@ func (p *httpPeer) exchange(ctx context.Context, method, group, key string, body
 	if err != nil {
 		return answer{}, err
 	}
+	// Once more on a new connection, if the peer was ending while one that was there
+	// was used: to write the same twice does no harm. nil is not sent.
+	req.Header["Idempotency-Key"] = nil
 	res, err := p.client.transport(ctx).RoundTrip(req)
 	if err != nil {
 		return answer{}, err
