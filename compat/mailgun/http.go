@@ -208,11 +208,14 @@ func (p *HTTPPool) Node() *gcnode.Node { return p.node }
 // like it; a process that ends without it costs its peers a timeout.
 func (p *HTTPPool) Close(ctx context.Context) error {
 	if p.old != nil {
-		p.old.end()
+		p.old.stopLooking()
 	}
 	err := p.node.Close(ctx)
 	err = errors.Join(err, p.handler.Shutdown(ctx))
 	p.client.Close()
+	if p.old != nil {
+		p.old.client.Close()
+	}
 	return err
 }
 

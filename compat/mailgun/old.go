@@ -96,11 +96,10 @@ func (o *oldPeers) look(urls []string) {
 	asking.Wait()
 }
 
-// end gives up what is under way.
-func (o *oldPeers) end() {
+// stopLooking gives up to look for native peers.
+func (o *oldPeers) stopLooking() {
 	o.close()
 	o.looking.Wait()
-	o.client.Close()
 }
 
 // forget empties what old peers are answered from.
