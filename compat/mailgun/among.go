@@ -72,6 +72,9 @@ func (p picks) Pick(key string) (legacy.Peer, bool) {
 	return counting{peer, p.g}, true
 }
 
+// Remote implements [legacy.Picker].
+func (p picks) Remote(key string) bool { return p.peers.Remote(key) }
+
 // All implements [legacy.Picker].
 func (p picks) All() []legacy.Peer { return p.peers.All() }
 
@@ -95,7 +98,7 @@ func (c counting) Get(ctx context.Context, _, key string) (gcnode.Item[gcnode.Va
 		c.g.Stats.answered(nil, time.Since(begun))
 	case failed || errors.Is(err, gcnode.ErrNotFound):
 		c.g.Stats.answered(&gcnode.Error{Kind: gcnode.KindTransient}, time.Since(begun))
-	case ctx.Err() == nil:
+	case !errors.Is(ctx.Err(), context.Canceled): // nobody has left
 		c.g.Stats.PeerErrors.Add(1)
 	}
 	return it, err
@@ -121,6 +124,12 @@ func (p picked) Pick(key string) (legacy.Peer, bool) {
 		return nil, false
 	}
 	return theirs{peer}, true
+}
+
+// Remote implements [legacy.Picker].
+func (p picked) Remote(key string) bool {
+	peer, ok := p.peers.PickPeer(key)
+	return ok && peer != nil
 }
 
 // All implements [legacy.Picker].

@@ -20,8 +20,10 @@ var NowFunc lru.NowFunc = time.Now //nolint:gochecknoglobals // so it is in the 
 // expired reports whether a value that is in memory has come to its end by a
 // clock of the program's own. By that of the machine it would not be there.
 func expired(ends time.Time) bool {
-	return !ends.IsZero() && NowFunc != nil && pointer(NowFunc) != pointer(time.Now) && !NowFunc().Before(ends)
+	return !ends.IsZero() && NowFunc != nil && pointer(NowFunc) != machineClock && !NowFunc().Before(ends)
 }
+
+var machineClock = pointer(time.Now) //nolint:gochecknoglobals // a constant
 
 func pointer(now func() time.Time) uintptr { return reflect.ValueOf(now).Pointer() }
 

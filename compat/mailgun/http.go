@@ -118,7 +118,7 @@ func (p *HTTPPool) open() error {
 	}
 	var member gcnode.PromptHandler = served{p.node, p.registry}
 	if p.old != nil {
-		member = legacy.Awaken(member, func() { p.old.wake(p.setNative) })
+		member = legacy.Awaken(member, p.old)
 	}
 	p.handler, errs[2] = httptransport.NewHandler(member, httptransport.HandlerOptions{Logger: log})
 	p.serve = legacy.Split(legacy.NewHandler(legacy.HandlerOptions{BasePath: p.opts.BasePath, Lookup: p.registry.lookup}), p.handler)
@@ -136,7 +136,7 @@ func (p *HTTPPool) member(url string) gcnode.Peer {
 // changes nothing; [gcnode.Node.SetPeers] returns an error.
 func (p *HTTPPool) Set(peers ...string) {
 	if p.old != nil {
-		p.old.set(peers, p.setNative)
+		p.old.set(peers)
 		return
 	}
 	p.setNative(peers)
@@ -207,6 +207,9 @@ func (p *HTTPPool) Node() *gcnode.Node { return p.node }
 // the server down after it. The API that this package stands in for has nothing
 // like it; a process that ends without it costs its peers a timeout.
 func (p *HTTPPool) Close(ctx context.Context) error {
+	if p.old != nil {
+		p.old.stopLooking()
+	}
 	err := p.node.Close(ctx)
 	err = errors.Join(err, p.handler.Shutdown(ctx))
 	p.client.Close()

@@ -172,6 +172,7 @@ func (p *mailgunPeer) send(ctx context.Context, method, peer, group, key string,
 	if err != nil {
 		return 0, "", "", err
 	}
+	req.Header["Idempotency-Key"] = nil // a peer that was replaced has left connections behind
 	res, err := http.DefaultTransport.RoundTrip(req)
 	if err != nil {
 		return 0, "", "", err

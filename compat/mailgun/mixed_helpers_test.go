@@ -17,11 +17,7 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
-const (
-	patience = 2 * time.Minute // when a test hangs
-	// copyTTL is short, so that tests need not wait for what heals with it.
-	copyTTL = 200 * time.Millisecond
-)
+const patience = 2 * time.Minute // when a test hangs
 
 // database is where the values of all processes come from: each is the version of
 // its key. Keys that begin with "none" have none, and those that begin with "bad"
@@ -130,8 +126,9 @@ func listen(t *testing.T, url string) net.Listener {
 	return l
 }
 
-// startMixed starts a process at the address; its list is empty.
-func startMixed(t *testing.T, kind mode, l net.Listener, d *database, life time.Duration) *mixed {
+// startMixed starts a process at the address; its list is empty. Copies of what
+// old peers own have a life, 0 for the default.
+func startMixed(t *testing.T, kind mode, l net.Listener, d *database, life time.Duration, copies gcnode.Lifetime) *mixed {
 	t.Helper()
 	m := &mixed{mode: kind, url: "http://" + l.Addr().String(), database: d, life: life}
 	var handler http.Handler
@@ -141,7 +138,7 @@ func startMixed(t *testing.T, kind mode, l net.Listener, d *database, life time.
 		handler = m.old
 	} else {
 		r := newRegistry()
-		r.copies = gcnode.For(copyTTL)
+		r.copies = copies
 		m.pool = r.newPool(m.url, &HTTPPoolOptions{OldPeers: kind == withOld})
 		m.group = r.newGroup(groupName, 8<<20, m)
 		handler = m.pool
@@ -172,13 +169,22 @@ func (m *mixed) setPeers(urls ...string) {
 	m.pool.Set(urls...)
 }
 
+// awaitNative waits until the process is one of so many members.
+func (m *mixed) awaitNative(t *testing.T, members int) {
+	t.Helper()
+	require.Eventually(t, func() bool { return len(m.pool.Node().Peers()) == members }, patience, time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	require.NoError(t, m.pool.Node().Joined(ctx))
+}
+
 // mixedCluster starts a process of each mode, with one list.
 func mixedCluster(t *testing.T, d *database, life time.Duration, modes ...mode) []*mixed {
 	t.Helper()
 	var ms []*mixed
 	var urls []string
 	for _, kind := range modes {
-		m := startMixed(t, kind, listen(t, ""), d, life)
+		m := startMixed(t, kind, listen(t, ""), d, life, 0)
 		ms, urls = append(ms, m), append(urls, m.url)
 	}
 	for _, m := range ms {

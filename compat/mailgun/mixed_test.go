@@ -214,14 +214,52 @@ func TestTheFirstNativePeerWakesTheNode(t *testing.T) {
 		require.Empty(t, wrong)
 		require.Len(t, p.pool.Node().Peers(), 1, "beside itself")
 	}
-	ps = append(ps, startMixed(t, onNative, listen(t, ""), newDatabase(), time.Hour))
+	ps = append(ps, startMixed(t, onNative, listen(t, ""), newDatabase(), time.Hour, 0))
 	for _, p := range ps {
 		p.setPeers(ps[0].url, ps[1].url, ps[2].url)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
 	for _, p := range ps {
-		require.Eventually(t, func() bool { return len(p.pool.Node().Peers()) == len(ps) }, patience, time.Millisecond)
-		require.NoError(t, p.pool.Node().Joined(ctx))
+		p.awaitNative(t, len(ps))
+	}
+}
+
+// A process that goes back from native peers to old ones takes the place of one
+// that has said goodbye: native members think that nobody is there.
+func TestAProcessThatGoesBackIsToldOfRemovals(t *testing.T) {
+	d := newDatabase()
+	ps := mixedCluster(t, d, time.Hour, onNative, onNative, onNative)
+	var urls []string
+	for _, p := range ps {
+		urls = append(urls, p.url)
+	}
+	ps[2].end()
+	ps[2] = startMixed(t, withOld, listen(t, ps[2].url), d, time.Hour, 0)
+	early := map[string]string{}
+	for i := range 20 {
+		key := fmt.Sprintf("early:%d:%x", i, i*i)
+		_, _, wrong := ps[2].get(t.Context(), key)
+		require.Empty(t, wrong)
+		early[key] = d.change(key)
+		require.NoError(t, ps[i%2].remove(t.Context(), key))
+	}
+	ps[2].setPeers(urls...)
+	ps[2].awaitNative(t, 3)
+	require.Eventually(t, func() bool {
+		for key, want := range early {
+			if got, _, wrong := ps[2].get(t.Context(), key); got != want || wrong != "" {
+				return false
+			}
+		}
+		return true
+	}, patience, time.Millisecond, "it has what it had before it joined")
+	for i := range 50 {
+		key := fmt.Sprintf("key:%d:%x", i, i*i)
+		_, _, wrong := ps[2].get(t.Context(), key)
+		require.Empty(t, wrong)
+		want := d.change(key)
+		require.NoError(t, ps[i%2].remove(t.Context(), key))
+		got, _, wrong := ps[2].get(t.Context(), key)
+		require.Empty(t, wrong)
+		require.Equal(t, want, got)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
 	"github.com/gcnode/gcnode/compat/mailgun/internal/legacy"
@@ -13,36 +14,100 @@ import (
 // oldPeers are the processes on the list of a pool as those of the old library
 // see them, and what this one is for those that do not.
 type oldPeers struct {
+	pool   *HTTPPool
 	client *legacy.Client
 	peers  *legacy.Peers
 
 	mu    sync.Mutex
-	awake bool // a native peer has come
+	awake bool // there was a native peer
 	list  []string
+
+	closed  context.Context //nolint:containedctx // ends with the pool
+	close   func()
+	looking sync.WaitGroup
 }
 
 func newOldPeers(p *HTTPPool) *oldPeers {
-	client := legacy.NewClient(legacy.ClientOptions{BasePath: p.opts.BasePath, Transport: p.opts.Transport})
-	return &oldPeers{client: client, peers: legacy.NewPeers(p.self, p.opts.Replicas, p.opts.HashFn, client)}
+	o := &oldPeers{pool: p, client: legacy.NewClient(legacy.ClientOptions{BasePath: p.opts.BasePath, Transport: p.opts.Transport})}
+	o.peers = legacy.NewPeers(p.self, p.opts.Replicas, p.opts.HashFn, o.client)
+	o.closed, o.close = context.WithCancel(context.Background())
+	return o
 }
 
-// set replaces the list. The node gets it from native, but not before a native
-// peer has come: nobody would answer it.
-func (o *oldPeers) set(urls []string, native func([]string)) {
+// set replaces the list. The node gets it, too, but not before there is a native
+// peer: nobody would answer it.
+func (o *oldPeers) set(urls []string) {
 	o.peers.Set(urls...)
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.list = slices.Clone(urls); o.awake {
-		native(o.list)
+	first := o.list == nil
+	o.list = slices.Clone(urls)
+	if o.awake {
+		o.pool.setNative(o.list)
+	}
+	if first || !o.awake {
+		o.looking.Go(func() { o.look(urls) })
 	}
 }
 
-// wake is called when the first native peer has come.
-func (o *oldPeers) wake(native func([]string)) {
+// Asleep implements [legacy.Sleep].
+func (o *oldPeers) Asleep() bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.awake = true; o.list != nil {
-		native(o.list)
+	return !o.awake
+}
+
+// Wake implements [legacy.Sleep].
+func (o *oldPeers) Wake() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.awake && o.list != nil {
+		o.pool.setNative(o.list)
+	}
+	o.awake = true
+}
+
+// lookTimeout bounds the time that peers take to say whether they are native.
+const lookTimeout = 5 * time.Second
+
+// look asks the peers whether one of them is native. Members that were told that
+// the process before this one leaves do not come here by themselves, and nobody
+// has told this one of their removals until it has joined them.
+func (o *oldPeers) look(urls []string) {
+	ctx, cancel := context.WithTimeout(o.closed, lookTimeout)
+	defer cancel()
+	var asking sync.WaitGroup
+	join := sync.OnceFunc(func() {
+		o.Wake()
+		if o.pool.node.Joined(o.closed) == nil {
+			o.pool.registry.forget()
+		}
+	})
+	for _, url := range urls {
+		if url == o.pool.self {
+			continue
+		}
+		asking.Go(func() {
+			if legacy.IsNative(ctx, o.pool.client, o.pool.sender, o.pool.member(url)) {
+				join()
+			}
+		})
+	}
+	asking.Wait()
+}
+
+// stopLooking gives up to look for native peers.
+func (o *oldPeers) stopLooking() {
+	o.close()
+	o.looking.Wait()
+}
+
+// forget empties what old peers are answered from.
+func (r *registry) forget() {
+	for _, g := range *r.groups.Load() {
+		if a, ok := g.engine().(*among); ok {
+			a.Forget()
+		}
 	}
 }
 
@@ -56,13 +121,7 @@ func (r *registry) hooks() gcnode.Hooks {
 				}
 			}
 		},
-		Dropped: func(string) {
-			for _, g := range *r.groups.Load() {
-				if a, ok := g.engine().(*among); ok {
-					a.Forget()
-				}
-			}
-		},
+		Dropped: func(string) { r.forget() },
 	}
 }
 

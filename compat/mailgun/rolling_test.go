@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // deployment is a cluster whose processes are replaced one by one while it is
@@ -36,6 +39,9 @@ type slot struct {
 	process *mixed
 }
 
+// copyTTL is short, so that the test need not wait long for what heals with it.
+const copyTTL = 200 * time.Millisecond
+
 // promise is what Remove promises in a phase.
 type promise int
 
@@ -53,7 +59,7 @@ const (
 func TestARollingDeployment(t *testing.T) {
 	d := &deployment{t: t, database: newDatabase()}
 	for range 3 {
-		p := startMixed(t, onOld, listen(t, ""), d.database, time.Hour)
+		p := startMixed(t, onOld, listen(t, ""), d.database, time.Hour, gcnode.For(copyTTL))
 		d.slots = append(d.slots, &slot{process: p})
 		d.urls = append(d.urls, p.url)
 	}
@@ -113,8 +119,11 @@ func (d *deployment) replace(i int, to mode) {
 	d.begun.Add(1)
 	defer d.ended.Add(1)
 	s.process.end()
-	s.process = startMixed(d.t, to, listen(d.t, d.urls[i]), d.database, time.Hour)
+	s.process = startMixed(d.t, to, listen(d.t, d.urls[i]), d.database, time.Hour, gcnode.For(copyTTL))
 	s.process.setPeers(d.urls...)
+	if to == withOld && slices.ContainsFunc(d.slots, func(s *slot) bool { return s.process.mode == onNative }) {
+		s.process.awaitNative(d.t, len(d.slots)) // native ones took it for one that has left
+	}
 }
 
 const loadedKeys = 20
@@ -170,9 +179,7 @@ func (d *deployment) write(ctx context.Context) {
 				d.floor(key).Store(n)
 			case d.promise == soon:
 				floor := d.floor(key)
-				// The life of a copy begins when it has arrived, which takes what it
-				// takes on a machine with other things to do.
-				time.AfterFunc(20*copyTTL, func() {
+				time.AfterFunc(5*copyTTL, func() { // clocks of caches may be behind
 					for old := floor.Load(); old < n && !floor.CompareAndSwap(old, n); old = floor.Load() {
 					}
 				})

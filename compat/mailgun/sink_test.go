@@ -136,16 +136,3 @@ func TestByteView(t *testing.T) {
 type shortWriter struct{}
 
 func (shortWriter) Write([]byte) (int, error) { return 0, nil }
-
-func TestAHitAllocatesTheViewAlone(t *testing.T) {
-	g := alone(t, 1<<20, newOrigin())
-	ctx := t.Context()
-	hit := func() {
-		var v ByteView
-		if err := g.Get(ctx, "k", ByteViewSink(&v)); err != nil {
-			t.Error(err)
-		}
-	}
-	hit()
-	assert.LessOrEqual(t, testing.AllocsPerRun(1000, hit), 1.0)
-}

@@ -1,10 +1,8 @@
 package main
 
 import (
-	"io"
 	"maps"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -12,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gcnode/gcnode/plugins/internal/guesttest"
+	"github.com/gcnode/gcnode/plugins/internal/origintest"
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
 	"github.com/gcnode/gcnode/plugins/sdk/go/sdktest"
 )
@@ -19,36 +18,7 @@ import (
 // memoryPages is the 64 MiB that a node gives an instance.
 const memoryPages = 1024
 
-// texts is an origin with Markdown.
-type texts map[string]string
-
-func (o texts) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	text, found := o[strings.TrimSuffix(strings.TrimPrefix(r.URL.Path, "/"), ".md")]
-	if !found {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Cache-Control", "max-age=60")
-	_, _ = io.WriteString(w, text)
-}
-
-func (o texts) serve(t *testing.T, config getter.Config) getter.Config {
-	t.Helper()
-	server := httptest.NewServer(o)
-	t.Cleanup(server.Close)
-	all := getter.Config{"url": server.URL + "/{+key}.md"}
-	maps.Copy(all, config)
-	return all
-}
-
-func (o texts) start(t *testing.T, config getter.Config) *sdktest.Instance {
-	t.Helper()
-	instance, err := sdktest.Start(open, sdktest.Options{Config: o.serve(t, config), Transport: http.DefaultTransport})
-	require.NoError(t, err)
-	return instance
-}
-
-var samples = texts{
+var samples = origintest.Documents[string]{
 	"guide/intro": "Before\n\n# A *guide* to `x` & y\n\n- [x] done\n\n| a | b |\n|---|---|\n| 1 | ~~2~~ |\n\nSee https://example.com.\n",
 	"evil":        "<script>alert(1)</script>\n\n[x](javascript:alert(1)) <img src=x onerror=alert(1)> ![y](data:text/html,x)\n",
 	"plain":       "no heading",
@@ -57,7 +27,7 @@ var samples = texts{
 }
 
 func TestFragments(t *testing.T) {
-	instance := samples.start(t, getter.Config{"output": "fragment"})
+	instance := samples.Start(t, open, getter.Config{"output": "fragment"})
 	answer := instance.Get(t.Context(), "guide/intro")
 	for _, want := range []string{
 		`<p>Before</p>`, `<h1 id="a-guide-to-x--y">A <em>guide</em> to <code>x</code> &amp; y</h1>`,
@@ -65,19 +35,19 @@ func TestFragments(t *testing.T) {
 	} {
 		assert.Contains(t, string(answer.Value), want)
 	}
-	assert.Equal(t, "1m0s", answer.TTL.String())
+	assert.Equal(t, "10m0s", answer.TTL.String())
 	assert.NotContains(t, string(answer.Value), "<body>")
 	assert.Equal(t, "<p>a \uFFFD b \uFFFD c</p>\n", string(instance.Get(t.Context(), "broken").Value))
 	assert.Empty(t, instance.Get(t.Context(), "empty").Value)
 }
 
 func TestPages(t *testing.T) {
-	page := string(samples.start(t, nil).Get(t.Context(), "guide/intro").Value)
+	page := string(samples.Start(t, open, nil).Get(t.Context(), "guide/intro").Value)
 	assert.True(t, strings.HasPrefix(page, "<!DOCTYPE html>\n<html lang=\"en\">\n"), page)
 	assert.Contains(t, page, "<title>A guide to x &amp; y</title>\n<style>\n:root")
 	assert.True(t, strings.HasSuffix(page, "</main>\n</body>\n</html>\n"), page)
 
-	styled := samples.start(t, getter.Config{"style": `/s.css?a"b`, "lang": "de"})
+	styled := samples.Start(t, open, getter.Config{"style": `/s.css?a"b`, "lang": "de"})
 	page = string(styled.Get(t.Context(), "plain").Value)
 	assert.Contains(t, page, `<html lang="de">`)
 	assert.Contains(t, page, "<title>plain</title>\n"+`<link rel="stylesheet" href="/s.css?a&#34;b">`)
@@ -86,17 +56,17 @@ func TestPages(t *testing.T) {
 
 func TestHTMLIsLeftOutUnlessItIsTrusted(t *testing.T) {
 	for _, output := range []string{"page", "fragment"} {
-		value := string(samples.start(t, getter.Config{"output": output}).Get(t.Context(), "evil").Value)
+		value := string(samples.Start(t, open, getter.Config{"output": output}).Get(t.Context(), "evil").Value)
 		for _, never := range []string{"<script", "javascript:", "onerror", "data:"} {
 			assert.NotContains(t, value, never)
 		}
 	}
-	value := string(samples.start(t, getter.Config{"html": "keep"}).Get(t.Context(), "evil").Value)
+	value := string(samples.Start(t, open, getter.Config{"html": "keep"}).Get(t.Context(), "evil").Value)
 	assert.Contains(t, value, "<script>alert(1)</script>")
 }
 
 func TestErrors(t *testing.T) {
-	instance := samples.start(t, getter.Config{"max_bytes": "20", "negative_ttl": "3s"})
+	instance := samples.Start(t, open, getter.Config{"max_bytes": "20", "negative_ttl": "3s"})
 	missing := instance.Get(t.Context(), "missing")
 	assert.Equal(t, getter.StatusNotFound, missing.Status)
 	assert.Equal(t, "3s", missing.TTL.String())
@@ -113,7 +83,7 @@ func TestInTheSandbox(t *testing.T) {
 	require.NoError(t, err)
 	all := maps.Clone(samples)
 	all["long"] = strings.Repeat(samples["guide/intro"], 5000)
-	config := all.serve(t, nil)
+	config := all.Serve(t, nil)
 	native, err := sdktest.Start(open, sdktest.Options{Config: config, Transport: http.DefaultTransport})
 	require.NoError(t, err)
 	module, err := guesttest.Compile(t.Context(), wasm, guesttest.Options{Config: config, Transport: http.DefaultTransport, MemoryPages: memoryPages})

@@ -9,16 +9,14 @@ import (
 	"image/gif"
 	"image/jpeg"
 	"image/png"
-	"maps"
 	"net/http"
-	"net/http/httptest"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gcnode/gcnode/plugins/internal/guesttest"
+	"github.com/gcnode/gcnode/plugins/internal/origintest"
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
 	"github.com/gcnode/gcnode/plugins/sdk/go/sdktest"
 )
@@ -103,33 +101,7 @@ func claims(width, height uint32) []byte {
 }
 
 // An album is an origin with pictures.
-type album map[string][]byte
-
-func (a album) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	picture, found := a[strings.TrimPrefix(r.URL.Path, "/")]
-	if !found {
-		http.NotFound(w, r)
-		return
-	}
-	w.Header().Set("Cache-Control", "max-age=600")
-	_, _ = w.Write(picture)
-}
-
-func (a album) serve(t *testing.T, config getter.Config) getter.Config {
-	t.Helper()
-	server := httptest.NewServer(a)
-	t.Cleanup(server.Close)
-	all := getter.Config{"url": server.URL + "/{+key}"}
-	maps.Copy(all, config)
-	return all
-}
-
-func (a album) start(t *testing.T, config getter.Config) *sdktest.Instance {
-	t.Helper()
-	instance, err := sdktest.Start(open, sdktest.Options{Config: a.serve(t, config), Transport: http.DefaultTransport})
-	require.NoError(t, err)
-	return instance
-}
+type album = origintest.Documents[[]byte]
 
 // look decodes a thumbnail.
 func look(t *testing.T, instance *sdktest.Instance, key string) (picture image.Image, format string) {
@@ -168,7 +140,7 @@ func TestSizes(t *testing.T) {
 			"100x100/small": {30, 30}, "1x2048/wide": {1, 400}, "20x20/line": {2, 2},
 		},
 	} {
-		instance := a.start(t, getter.Config{"mode": mode})
+		instance := a.Start(t, open, getter.Config{"mode": mode})
 		for key, want := range wanted {
 			picture, _ := look(t, instance, key)
 			assert.Equal(t, want, picture.Bounds().Size(), "%s %s", mode, key)
@@ -184,7 +156,7 @@ func TestEveryPixelCounts(t *testing.T) {
 	for i := range board.Pix {
 		board.Pix[i] = byte(255 * ((i%640 + i/640) % 2))
 	}
-	picture, _ := look(t, album{"board": asPNG(t, board)}.start(t, nil), "10x10/board")
+	picture, _ := look(t, album{"board": asPNG(t, board)}.Start(t, open, nil), "10x10/board")
 	for y := range 10 {
 		for x := range 10 {
 			r, _, _, _ := picture.At(x, y).RGBA()
@@ -199,7 +171,7 @@ func TestOrientations(t *testing.T) {
 		a[string('0'+rune(o))] = held(t, m, o, binary.BigEndian)
 		a["little"+string('0'+rune(o))] = held(t, m, o, binary.LittleEndian)
 	}
-	instance := a.start(t, nil)
+	instance := a.Start(t, open, nil)
 	for name, want := range map[string][4]int{
 		"0": {0, 1, 2, 3}, "1": {0, 1, 2, 3}, "2": {1, 0, 3, 2}, "3": {3, 2, 1, 0}, "4": {2, 3, 0, 1},
 		"5": {0, 2, 1, 3}, "6": {2, 0, 3, 1}, "7": {3, 1, 2, 0}, "8": {1, 3, 0, 2}, "9": {0, 1, 2, 3},
@@ -224,7 +196,7 @@ func TestFormats(t *testing.T) {
 	clear(glass.Pix[:40*4*10])
 	a := album{"glass": asPNG(t, glass), "wall": asPNG(t, quarters(40, 40))}
 	for config, want := range map[string][2]string{"auto": {"png", "jpeg"}, "png": {"png", "png"}, "jpeg": {"jpeg", "jpeg"}} {
-		instance := a.start(t, getter.Config{"format": config})
+		instance := a.Start(t, open, getter.Config{"format": config})
 		for i, key := range []string{"20x20/glass", "20x20/wall"} {
 			picture, format := look(t, instance, key)
 			assert.Equal(t, want[i], format, key)
@@ -233,14 +205,14 @@ func TestFormats(t *testing.T) {
 			}
 		}
 	}
-	low, high := a.start(t, getter.Config{"quality": "10"}), a.start(t, getter.Config{"quality": "100"})
+	low, high := a.Start(t, open, getter.Config{"quality": "10"}), a.Start(t, open, getter.Config{"quality": "100"})
 	assert.Less(t, len(low.Get(t.Context(), "40x/wall").Value), len(high.Get(t.Context(), "40x/wall").Value))
 }
 
 func TestKeysAndErrors(t *testing.T) {
 	picture := asJPEG(t, quarters(40, 40))
 	a := album{"p": picture, "text": []byte("a text"), "cut": picture[:len(picture)/2], "overflow": claims(1<<31-1, 1<<31-1), "empty": nil, "a/b": picture}
-	instance := a.start(t, getter.Config{"sizes": "20x20, x10", "max_ttl": "1m"})
+	instance := a.Start(t, open, getter.Config{"sizes": "20x20, x10", "max_ttl": "1m"})
 	for key, want := range map[string]getter.Status{
 		"20x20/p": getter.StatusOK, "x10/p": getter.StatusOK, "20x20/a/b": getter.StatusOK,
 		"10x10/p": getter.StatusNotFound, "20x20": getter.StatusNotFound, "": getter.StatusNotFound, "x/p": getter.StatusNotFound,
@@ -289,7 +261,7 @@ func TestInTheSandbox(t *testing.T) {
 	wasm, err := guesttest.Build(t.Context(), ".")
 	require.NoError(t, err)
 	a := bombs(t)
-	config := a.serve(t, nil)
+	config := a.Serve(t, nil)
 	a["good"] = asJPEG(t, quarters(3000, 2000))
 	const nodeDefault = 1024 // pages, 64 MiB
 	module, err := guesttest.Compile(t.Context(), wasm, guesttest.Options{Config: config, Transport: http.DefaultTransport, MemoryPages: nodeDefault})
@@ -308,7 +280,7 @@ func TestInTheSandbox(t *testing.T) {
 	}
 	assert.LessOrEqual(t, instance.MemoryBytes()-before, uint32(4<<20), "nothing was decoded")
 
-	native := a.start(t, nil).Get(t.Context(), "300x300/good")
+	native := a.Start(t, open, nil).Get(t.Context(), "300x300/good")
 	for range 3 {
 		answer, err := instance.Get(t.Context(), "300x300/good")
 		require.NoError(t, err)

@@ -10,7 +10,6 @@ import (
 	"cmp"
 	"crypto/md5" //nolint:gosec // what old peers agree on; nothing is secured by it
 	"encoding/hex"
-	"hash/fnv"
 	"slices"
 	"strconv"
 )
@@ -22,7 +21,7 @@ type Hash func(data []byte) uint64
 // something is added.
 type Map struct {
 	replicas int
-	hash     Hash
+	hash     Hash    // nil: FNV-1
 	points   []point // sorted by place
 }
 
@@ -34,16 +33,16 @@ type point struct {
 // New makes a ring on which each key that is added has so many points; fn nil is
 // FNV-1 with 64 bits.
 func New(replicas int, fn Hash) *Map {
-	if fn == nil {
-		fn = fnv1
-	}
 	return &Map{replicas: replicas, hash: fn}
 }
 
-func fnv1(data []byte) uint64 {
-	h := fnv.New64()
-	_, _ = h.Write(data) // it never fails
-	return h.Sum64()
+// fnv1 is FNV-1 with 64 bits of a string, which hash/fnv would have copied.
+func fnv1(s string) uint64 {
+	sum := uint64(14695981039346656037)
+	for i := range len(s) {
+		sum = sum*1099511628211 ^ uint64(s[i])
+	}
+	return sum
 }
 
 // IsEmpty reports whether nothing owns anything.
@@ -80,4 +79,9 @@ func (m *Map) Get(key string) string {
 
 // place is where something lies. Old peers hold it in an int, so that the upper
 // half of the hashes comes first.
-func (m *Map) place(s string) int64 { return int64(m.hash([]byte(s))) } //nolint:gosec // the sign is meant
+func (m *Map) place(s string) int64 {
+	if m.hash == nil {
+		return int64(fnv1(s)) //nolint:gosec // the sign is meant
+	}
+	return int64(m.hash([]byte(s))) //nolint:gosec // as above
+}

@@ -25,37 +25,52 @@ type plugin struct {
 func (s *server) loadPlugins(ctx context.Context) error {
 	var errs []error
 	for _, g := range s.cfg.Groups {
-		loaded, hash, err := s.loadPlugin(ctx, g)
+		module, err := readModule(g)
 		if err != nil {
 			errs = append(errs, err)
 			continue
 		}
-		s.plugins[g.Name] = &plugin{wasm.NewSwitch(loaded), hash}
+		loaded, err := s.loadPlugin(ctx, g, module)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		s.plugins[g.Name] = &plugin{wasm.NewSwitch(loaded), wasm.HashOf(module)}
 	}
 	return errors.Join(errs...)
 }
 
-// loadPlugin loads the module of one group, and tells its hash.
-func (s *server) loadPlugin(ctx context.Context, g config.Group) (loaded *wasm.Plugin, hash string, err error) {
+// readModule reads the module of one group.
+func readModule(g config.Group) ([]byte, error) {
+	module, err := wasm.ReadFile(g.Plugin.Module)
+	if err != nil {
+		return nil, refused(g, err)
+	}
+	return module, nil
+}
+
+// refused is what is wrong with the module of a group: each thing has a line of
+// its own, which says which module it is.
+func refused(g config.Group, err error) error {
+	prefix := g.Path() + ".plugin: " + g.Plugin.Module + ": "
+	return errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
+}
+
+// loadPlugin loads the module of one group.
+func (s *server) loadPlugin(ctx context.Context, g config.Group, module []byte) (*wasm.Plugin, error) {
 	begun := time.Now()
 	opts := g.Plugin.Options()
 	opts.Name = g.Name
 	opts.Logger = s.log.With(slog.String("group", g.Name))
 	opts.CacheDir = s.cfg.CompilationCache
 	opts.WrapTransport = func(t http.RoundTripper) http.RoundTripper { return tracedFetches{t} }
-	module, err := wasm.ReadFile(g.Plugin.Module)
-	if err == nil {
-		loaded, err = wasm.Load(ctx, module, opts)
-	}
+	loaded, err := wasm.Load(ctx, module, opts)
 	if err != nil {
-		// Whatever is wrong with the module has a line of its own, and each
-		// says which module it is.
-		prefix := g.Path() + ".plugin: " + g.Plugin.Module + ": "
-		return nil, "", errors.New(prefix + strings.ReplaceAll(loadCause(err).Error(), "\n", "\n"+prefix))
+		return nil, refused(g, err)
 	}
 	s.log.LogAttrs(ctx, slog.LevelInfo, "plugin loaded", slog.String("group", g.Name),
 		slog.String("module", g.Plugin.Module), slog.Duration("took", time.Since(begun).Round(time.Millisecond)))
-	return loaded, wasm.HashOf(module), nil
+	return loaded, nil
 }
 
 // exchangePlugins has those modules answer whose files or settings are others
@@ -75,16 +90,20 @@ func (s *server) exchangePlugins(ctx context.Context, next []config.Group) []con
 		changed := *g
 		changed.Plugin = next[at].Plugin
 		p := s.plugins[g.Name]
-		if module, err := wasm.ReadFile(changed.Plugin.Module); err == nil && wasm.HashOf(module) == p.hash && reflect.DeepEqual(changed.Plugin, g.Plugin) {
+		module, err := readModule(changed)
+		if err == nil && wasm.HashOf(module) == p.hash && reflect.DeepEqual(changed.Plugin, g.Plugin) {
 			continue
 		}
-		loaded, hash, err := s.loadPlugin(ctx, changed)
+		var loaded *wasm.Plugin
+		if err == nil {
+			loaded, err = s.loadPlugin(ctx, changed, module)
+		}
 		if err != nil {
 			s.log.LogAttrs(ctx, slog.LevelError, "plugin not exchanged: the module from before goes on",
 				slog.String("group", g.Name), slog.String("err", err.Error()))
 			continue
 		}
-		p.hash, g.Plugin = hash, changed.Plugin
+		p.hash, g.Plugin = wasm.HashOf(module), changed.Plugin
 		s.exchanges.Go(func() {
 			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), patience)
 			defer cancel()

@@ -190,6 +190,22 @@ func TestAPeerThatIsBackIsAsked(t *testing.T) {
 	require.NoError(t, err, "it rests since somebody else has left")
 }
 
+// TestAWriteSurvivesTheEndOfAConnection has every second request find out that the
+// connection which the one before it has left is not served any more, as it is
+// after the peer was replaced.
+func TestAWriteSurvivesTheEndOfAConnection(t *testing.T) {
+	var old sync.Map // connections that were used before
+	peer := badPeer(t, func(w http.ResponseWriter, r *http.Request) {
+		if _, again := old.LoadOrStore(r.RemoteAddr, true); again {
+			hijacked("")(w, r)
+		}
+	})
+	for range 3 {
+		require.NoError(t, peer.Remove(t.Context(), "g", "k"))
+		require.NoError(t, peer.Set(t.Context(), "g", "k", gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("v")}))
+	}
+}
+
 func TestAGroupThatOldPeersTakeForAnotherIsNotAsked(t *testing.T) {
 	peer := badPeer(t, func(http.ResponseWriter, *http.Request) { t.Error("it was asked") })
 	_, err := peer.Get(t.Context(), "a/b", "k")

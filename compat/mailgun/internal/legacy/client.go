@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	// DefaultTimeout is the default of [ClientOptions.Timeout]. It leaves a load
-	// the time to be done here.
-	DefaultTimeout = gcnode.DefaultLoadTimeout * 2 / 3
+	// DefaultTimeout is the default of [ClientOptions.Timeout]: what takes longer is
+	// older than a copy may be. It leaves a load the time to be done here.
+	DefaultTimeout = gcnode.DefaultHotTTL
 	// writeTimeout bounds what needs no getter, and byteTime is added for each
 	// byte that is sent: a network should carry 1 MB/s.
 	writeTimeout = 5 * time.Second
@@ -202,6 +202,9 @@ func (p *httpPeer) exchange(ctx context.Context, method, group, key string, body
 	if err != nil {
 		return answer{}, err
 	}
+	// Once more on a new connection, if the peer was ending while one that was there
+	// was used: to write the same twice does no harm. nil is not sent.
+	req.Header["Idempotency-Key"] = nil
 	res, err := p.client.transport(ctx).RoundTrip(req)
 	if err != nil {
 		return answer{}, err

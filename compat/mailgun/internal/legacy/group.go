@@ -24,7 +24,8 @@ type GroupConfig struct {
 	Getter gcnode.Getter[gcnode.Value]
 	// Options are those of a group; MaxBytes is for both parts of this one.
 	Options gcnode.GroupOptions
-	// CopyTTL bounds the life of copies of what others own, of which the old
+	// CopyTTL bounds the life of copies of what others own, from when they were
+	// asked for, and with it the time that an answer may take. The old
 	// protocol does not say whether they are still right. 0 is
 	// [gcnode.DefaultHotTTL].
 	CopyTTL gcnode.Lifetime
@@ -112,7 +113,7 @@ func (g *Group) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Val
 
 // Cached is what is in memory here, as [gcnode.Group.Cached] says it.
 func (g *Group) Cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source) {
-	if _, remote := g.cfg.Picker.Pick(key); !remote {
+	if !g.cfg.Picker.Remote(key) {
 		return g.own.Cached(key)
 	}
 	if v, ends, source = g.copies.Cached(key); source != 0 {
@@ -123,7 +124,7 @@ func (g *Group) Cached(key string) (v gcnode.Value, ends time.Time, source gcnod
 
 // part is where the key belongs.
 func (g *Group) part(key string) *gcnode.Group {
-	if _, remote := g.cfg.Picker.Pick(key); remote {
+	if g.cfg.Picker.Remote(key) {
 		return g.copies
 	}
 	return g.own
@@ -133,7 +134,7 @@ func (g *Group) part(key string) *gcnode.Group {
 // ask for what others own: they do not know that it is here.
 func (g *Group) loadOwn(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	it, err := g.load(ctx, key)
-	if _, remote := g.cfg.Picker.Pick(key); remote {
+	if g.cfg.Picker.Remote(key) {
 		it.Keep = g.short(it.Keep)
 	}
 	return it, err
@@ -151,6 +152,11 @@ func (g *Group) load(ctx context.Context, key string) (gcnode.Item[gcnode.Value]
 
 // fetch is the getter of copies: it asks the owner of the key, and loads if that
 // does not answer.
+//
+// An answer may be older than a removal that this process has obeyed before it
+// asked, and the owner only when it had answered. So the life of the copy is
+// counted from the question, and an answer that takes longer than a life is none:
+// whatever is returned a life after the removal was asked for after it.
 func (g *Group) fetch(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	peer, remote := g.cfg.Picker.Pick(key)
 	if !remote { // the list has changed meanwhile
@@ -159,11 +165,10 @@ func (g *Group) fetch(ctx context.Context, key string) (gcnode.Item[gcnode.Value
 		return it, err
 	}
 	g.fetches.Add(1)
-	it, err := peer.Get(ctx, g.cfg.Name, key)
+	it, err := g.ask(ctx, peer, key)
 	_, failed := errors.AsType[*RemoteError](err)
 	switch {
 	case err == nil:
-		it.Keep = g.short(it.Keep)
 		return it, nil
 	case errors.Is(err, gcnode.ErrNotFound):
 		return it, err
@@ -180,6 +185,23 @@ func (g *Group) fetch(ctx context.Context, key string) (gcnode.Item[gcnode.Value
 	it, err = g.load(ctx, key)
 	it.Keep = g.short(it.Keep)
 	return it, err
+}
+
+// ask is a copy of what the peer has.
+func (g *Group) ask(ctx context.Context, peer Peer, key string) (gcnode.Item[gcnode.Value], error) {
+	life, _ := g.cfg.CopyTTL.Duration()
+	ends := time.Now().Add(life)
+	ctx, cancel := context.WithDeadline(ctx, ends)
+	defer cancel()
+	it, err := peer.Get(ctx, g.cfg.Name, key)
+	switch {
+	case err != nil:
+		return it, err
+	case ctx.Err() != nil:
+		return it, fmt.Errorf("it has answered too late: %w", ctx.Err())
+	}
+	it.Keep = min(g.short(it.Keep), gcnode.For(time.Until(ends)))
+	return it, nil
 }
 
 // short is a life that is not longer than that of copies.

@@ -14,6 +14,7 @@ import (
 type only struct{ peer legacy.Peer }
 
 func (o only) Pick(string) (legacy.Peer, bool) { return nil, false }
+func (o only) Remote(string) bool              { return false }
 func (o only) All() []legacy.Peer              { return []legacy.Peer{o.peer} }
 
 // TestAProcessMayBeOnItsOwnListOfPeers has one that tells itself to give up what

@@ -15,6 +15,8 @@ const DefaultReplicas = 50
 type Picker interface {
 	// Pick is the owner of the key. It is not ok if that is this process.
 	Pick(key string) (p Peer, ok bool)
+	// Remote reports whether Pick is ok. Every hit asks for it.
+	Remote(key string) bool
 	// All are the peers, of which this process may be one.
 	All() []Peer
 }
@@ -77,6 +79,12 @@ func (p *Peers) Pick(key string) (Peer, bool) {
 	}
 	owner := l.ring.Get(key)
 	return l.peers[owner], owner != p.self
+}
+
+// Remote implements [Picker].
+func (p *Peers) Remote(key string) bool {
+	l := p.list.Load()
+	return !l.ring.IsEmpty() && l.ring.Get(key) != p.self
 }
 
 // All implements [Picker].
