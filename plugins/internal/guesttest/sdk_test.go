@@ -131,6 +131,19 @@ func TestWhatCanRunRuns(t *testing.T) {
 	}
 }
 
+// The runtime notices that a timer has ended only when goroutines change by its
+// scheduler.
+func TestTimerOfAnInstanceThatIsAskedOn(t *testing.T) {
+	instance := instantiate(t, compileProbe(t, guesttest.Options{Transport: http.DefaultTransport}))
+	get(t, instance, "timer")
+	<-time.After(2 * time.Millisecond)
+	const keys = 16
+	for range keys {
+		get(t, instance, "echo:x")
+	}
+	assert.Equal(t, "rang ", get(t, instance, "ended").Bytes)
+}
+
 // A request that waits holds up no other of its batch, and the batch is over
 // when nothing can wake it.
 func TestBatchWithRequestsThatWait(t *testing.T) {

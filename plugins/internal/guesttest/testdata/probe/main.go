@@ -80,6 +80,8 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		return item(arg), err
 	case "spawn": // leaves a goroutine behind that can run
 		go func() { p.ended += "ran " }()
+	case "timer":
+		time.AfterFunc(time.Millisecond, func() { p.ended += "rang " })
 	case "stray panic":
 		go func() { panic("in a goroutine of its own") }()
 		runtime.Gosched()

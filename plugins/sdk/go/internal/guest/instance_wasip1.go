@@ -61,8 +61,8 @@ func (in *instance) configure(size int32) error {
 
 const (
 	// yieldEvery is how many exports return at most without letting the
-	// scheduler run: it collects garbage in goroutines of its own, and a guest
-	// that never lets them run grows until it dies.
+	// scheduler run: it notices timers, and collects garbage in goroutines of
+	// its own.
 	yieldEvery = 16
 	// yieldTimes is how often others are let run that can when no request is
 	// open. Once is not enough: at times the scheduler prefers the one that yields.
