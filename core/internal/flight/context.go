@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// lazyContext is the context of a call. It is made when somebody looks at it:
+// lazyContext is the context of a call. It is made when somebody needs it:
 // making one, with its timer, costs as much as the rest of a call, and a
 // function that finds its answer at once needs none. Contexts that derive from
 // it find the one that was made.
@@ -28,8 +28,17 @@ func (l *lazyContext) Deadline() (time.Time, bool) { return l.deadline, true }
 // Done implements [context.Context].
 func (l *lazyContext) Done() <-chan struct{} { return l.make().Done() }
 
-// Err implements [context.Context].
-func (l *lazyContext) Err() error { return l.make().Err() }
+// Err implements [context.Context]. As long as there is no error, it takes no
+// context to know.
+func (l *lazyContext) Err() error {
+	l.mu.Lock()
+	unmade := l.made == nil && !l.cancelled
+	l.mu.Unlock()
+	if unmade && time.Now().Before(l.deadline) {
+		return nil
+	}
+	return l.make().Err()
+}
 
 // Value implements [context.Context].
 func (l *lazyContext) Value(key any) any { return l.make().Value(key) }

@@ -106,6 +106,42 @@ func TestACallThatLooksAtNoContextAllocatesLittle(t *testing.T) {
 	}
 }
 
+func TestAskingAContextForItsErrorMakesNone(t *testing.T) {
+	f := flight.New(rules{Look: nothing, Run: func(ctx context.Context, _ *call) (string, error) { return "v", ctx.Err() }})
+	p := plan{Role: flight.Load, Key: "k", Timeout: time.Minute}
+	if n := testing.AllocsPerRun(1000, func() {
+		if _, _, err := do(t.Context(), f, p); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 3 {
+		t.Errorf("%v allocations", n)
+	}
+}
+
+func TestTheErrorOfAContextIsFoundWithoutWaiting(t *testing.T) {
+	for want, patience := range map[error]time.Duration{
+		context.Canceled:         time.Second,
+		context.DeadlineExceeded: 2 * time.Minute,
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			f, errs := newFlights(), make(chan error, 3)
+			caller, cancel := context.WithTimeout(t.Context(), patience)
+			defer cancel()
+			<-start(caller, f, loadPlan(func(ctx context.Context, _ *call) (string, error) {
+				errs <- ctx.Err()
+				time.Sleep(patience + 10*time.Second)
+				errs <- ctx.Err()
+				<-ctx.Done()
+				errs <- ctx.Err()
+				return "", nil
+			}))
+			if first, second, third := <-errs, <-errs, <-errs; first != nil || second != want || third != want {
+				t.Errorf("%v, %v, %v, want none and then %v", first, second, third, want)
+			}
+		})
+	}
+}
+
 func TestJoiningAllocatesNothing(t *testing.T) {
 	f := newFlights()
 	end := make(chan struct{})

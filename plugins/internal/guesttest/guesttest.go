@@ -179,23 +179,40 @@ func (i *Instance) Log() []string { return i.host.log }
 // its answer handed over when the guest waits.
 func (i *Instance) Get(ctx context.Context, key string) (Answer, error) {
 	h := i.host
-	h.last++
-	h.request, h.answer, h.arrived = h.last, nil, nil
-	h.inputs = map[uint32][]byte{h.request: []byte(key)}
-	results, err := i.guest.ExportedFunction("gcnode_get").Call(ctx, uint64(h.request), uint64(len(key)))
+	request := h.begin(key)
+	results, err := i.guest.ExportedFunction("gcnode_get").Call(ctx, uint64(request), uint64(len(key)))
 	for err == nil && results[0] == 1 && len(h.arrived) > 0 {
 		call := h.arrived[0]
 		h.arrived = h.arrived[1:]
-		results, err = i.guest.ExportedFunction("gcnode_resume").Call(ctx, uint64(h.request), uint64(call), uint64(len(h.inputs[call])))
+		results, err = i.guest.ExportedFunction("gcnode_resume").Call(ctx, uint64(request), uint64(call), uint64(len(h.inputs[call])))
 		delete(h.inputs, call)
 	}
 	if err != nil {
 		return Answer{}, err
 	}
-	if code := int32(results[0]); code != 0 || h.answer == nil {
-		return Answer{}, fmt.Errorf("the guest returned %d, responded %v", code, h.answer != nil)
+	answer := h.answers[request]
+	if code := int32(results[0]); code != 0 || answer == nil {
+		return Answer{}, fmt.Errorf("the guest returned %d, responded %v", code, answer != nil)
 	}
-	return *h.answer, nil
+	return *answer, nil
+}
+
+// GetMany asks for several keys in one call, for which nothing can be fetched.
+func (i *Instance) GetMany(ctx context.Context, keys ...string) ([]Answer, error) {
+	base := i.host.begin(keys...)
+	results, err := i.guest.ExportedFunction("gcnode_get_many").Call(ctx, uint64(base), uint64(len(keys)), 0)
+	if err != nil {
+		return nil, err
+	}
+	answers := make([]Answer, len(keys))
+	for n := range answers {
+		answer := i.host.answers[base+uint32(n)]
+		if answer == nil {
+			return nil, fmt.Errorf("the guest returned %d without an answer to %q", int32(results[0]), keys[n])
+		}
+		answers[n] = *answer
+	}
+	return answers, nil
 }
 
 func encodeConfig(config map[string]string) []byte {
@@ -213,12 +230,28 @@ func encodeConfig(config map[string]string) []byte {
 type host struct {
 	options Options
 	inputs  map[uint32][]byte
-	last    uint32 // number given to a request or a fetch
-	request uint32
-	answer  *Answer
-	arrived []uint32 // fetches whose answers the guest has not seen
+	last    uint32             // number given to a request or a fetch
+	answers map[uint32]*Answer // by request; nil: it is open
+	arrived []uint32           // fetches whose answers the guest has not seen
 	stored  map[string][]byte
 	log     []string
+}
+
+// begin forgets the last requests and begins one for each key, with consecutive
+// numbers.
+func (h *host) begin(keys ...string) (base uint32) {
+	h.inputs, h.answers, h.arrived = map[uint32][]byte{}, map[uint32]*Answer{}, nil
+	base = h.last + 1
+	for _, key := range keys {
+		h.last++
+		h.inputs[h.last], h.answers[h.last] = []byte(key), nil
+	}
+	return base
+}
+
+func (h *host) open(request uint32) bool {
+	answer, known := h.answers[request]
+	return known && answer == nil
 }
 
 func (h *host) link(ctx context.Context, runtime wazero.Runtime) error {
@@ -260,12 +293,12 @@ func (h *host) inputRead(_ context.Context, guest api.Module, id, dst, off, size
 
 func (h *host) respond(_ context.Context, guest api.Module, req, status, flags uint32, ttlMillis int64, ptr, size uint32) int32 {
 	switch {
-	case req != h.request || h.answer != nil:
+	case !h.open(req):
 		return -1
 	case status > 5 || flags != 0 || ttlMillis < -1:
 		return -3
 	}
-	h.answer = &Answer{Status: int32(status), TTLMillis: ttlMillis, Bytes: string(read(guest, ptr, size))}
+	h.answers[req] = &Answer{Status: int32(status), TTLMillis: ttlMillis, Bytes: string(read(guest, ptr, size))}
 	return 0
 }
 
@@ -274,7 +307,7 @@ func (h *host) writeLog(_ context.Context, guest api.Module, level, ptr, size ui
 }
 
 func (h *host) fetchStart(ctx context.Context, guest api.Module, req, ptr, size uint32) int32 {
-	if req != h.request || h.answer != nil {
+	if !h.open(req) {
 		return -1
 	}
 	request, timeout, err := decodeRequest(ctx, read(guest, ptr, size))

@@ -126,6 +126,46 @@ func TestWhatARequestLeavesBehindEnds(t *testing.T) {
 	assert.Contains(t, ended, "after ")
 }
 
+// A goroutine that can run does so before the node is told, though nobody waits
+// for it.
+func TestWhatCanRunRuns(t *testing.T) {
+	instance := instantiate(t, compileProbe(t, guesttest.Options{Transport: http.DefaultTransport}))
+	for n := range 40 {
+		get(t, instance, "spawn")
+		require.Equal(t, strings.Repeat("ran ", n+1), get(t, instance, "ended").Bytes)
+	}
+}
+
+// The runtime notices that a timer has ended only when goroutines change by its
+// scheduler.
+func TestTimerOfAnInstanceThatIsAskedOn(t *testing.T) {
+	instance := instantiate(t, compileProbe(t, guesttest.Options{Transport: http.DefaultTransport}))
+	get(t, instance, "timer")
+	<-time.After(2 * time.Millisecond)
+	const keys = 16
+	for range keys {
+		get(t, instance, "echo:x")
+	}
+	assert.Equal(t, "rang ", get(t, instance, "ended").Bytes)
+}
+
+// A request that waits holds up no other of its batch, and the batch is over
+// when nothing can wake it.
+func TestBatchWithRequestsThatWait(t *testing.T) {
+	instance := instantiate(t, compileProbe(t, guesttest.Options{Transport: http.DefaultTransport}))
+	for range 3 {
+		answers, err := instance.GetMany(t.Context(), "echo:a", "sleep:2ms", "goexit", "sleep:1ms", "echo:b", "goroutines", "calls")
+		require.NoError(t, err)
+		var values []string
+		for _, a := range answers {
+			values = append(values, a.Bytes)
+		}
+		assert.Equal(t, []string{"a", "2ms", "the getter ended its goroutine with runtime.Goexit", "1ms", "b", "45"}, values[:6])
+	}
+	_, err := instance.GetMany(t.Context(), "deadlock", "echo:b")
+	require.Error(t, err)
+}
+
 // Nothing will wake these: the runtime finds out, and the node learns it at
 // once instead of at the deadline.
 func TestInstanceEndsThatCannotGoOn(t *testing.T) {

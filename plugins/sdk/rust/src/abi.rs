@@ -21,11 +21,19 @@ extern "C" {
     fn abi_monotonic_ns() -> i64;
 }
 
-/// The whole input with a number.
-pub fn read(id: i32) -> Vec<u8> {
-    let size = unsafe { input_read(id, core::ptr::null_mut(), 0, 0) };
-    let mut bytes = vec![0; size.max(0) as usize];
-    unsafe { input_read(id, bytes.as_mut_ptr(), 0, bytes.len() as i32) };
+/// The size of the input with a number.
+pub fn size(id: i32) -> i32 {
+    unsafe { input_read(id, core::ptr::null_mut(), 0, 0) }
+}
+
+/// The input with a number, whose size the node has told.
+pub fn read(id: i32, size: i32) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(size.max(0) as usize);
+    // What is read is initialized: at most size bytes.
+    unsafe {
+        let copied = input_read(id, bytes.as_mut_ptr(), 0, size).min(size).max(0);
+        bytes.set_len(copied as usize);
+    }
     bytes
 }
 

@@ -207,15 +207,18 @@ fn decode(b: &[u8]) -> Result<Response, FetchError> {
 
 /// The bytes as one segment of the path of a URL.
 pub fn escape(segment: impl AsRef<[u8]>) -> String {
+    const HEX: &[u8] = b"0123456789ABCDEF";
     let segment = segment.as_ref();
-    let mut text = String::new();
+    let mut text = String::with_capacity(segment.len());
     for &c in segment {
         let plain = c.is_ascii_alphanumeric() || b"-_~".contains(&c);
         // "." and ".." would be steps.
         if plain || c == b'.' && segment.len() > 2 {
             text.push(c as char);
         } else {
-            text += &format!("%{:02X}", c);
+            text.push('%');
+            text.push(HEX[usize::from(c >> 4)] as char);
+            text.push(HEX[usize::from(c & 15)] as char);
         }
     }
     text

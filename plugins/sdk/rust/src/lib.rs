@@ -60,13 +60,13 @@ macro_rules! getter {
         }
 
         #[no_mangle]
-        pub extern "C" fn gcnode_get(req: i32, _key_len: i32) -> i32 {
-            $crate::task::begin(req)
+        pub extern "C" fn gcnode_get(req: i32, key_len: i32) -> i32 {
+            $crate::task::begin(req, key_len)
         }
 
         #[no_mangle]
-        pub extern "C" fn gcnode_resume(req: i32, call: i32, _len: i32) -> i32 {
-            $crate::task::resume(req, call)
+        pub extern "C" fn gcnode_resume(req: i32, call: i32, len: i32) -> i32 {
+            $crate::task::resume(req, call, len)
         }
 
         #[no_mangle]

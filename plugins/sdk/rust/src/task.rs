@@ -42,9 +42,14 @@ pub(crate) fn forget(call: i32) {
 }
 
 /// What `gcnode_configure` does. [`getter!`](crate::getter) calls it.
-pub fn configure<T, F>(open: fn(&Config) -> Result<T, String>, get: fn(Rc<T>, Vec<u8>) -> F) -> i32
+///
+/// The type of `get` is its own, so that its future is made where it stays:
+/// one that a pointer to a function returns would be copied with all the room
+/// that it needs later.
+pub fn configure<T, G, F>(open: fn(&Config) -> Result<T, String>, get: G) -> i32
 where
     T: 'static,
+    G: Fn(Rc<T>, Vec<u8>) -> F + 'static,
     F: Future<Output = Result<Item, Error>> + 'static,
 {
     std::panic::set_hook(Box::new(|info| crate::log(crate::Level::Error, &info.to_string())));
@@ -63,21 +68,21 @@ where
 }
 
 /// What `gcnode_get` does.
-pub fn begin(req: i32) -> i32 {
+pub fn begin(req: i32, key_len: i32) -> i32 {
     let get = INSTANCE.with(|i| i.get.borrow().clone()).expect("the node has not configured the getter");
-    poll(req, get(abi::read(req)))
+    poll(req, get(abi::read(req, key_len)))
 }
 
 /// What `gcnode_get_many` does.
 pub fn begin_many(base: i32, count: i32) -> i32 {
-    (base..base + count).map(begin).max().unwrap_or(0)
+    (base..base + count).map(|req| begin(req, abi::size(req))).max().unwrap_or(0)
 }
 
 /// What `gcnode_resume` does.
-pub fn resume(req: i32, call: i32) -> i32 {
+pub fn resume(req: i32, call: i32, len: i32) -> i32 {
     let slot = INSTANCE.with(|i| i.calls.borrow_mut().remove(&call)).and_then(|s| s.upgrade());
     if let Some(slot) = slot {
-        slot.replace(Some(abi::read(call)));
+        slot.replace(Some(abi::read(call, len)));
     }
     let task = INSTANCE.with(|i| i.tasks.borrow_mut().remove(&req));
     task.map_or(0, |task| poll(req, task))

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	getter "github.com/gcnode/gcnode/plugins/sdk/go"
+	_ "github.com/gcnode/gcnode/plugins/sdk/go/getterbatch"
 )
 
 func main() {}
@@ -73,6 +74,14 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		runtime.Goexit()
 	case "deadlock":
 		<-make(chan int)
+	case "sleep":
+		d, err := time.ParseDuration(arg)
+		time.Sleep(d)
+		return item(arg), err
+	case "spawn": // leaves a goroutine behind that can run
+		go func() { p.ended += "ran " }()
+	case "timer":
+		time.AfterFunc(time.Millisecond, func() { p.ended += "rang " })
 	case "stray panic":
 		go func() { panic("in a goroutine of its own") }()
 		runtime.Gosched()

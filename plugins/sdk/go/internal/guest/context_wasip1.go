@@ -67,6 +67,9 @@ func (r *request) finish() {
 	if r.done != nil {
 		close(r.done)
 	}
+	if r.after == nil { // ranging over it takes time even so
+		return
+	}
 	for f := range r.after {
 		go (*f)()
 	}

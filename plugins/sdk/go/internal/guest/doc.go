@@ -9,9 +9,9 @@
 // ordinary code that blocks, and an instance has many requests.
 //
 //	node           export (main goroutine)      goroutines of requests
-//	get A      →   go serve(A), yield           A fetches: fetch_start, waits
+//	get A      →   changes places with one      A fetches: fetch_start, waits
 //	           ←   pending
-//	get B      →   go serve(B), yield           B computes, responds
+//	get B      →   the same with another        B computes, responds
 //	           ←   done
 //	resume A   →   hand over the answer, yield  A goes on, responds
 //	           ←   done

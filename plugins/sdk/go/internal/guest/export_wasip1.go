@@ -36,7 +36,7 @@ func configure(size int32) int32 {
 func get(req, _ int32) int32 {
 	r := running.newRequest(req)
 	running.begin(r)
-	running.settle()
+	running.enter()
 	return running.resultOf(r)
 }
 
@@ -50,7 +50,7 @@ func resume(req, call, size int32) int32 {
 		writeLog(Error, err.Error())
 		return failed
 	}
-	running.settle()
+	running.enter()
 	return running.resultOf(r)
 }
 
@@ -67,7 +67,7 @@ func cancel(req int32) {
 // GetMany is the export for batches, which only getters have that want it.
 func GetMany(base, count int32) int32 {
 	requests := running.newBatch(base, count)
-	running.settle()
+	running.enter()
 	result := done
 	for _, r := range requests {
 		result = max(result, running.resultOf(r))

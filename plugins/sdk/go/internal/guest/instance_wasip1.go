@@ -12,15 +12,23 @@ import (
 type instance struct {
 	opener  func(config []byte) (Handler, error)
 	handle  Handler
-	idle    []worker
+	queue   []*request        // that nobody serves yet
 	open    int               // requests that are not over
 	fetches map[int32]*fetch  // in flight, by the number of the call
 	scratch [256]byte         // for keys
-	parked  bool              // the main goroutine waits for wake
+	exports uint              // that returned with no request open
+	parked  bool              // the runner waits for wake
 	wake    chan struct{}     // has room for one
 	sample  [1]metrics.Sample // of the goroutines that can run
 	// requests are those that an export left, by number.
 	requests map[int32]*request
+
+	enter   func() (struct{}, bool) // main to runner
+	leave   func()                  // and back
+	runner  *worker
+	serving bool    // the runner serves a request
+	standIn *worker // nil: there is none
+	idle    []*worker
 }
 
 // running is this instance. It is a variable of the package because the exports
@@ -47,43 +55,70 @@ func (in *instance) configure(size int32) error {
 		return fmt.Errorf("read the configuration: %w", err)
 	}
 	in.handle, err = in.opener(config)
+	in.start()
 	return err
 }
 
-// settle lets the other goroutines run until no request is open, or all of them
-// wait and something is in flight that will wake them. It is called by the main
-// goroutine, in which exports run.
-//
-// It yields in any case: the runtime collects garbage in goroutines of its own,
-// and without it a guest would grow until it dies.
+const (
+	// yieldEvery is how many exports return at most without letting the
+	// scheduler run: it notices timers, and collects garbage in goroutines of
+	// its own.
+	yieldEvery = 16
+	// yieldTimes is how often others are let run that can when no request is
+	// open. Once is not enough: at times the scheduler prefers the one that yields.
+	yieldTimes = 2
+)
+
+// settled lets other goroutines run. It reports whether the export can return:
+// no request is open, or all goroutines wait and something is in flight that
+// will wake them.
 //
 // When all wait and nothing is in flight, a timer may be what they wait for, so
-// that the main goroutine has to wait too. If there is none, the runtime finds
-// a deadlock and ends the instance.
-func (in *instance) settle() {
-	for {
+// that the runner has to wait too. If there is none, the runtime finds a
+// deadlock and ends the instance.
+func (in *instance) settled() bool {
+	switch {
+	case in.open == 0:
+		in.yield()
+		return true
+	case in.runnable():
 		runtime.Gosched()
-		switch {
-		case in.open == 0:
-			return
-		case in.runnable():
-			continue
-		case in.open == 0, len(in.fetches) > 0: // looking may have taken time
-			return
-		}
-		in.parked = true
-		<-in.wake
+		return false
+	case in.open == 0, len(in.fetches) > 0: // looking may have taken time
+		return true
+	}
+	in.parked = true
+	<-in.wake
+	return false
+}
+
+// yield lets others run when no request is open.
+func (in *instance) yield() {
+	if in.exports++; in.exports%yieldEvery == 0 {
+		runtime.Gosched()
+	}
+	for n := 0; n < yieldTimes && in.runnable(); n++ {
+		runtime.Gosched()
 	}
 }
 
-// runnable reports whether another goroutine can run: none runs besides the one
-// that asks.
+// runnable reports whether another goroutine than the stand-in can run: none
+// runs besides the runner, which asks. It is faster to see that there are none
+// but those that wait.
 func (in *instance) runnable() bool {
+	standIns := 0
+	if in.standIn != nil {
+		standIns = 1
+	}
+	const mainAndStartAndRunner = 3
+	if runtime.NumGoroutine() == mainAndStartAndRunner+standIns+len(in.idle) {
+		return false
+	}
 	metrics.Read(in.sample[:])
-	return in.sample[0].Value.Uint64() > 0
+	return in.sample[0].Value.Uint64() > uint64(standIns)
 }
 
-// unpark lets the main goroutine look again, if it waits.
+// unpark lets the runner look again, if it waits.
 func (in *instance) unpark() {
 	if in.parked {
 		in.parked = false

@@ -1,6 +1,9 @@
 package guest
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // A Handler answers one key. It does not panic.
 type Handler func(ctx context.Context, key string) Answer
@@ -30,6 +33,21 @@ type request struct {
 func (in *instance) newRequest(id int32) *request {
 	in.open++
 	return &request{id: id}
+}
+
+// begin leaves a request to the runner.
+func (in *instance) begin(r *request) { in.queue = append(in.queue, r) }
+
+// next is a request that nobody serves yet, or nil.
+func (in *instance) next() *request {
+	for len(in.queue) > 0 {
+		r := in.queue[0]
+		in.queue = slices.Delete(in.queue, 0, 1)
+		if !r.over {
+			return r
+		}
+	}
+	return nil
 }
 
 // serve is what a goroutine does for a request.
