@@ -1,6 +1,6 @@
 #!/bin/sh
-# Builds the examples and the probes of the SDKs in other languages than Go into
-# bin/plugins/, as docs/writing-getters.md says. What is missing is installed as
+# Builds the ready-made getters, the examples and the probes of the SDKs in other
+# languages than Go into bin/plugins/, as docs/writing-getters.md says. What is missing is installed as
 # it says there, where that is possible. Where it is not, it says what is
 # missing, and fails if PLUGINS=required.
 set -u
@@ -28,13 +28,14 @@ cpp() {
 rust() {
 	PATH=/usr/bin:/bin:$PATH CARGO_TARGET_DIR=$PWD/bin/rust
 	export PATH CARGO_TARGET_DIR
-	for project in $sdk/rust/example $probe/rust; do
+	for project in $sdk/rust/example $probe/rust plugins/pointer; do
 		(cd $project && cargo build --quiet --offline --locked --release --target wasm32-unknown-unknown) || return
 	done
 	rustc --edition 2021 --crate-type cdylib --target wasm32-unknown-unknown -C opt-level=s -C lto -C panic=abort -C strip=symbols \
 		-C linker=wasm-ld-14 -o $out/extism-rust.wasm $extism/rust/get.rs || return
 	cp bin/rust/wasm32-unknown-unknown/release/greet.wasm $out/greet-rust.wasm &&
-		cp bin/rust/wasm32-unknown-unknown/release/probe.wasm $out/probe-rust.wasm
+		cp bin/rust/wasm32-unknown-unknown/release/probe.wasm $out/probe-rust.wasm &&
+		cp bin/rust/wasm32-unknown-unknown/release/pointer.wasm $out/
 }
 
 assemblyscript() {
