@@ -15,7 +15,8 @@ wasi='--target=wasm32-wasi -mexec-model=reactor -Os -Wall -Wextra -Werror -Wl,--
 c() {
 	clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -o $out/greet-c.wasm $sdk/c/example/greet.c &&
 		clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -o $out/probe-c.wasm $probe/c/probe.c &&
-		clang-19 $wasi -std=c11 -Wpedantic -o $out/extism-c.wasm $extism/c/get.c
+		clang-19 $wasi -std=c11 -Wpedantic -o $out/extism-c.wasm $extism/c/get.c &&
+		clang-19 $wasi -std=c11 -Wpedantic -I $sdk/c -I plugins/internal/document -o $out/table.wasm plugins/table/table.c
 }
 
 # shellcheck disable=SC2086

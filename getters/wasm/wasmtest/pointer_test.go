@@ -42,6 +42,7 @@ func TestPointer(t *testing.T) {
 		{key: "ann#name", kind: gcnode.KindNotFound, want: "begins with a slash", keep: negativeTTL},
 		{key: "ann#/~", kind: gcnode.KindNotFound, want: "~0", keep: negativeTTL},
 		{key: "ann#/~2", kind: gcnode.KindNotFound, want: "~0", keep: negativeTTL},
+		{key: "ann#" + strings.Repeat("/", 129), kind: gcnode.KindNotFound, want: "leads deeper", keep: negativeTTL},
 		{key: "ann#/\xff", kind: gcnode.KindNotFound, want: "UTF-8", keep: negativeTTL},
 		{key: "bob#/name", kind: gcnode.KindNotFound, want: "404", keep: negativeTTL},
 		{key: "long", kind: gcnode.KindPermanent, want: "byte 2000: this is no value"},
@@ -113,4 +114,9 @@ func TestPointerConforms(t *testing.T) {
 	t.Parallel()
 	files := documents{"/users/ann.json": profile}
 	testConforms(t, "pointer", files.options(t, map[string]string{"url": "ORIGIN/users/{key}.json"}), "ann", "ann#/name")
+}
+
+func TestPointerHasLongKeysPending(t *testing.T) {
+	t.Parallel()
+	testPending(t, "pointer", documents{}.options(t), "/"+strings.Repeat("~0", 300))
 }

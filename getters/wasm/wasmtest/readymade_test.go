@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,6 +122,45 @@ func testRefused(t *testing.T, name string, right wasm.Options, wrong []map[stri
 	}
 }
 
+// testPending asks one instance for as many keys as it takes at the same time,
+// all of which are as long as keys can be, while the origin has not answered.
+func testPending(t *testing.T, name string, opts wasm.Options, part string) {
+	t.Helper()
+	const pending = 64
+	var arrived atomic.Int32
+	all := make(chan struct{})
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if arrived.Add(1) == pending {
+			close(all)
+		}
+		select {
+		case <-all:
+			w.WriteHeader(http.StatusGone)
+		case <-r.Context().Done():
+		}
+	}))
+	t.Cleanup(server.Close)
+	opts.Config = maps.Clone(opts.Config)
+	opts.Config["url"], opts.AllowFetch, opts.Pending = server.URL+"/{+key}", []string{server.URL}, pending
+	p, err := wasm.LoadFile(t.Context(), readyMade(name), opts)
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, p.Close(context.Background())) }()
+	key := strings.Repeat("/", 4096) + "#"
+	key += strings.Repeat(part, (gcnode.MaxKeyBytes-len(key))/len(part))
+	var callers sync.WaitGroup
+	for range pending {
+		callers.Go(func() {
+			_, err := p.GetItem(t.Context(), key)
+			assert.ErrorIs(t, err, gcnode.ErrNotFound)
+		})
+	}
+	callers.Wait()
+	_, err = p.GetItem(t.Context(), "/"+key[:len(key)-1])
+	require.ErrorContains(t, err, "the key of the document is too long")
+	assert.Equal(t, wasm.DiscardStats{}, p.Stats().Instances.Discarded)
+	assert.EqualValues(t, pending, arrived.Load())
+}
+
 // testConforms runs the suite for getters of any kind.
 func testConforms(t *testing.T, name string, opts wasm.Options, keys ...string) {
 	t.Helper()
@@ -155,7 +196,7 @@ func wrongTemplates() (wrong []map[string]string, reasons []string) {
 	}
 	for _, c := range [][2]string{
 		{"ttl", "soon"}, {"ttl", "-1s"}, {"ttl", "5"}, {"negative_ttl", "1d"},
-		{"max_bytes", "0"}, {"max_bytes", "1M"}, {"max_bytes", "-5"}, {"max_bytes", "2147483648"}, {"max_bytes", "99999999999999999999"},
+		{"max_bytes", "0"}, {"max_bytes", "1M"}, {"max_bytes", "-5"}, {"max_bytes", "268435457"}, {"max_bytes", "99999999999999999999"},
 	} {
 		wrong = append(wrong, map[string]string{c[0]: c[1]})
 		reasons = append(reasons, "the setting "+c[0]+" is")
@@ -168,7 +209,7 @@ func TestManifestsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(root + "/plugins/README.md")
 	require.NoError(t, err)
-	for _, name := range []string{"pointer"} {
+	for _, name := range []string{"pointer", "table"} {
 		manifest, err := os.ReadFile(root + "/plugins/" + name + "/getter.yaml")
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "```yaml\n"+string(manifest)+"```\n", name)

@@ -5,7 +5,7 @@ use crate::pointer::index;
 use std::ops::Range;
 
 /// How deep arrays and objects may be nested.
-const MAX_DEPTH: usize = 128;
+pub const MAX_DEPTH: usize = 128;
 
 /// What is wrong with a document, and where.
 pub struct Fault {

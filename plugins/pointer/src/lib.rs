@@ -22,12 +22,18 @@ use pointer::Pointer;
 use settings::Settings;
 use std::rc::Rc;
 
+/// The longest key of a document.
+const MAX_KEY: usize = 4096;
+
 async fn get(settings: Rc<Settings>, key: Vec<u8>) -> Result<Item, Error> {
     let not_found = |message: String| Error::not_found(message).ttl(settings.negative_ttl);
     let (document, pointer) = match key.iter().position(|&c| c == b'#') {
         Some(at) => (&key[..at], &key[at + 1..]),
         None => (&key[..], &[][..]),
     };
+    if document.len() > MAX_KEY {
+        return Err(not_found("the key of the document is too long".into()));
+    }
     let pointer = Pointer::parse(pointer).map_err(|what| not_found(what.into()))?;
     let url = settings.url.url(document);
     let answer = gcnode::fetch(Fetch { max_body_bytes: settings.max_bytes, ..Fetch::get(url) })

@@ -1,3 +1,5 @@
+use crate::json::MAX_DEPTH;
+
 /// A JSON Pointer: the names and positions that lead to a part of a document.
 pub struct Pointer {
     pub tokens: Vec<String>,
@@ -9,6 +11,9 @@ impl Pointer {
         let mut tokens = text.split('/');
         if tokens.next() != Some("") {
             return Err("a pointer begins with a slash");
+        }
+        if tokens.clone().count() > MAX_DEPTH {
+            return Err("the pointer leads deeper than documents may be nested");
         }
         Ok(Pointer { tokens: tokens.map(token).collect::<Result<_, _>>()? })
     }

@@ -46,10 +46,13 @@ fn ttl(config: &Config, name: &str, missing: Ttl) -> Result<Ttl, String> {
     }
 }
 
+/// The largest value of `max_bytes`.
+const MOST_BYTES: u32 = 1 << 28;
+
 fn max_bytes(config: &Config) -> Result<u32, String> {
     let text = config.string("max_bytes", "1048576");
     match text.parse() {
-        Ok(bytes) if (1..=i32::MAX as u32).contains(&bytes) => Ok(bytes),
-        _ => Err(format!("the setting max_bytes is {:?}, want a number from 1 to {}", text, i32::MAX)),
+        Ok(bytes) if (1..=MOST_BYTES).contains(&bytes) => Ok(bytes),
+        _ => Err(format!("the setting max_bytes is {:?}, want a number from 1 to {}", text, MOST_BYTES)),
     }
 }
