@@ -63,9 +63,11 @@ javascript() {
 			[ -e $part.o ] || clang-19 --target=wasm32-wasi -Os -w -D_GNU_SOURCE -DEMSCRIPTEN -DFE_DOWNWARD=0 -DFE_UPWARD=0 \
 				'-DCONFIG_VERSION="2021-03-27"' -c $engine/$part.c || exit
 		done
-		for script in greet:../../$sdk/javascript/example/greet.js probe:../../$probe/javascript/probe.js; do
-			clang-19 $wasi -std=c23 -DGCNODE_FETCH -DGCNODE_STORE -isystem $engine -I ../../$sdk/c --embed-dir=. "-DSCRIPT=\"${script#*:}\"" -Wl,-z,stack-size=1048576 \
-				-o ../plugins/${script%:*}-javascript.wasm ../../$sdk/javascript/getter.c quickjs.o libregexp.o libunicode.o cutils.o || exit
+		for script in greet-javascript:$sdk/javascript/example/greet.js:-DGCNODE_STORE probe-javascript:$probe/javascript/probe.js:-DGCNODE_STORE \
+			reshape:plugins/reshape/reshape.js:; do
+			rest=${script#*:}
+			clang-19 $wasi -std=c23 -DGCNODE_FETCH ${rest#*:} -isystem $engine -I ../../$sdk/c --embed-dir=. "-DSCRIPT=\"../../${rest%:*}\"" -Wl,-z,stack-size=1048576 \
+				-o ../plugins/${script%%:*}.wasm ../../$sdk/javascript/getter.c quickjs.o libregexp.o libunicode.o cutils.o || exit
 		done
 	)
 }

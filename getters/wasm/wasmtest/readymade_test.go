@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -39,11 +40,17 @@ func (d documents) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch text, found := d[r.URL.EscapedPath()]; {
 	case found:
 		_, _ = w.Write([]byte(text))
-	case r.URL.Path == "/busy":
+	case strings.HasPrefix(path.Base(r.URL.Path), "busy"):
 		w.WriteHeader(http.StatusServiceUnavailable)
 	default:
 		http.NotFound(w, r)
 	}
+}
+
+// roomy gives a getter in JavaScript the memory that it takes.
+func roomy(opts wasm.Options) wasm.Options {
+	opts.MaxMemoryBytes = 64 << 20
+	return opts
 }
 
 // refused adds documents that a getter has to refuse, each for a reason, and
@@ -53,7 +60,7 @@ func (d documents) refused(rest string, reasons map[string]string) []readyCase {
 	for text, want := range reasons {
 		key := strconv.Itoa(len(cases))
 		d["/"+key] = text
-		cases = append(cases, readyCase{key: key + rest, kind: gcnode.KindPermanent, want: want})
+		cases = append(cases, readyCase{key: key + rest, kind: gcnode.KindPermanent, want: want, about: text})
 	}
 	return cases
 }
@@ -80,6 +87,8 @@ type readyCase struct {
 	want string      // the value, or a part of the error
 	kind gcnode.Kind // 0: a value
 	keep gcnode.Lifetime
+
+	about string // what is shown if the key does not say what is asked for
 }
 
 // testReadyMade asks a getter for keys. No key, and nothing that the origin
@@ -92,14 +101,14 @@ func testReadyMade(t *testing.T, name string, opts wasm.Options, cases []readyCa
 	for _, c := range cases {
 		item, err := p.GetItem(t.Context(), c.key)
 		if c.kind == 0 {
-			if assert.NoError(t, err, "%.100q", c.key) {
-				assert.Equal(t, c.want, item.Value.String(), "%.100q", c.key)
+			if assert.NoError(t, err, "%.100q %.100s", c.key, c.about) {
+				assert.Equal(t, c.want, item.Value.String(), "%.100q %.100s", c.key, c.about)
 			}
 		} else {
-			assert.Equal(t, c.kind, gcnode.KindOf(err), "%.100q: %v", c.key, err)
-			assert.ErrorContains(t, err, c.want, "%.100q", c.key)
+			assert.Equal(t, c.kind, gcnode.KindOf(err), "%.100q %.100s: %v", c.key, c.about, err)
+			assert.ErrorContains(t, err, c.want, "%.100q %.100s", c.key, c.about)
 		}
-		assert.Equal(t, c.keep, item.Keep, "%.100q", c.key)
+		assert.Equal(t, c.keep, item.Keep, "%.100q %.100s", c.key, c.about)
 	}
 	assert.Equal(t, wasm.DiscardStats{}, p.Stats().Instances.Discarded)
 }
@@ -123,7 +132,8 @@ func testRefused(t *testing.T, name string, right wasm.Options, wrong []map[stri
 }
 
 // testPending asks one instance for as many keys as it takes at the same time,
-// all of which are as long as keys can be, while the origin has not answered.
+// all of which are as long as keys can be, while the origin has not answered. What
+// they ask for of their document consists of part.
 func testPending(t *testing.T, name string, opts wasm.Options, part string) {
 	t.Helper()
 	const pending = 64
@@ -145,8 +155,10 @@ func testPending(t *testing.T, name string, opts wasm.Options, part string) {
 	p, err := wasm.LoadFile(t.Context(), readyMade(name), opts)
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, p.Close(context.Background())) }()
-	key := strings.Repeat("/", 4096) + "#"
-	key += strings.Repeat(part, (gcnode.MaxKeyBytes-len(key))/len(part))
+	key := strings.Repeat("/", 4096) // that of a document
+	if part != "" {
+		key += "#" + strings.Repeat(part, (gcnode.MaxKeyBytes-len(key)-2)/len(part))
+	}
 	var callers sync.WaitGroup
 	for range pending {
 		callers.Go(func() {
@@ -155,7 +167,7 @@ func testPending(t *testing.T, name string, opts wasm.Options, part string) {
 		})
 	}
 	callers.Wait()
-	_, err = p.GetItem(t.Context(), "/"+key[:len(key)-1])
+	_, err = p.GetItem(t.Context(), "/"+key)
 	require.ErrorContains(t, err, "the key of the document is too long")
 	assert.Equal(t, wasm.DiscardStats{}, p.Stats().Instances.Discarded)
 	assert.EqualValues(t, pending, arrived.Load())
@@ -209,7 +221,7 @@ func TestManifestsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(root + "/plugins/README.md")
 	require.NoError(t, err)
-	for _, name := range []string{"pointer", "table"} {
+	for _, name := range []string{"pointer", "table", "reshape"} {
 		manifest, err := os.ReadFile(root + "/plugins/" + name + "/getter.yaml")
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "```yaml\n"+string(manifest)+"```\n", name)
