@@ -22,7 +22,8 @@ c() {
 # shellcheck disable=SC2086
 cpp() {
 	clang++-19 $wasi -std=c++17 -fno-exceptions -fno-rtti -I $sdk/c -o $out/greet-cpp.wasm $sdk/c/example/greet.cc &&
-		clang++-19 $wasi -std=c++17 -fno-exceptions -fno-rtti -I $sdk/c -o $out/probe-cpp.wasm $probe/cpp/probe.cc
+		clang++-19 $wasi -std=c++17 -fno-exceptions -fno-rtti -I $sdk/c -o $out/probe-cpp.wasm $probe/cpp/probe.cc &&
+		clang++-19 $wasi -std=c++17 -fno-exceptions -fno-rtti -I $sdk/c -I plugins/internal/document -o $out/feed.wasm plugins/feed/feed.cc
 }
 
 # The toolchain is Debian's, also beside one of rustup.

@@ -160,10 +160,10 @@ static size_t write_object(char *at, const row *names, const row *values) {
 }
 
 static void answer(gcnode_request *req, const gcnode_response *table) {
-	gcnode_bytes body = table->body, key;
+	gcnode_bytes body = table->body, document, key;
 	if (gcnode_failed(req, table, settings.negative_ttl))
 		return;
-	document_part(req->key, &key);
+	document_split(req->key, &document, &key);
 	size_t text = document_utf8(body);
 	if (text < body.len) {
 		gcnode_fail(req, GCNODE_PERMANENT, gcnode_text(gcnode_format(req, "the table is refused: byte %zu is not UTF-8", text)));
@@ -189,9 +189,9 @@ static void answer(gcnode_request *req, const gcnode_response *table) {
 }
 
 static void get(gcnode_request *req) {
-	gcnode_bytes part;
-	if (document_part(req->key, &part))
-		document_fetch(req, &settings, answer);
+	gcnode_bytes document, part;
+	if (document_split(req->key, &document, &part))
+		document_fetch(req, &settings, document, answer);
 	else
 		gcnode_not_found(req, gcnode_text("a key is that of a table, # and that of a row"), settings.negative_ttl);
 }

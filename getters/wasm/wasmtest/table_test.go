@@ -22,8 +22,8 @@ func TestTable(t *testing.T) {
 	}
 	testReadyMade(t, "table", files.options(t, map[string]string{"url": "ORIGIN/{+key}.csv", "max_bytes": "1000"}), []readyCase{
 		{key: "countries#DE", want: `{"code":"DE","name":"Germany","capital, \"main\"":"Berlin"}`},
-		{key: "countries#x,y", want: `{"code":"x,y","name":"line\u000d\u000abreak","capital, \"main\"":""}`},
-		{key: "countries#CI", want: `{"code":"CI","name":"Côte d’Ivoire","capital, \"main\"":"a \\ b\u0009c\u0001"}`},
+		{key: "countries#x,y", want: `{"code":"x,y","name":"line\r\nbreak","capital, \"main\"":""}`},
+		{key: "countries#CI", want: `{"code":"CI","name":"Côte d’Ivoire","capital, \"main\"":"a \\ b\tc\u0001"}`},
 		{key: "countries#", want: `{"code":"","name":"no key","capital, \"main\"":"-"}`},
 		{key: "a/b#1", want: `{"one":"1"}`},
 		{key: "a/b#", want: `{"one":""}`},

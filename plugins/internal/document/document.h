@@ -3,8 +3,7 @@
  * document that a key is about, and text for JSON. It goes behind gcnode.h, in the
  * one file of a getter.
  *
- * A key is the key of a document, "#", and what is asked for of it. The settings
- * are:
+ * The settings are:
  *
  *	url            template of the URL of a document, required: {key} is its key as
  *	               one segment, {+key} as a path
@@ -103,13 +102,17 @@ static bool document_open(document_settings *s) {
 
 /* ---- Documents ----------------------------------------------------------- */
 
-/* document_part is what a key asks for of its document. It returns false if the
- * key does not say. */
-static bool document_part(gcnode_bytes key, gcnode_bytes *part) {
+/* document_split splits a key into that of a document, and what is asked for of it
+ * behind "#". It returns false if there is no "#". */
+static inline bool document_split(gcnode_bytes key, gcnode_bytes *document, gcnode_bytes *part) {
 	const char *mark = key.len == 0 ? NULL : (const char *)memchr(key.ptr, '#', key.len);
-	part->ptr = mark == NULL ? NULL : mark + 1;
-	part->len = mark == NULL ? 0 : (size_t)(key.ptr + key.len - part->ptr);
-	return mark != NULL;
+	if (mark == NULL)
+		return false;
+	document->ptr = key.ptr;
+	document->len = (size_t)(mark - key.ptr);
+	part->ptr = mark + 1;
+	part->len = key.len - document->len - 1;
+	return true;
 }
 
 /* document_path is a key as a path: its slashes stay, and none of its segments is
@@ -135,11 +138,8 @@ static char *document_path(gcnode_request *req, gcnode_bytes key) {
 	}
 }
 
-/* document_fetch fetches the document that the request is about. */
-static void document_fetch(gcnode_request *req, const document_settings *s, gcnode_fetched fetched) {
-	gcnode_bytes key = req->key, part;
-	if (document_part(key, &part))
-		key.len -= part.len + 1;
+/* document_fetch fetches the document with a key. */
+static void document_fetch(gcnode_request *req, const document_settings *s, gcnode_bytes key, gcnode_fetched fetched) {
 	if (key.len > document_max_key) {
 		gcnode_not_found(req, gcnode_text("the key of the document is too long"), s->negative_ttl);
 		return;
@@ -195,10 +195,9 @@ static size_t document_quote(char *at, gcnode_bytes text) {
 	len++;
 	for (size_t i = 0; i < text.len; i++) {
 		unsigned char c = (unsigned char)text.ptr[i];
-		char escape[6] = {'\\', 'u', '0', '0', hex[c >> 4], hex[c & 15]};
-		size_t size = c < ' ' ? 6 : c == '"' || c == '\\' ? 2 : 1;
-		if (size == 2)
-			escape[1] = (char)c;
+		char letter = c == '\n' ? 'n' : c == '\r' ? 'r' : c == '\t' ? 't' : c == '"' || c == '\\' ? (char)c : 0;
+		char escape[6] = {'\\', letter == 0 ? 'u' : letter, '0', '0', hex[c >> 4], hex[c & 15]};
+		size_t size = letter != 0 ? 2 : c < ' ' ? 6 : 1;
 		if (at != NULL)
 			memcpy(at + len, size == 1 ? &text.ptr[i] : escape, size);
 		len += size;
