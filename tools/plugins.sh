@@ -41,12 +41,12 @@ rust() {
 }
 
 assemblyscript() {
-	cp $sdk/assemblyscript/example/greet.ts $probe/assemblyscript/probe.ts bin/assemblyscript/ && (
+	cp $sdk/assemblyscript/example/greet.ts $probe/assemblyscript/probe.ts plugins/robots/robots.ts bin/assemblyscript/ && (
 		cd bin/assemblyscript || exit
 		[ -e package.json ] || npm init -y >/dev/null || exit
 		[ -e node_modules/gcnode ] || npm install --no-audit --no-fund --silent assemblyscript@0.27 ../../$sdk/assemblyscript || exit
-		for name in greet probe; do
-			npx asc $name.ts -o ../plugins/$name-assemblyscript.wasm -O --runtime incremental \
+		for module in greet:greet-assemblyscript probe:probe-assemblyscript robots:robots; do
+			npx asc ${module%:*}.ts -o ../plugins/${module#*:}.wasm -O --runtime incremental \
 				--use abort=~lib/gcnode/assembly/getter/abort || exit
 		done
 	)

@@ -12,8 +12,8 @@ done
 for language in c rust; do
 	cp "bin/plugins/extism-$language.wasm" "$kept/extism-$language.wasm"
 done
-for getter in pointer table feed; do
+for getter in pointer table feed robots; do
 	cp "bin/plugins/$getter.wasm" "$kept/"
 done
-git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe plugins/testdata/extism plugins/pointer plugins/table plugins/feed plugins/internal/document |
+git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe plugins/testdata/extism plugins/pointer plugins/table plugins/feed plugins/robots plugins/internal/document |
 	grep -v -e /example/ -e /probe/go/ -e /getter.yaml | LC_ALL=C sort | xargs sha256sum >"$kept/sources.sha256"

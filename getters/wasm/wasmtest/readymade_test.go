@@ -221,7 +221,7 @@ func TestManifestsAreDocumented(t *testing.T) {
 	t.Parallel()
 	text, err := os.ReadFile(root + "/plugins/README.md")
 	require.NoError(t, err)
-	for _, name := range []string{"pointer", "table", "reshape", "feed"} {
+	for _, name := range []string{"pointer", "table", "reshape", "feed", "robots"} {
 		manifest, err := os.ReadFile(root + "/plugins/" + name + "/getter.yaml")
 		require.NoError(t, err)
 		assert.Contains(t, string(text), "```yaml\n"+string(manifest)+"```\n", name)

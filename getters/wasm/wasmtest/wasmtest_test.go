@@ -83,7 +83,7 @@ func TestKeptProbesAreUpToDate(t *testing.T) {
 		"plugins/sdk/c/*.h", "plugins/sdk/rust/src/*.rs", "plugins/sdk/assemblyscript/assembly/*.ts",
 		"plugins/testdata/probe/c*/*", "plugins/testdata/probe/rust/*", "plugins/testdata/probe/rust/src/*",
 		"plugins/testdata/probe/assemblyscript/*", "plugins/testdata/extism/*/*",
-		"plugins/pointer/Cargo.*", "plugins/pointer/src/*", "plugins/table/*.c", "plugins/feed/*.cc", "plugins/feed/*.h", "plugins/internal/document/*",
+		"plugins/pointer/Cargo.*", "plugins/pointer/src/*", "plugins/table/*.c", "plugins/feed/*.cc", "plugins/feed/*.h", "plugins/robots/*.ts", "plugins/internal/document/*",
 	} {
 		paths, err := filepath.Glob(filepath.Join(root, pattern))
 		require.NoError(t, err)
