@@ -207,8 +207,15 @@ func wrongTemplates() (wrong []map[string]string, reasons []string) {
 		reasons = append(reasons, c[1])
 	}
 	for _, c := range [][2]string{
-		{"ttl", "soon"}, {"ttl", "-1s"}, {"ttl", "5"}, {"negative_ttl", "1d"},
-		{"max_bytes", "0"}, {"max_bytes", "1M"}, {"max_bytes", "-5"}, {"max_bytes", "268435457"}, {"max_bytes", "99999999999999999999"},
+		{"ttl", "soon"},
+		{"ttl", "-1s"},
+		{"ttl", "5"},
+		{"negative_ttl", "1d"},
+		{"max_bytes", "0"},
+		{"max_bytes", "1M"},
+		{"max_bytes", "-5"},
+		{"max_bytes", "268435457"},
+		{"max_bytes", "99999999999999999999"},
 	} {
 		wrong = append(wrong, map[string]string{c[0]: c[1]})
 		reasons = append(reasons, "the setting "+c[0]+" is")
