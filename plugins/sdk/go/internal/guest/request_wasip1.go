@@ -1,6 +1,9 @@
 package guest
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // A Handler answers one key. It does not panic.
 type Handler func(ctx context.Context, key string) Answer
@@ -21,6 +24,7 @@ type request struct {
 	over     bool   // it was answered, or nobody waits for it
 	inFlight int    // its fetches
 	then     func() // is called when it is over, unless it is nil
+	yielded  time.Time
 
 	// The context.
 	done  chan struct{}
