@@ -61,7 +61,7 @@ build: ## build bin/gcnode
 	@go build -trimpath -o bin/gcnode ./cmd/gcnode
 
 .PHONY: plugins
-plugins: ## build the ready-made getters into bin/plugins/
+plugins: ## build the ready-made getters in Go into bin/plugins/
 	@set -e; packages=$$(cd plugins && $(WASIP1) go list -f '{{if eq .Name "main"}}{{.ImportPath}}{{end}}' ./...); \
 	for package in $$packages; do \
 		$(WASIP1) go build -buildmode=c-shared -trimpath -ldflags='-s -w' \
@@ -69,11 +69,11 @@ plugins: ## build the ready-made getters into bin/plugins/
 	done
 
 .PHONY: plugins-all
-plugins-all: plugins ## the same, and the examples of the SDKs in other languages (installs what they take)
+plugins-all: plugins ## the same, and those and the examples in other languages (installs what they take)
 	@tools/plugins.sh
 
 .PHONY: probes
-probes: ## build the probes of the SDKs, and keep them for machines that cannot build them
+probes: ## build probes and getters in other languages than Go, and keep them for machines that cannot
 	@PLUGINS=required tools/plugins.sh
 	@tools/probes.sh
 

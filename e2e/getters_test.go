@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"fmt"
 	"image"
 	"image/jpeg"
 	"net/http"
@@ -44,4 +45,36 @@ func TestReadyMadeGettersNeedOnlyTheirConfiguration(t *testing.T) {
 	assert.Equal(t, http.StatusNotFound, n.get(t, "thumbnails", "321x240/cats/1.jpg").status)
 
 	assert.Contains(t, n.value(t, "pages", "guide/intro").body, `<h1 id="hello">Hello</h1>`)
+}
+
+// The getters in other languages than Go are those that are kept for tests, with
+// their manifests as they are, but for the module and the origin.
+func TestReadyMadeGettersNeedOnlyTheirManifest(t *testing.T) {
+	t.Parallel()
+	files := t.TempDir()
+	for name, content := range map[string]string{
+		"users/ann.json": `{"name":"Ann"}`, "tables/countries.csv": "name,code\nGermany,DE\n",
+		"feeds/news.xml": "<rss><channel><title>News</title></channel></rss>", "robots.txt": "user-agent: *\ndisallow: /private\n",
+	} {
+		path := filepath.Join(files, filepath.FromSlash(name))
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
+	}
+	origin := startTree(t, files).URL
+	var config strings.Builder
+	for name, url := range map[string]string{
+		"pointer": "/users/{+key}.json", "table": "/tables/{key}.csv", "feed": "/feeds/{key}.xml", "robots": "/robots.txt",
+	} {
+		folder, err := filepath.Abs("..")
+		require.NoError(t, err)
+		fmt.Fprintf(&config, "  %s: {plugin: {manifest: %q, module: %q, allow_fetch: [%q], config: {url: %q}}}\n", name,
+			filepath.Join(folder, "plugins", name, "getter.yaml"),
+			filepath.Join(folder, "getters", "wasm", "wasmtest", "testdata", name+".wasm"), origin, origin+url)
+	}
+	n := startNode(t, groups(config.String()))
+	assert.Equal(t, `"Ann"`, n.value(t, "pointer", "ann#/name").body)
+	assert.JSONEq(t, `{"name":"Germany","code":"DE"}`, n.value(t, "table", "countries#DE").body)
+	assert.JSONEq(t, `{"title":"News","entries":[]}`, n.value(t, "feed", "news").body)
+	assert.Equal(t, "disallow", n.value(t, "robots", "/private/x").body)
+	assert.Equal(t, http.StatusNotFound, n.get(t, "table", "countries#FR").status)
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
-# Keeps the probes that tools/plugins.sh has built, and the hashes of what they
-# were built from, for tests on machines that cannot build them.
+# Keeps the probes and ready-made getters that tools/plugins.sh has built, and the
+# hashes of what they were built from, for tests on machines that cannot build
+# them.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -11,5 +12,8 @@ done
 for language in c rust; do
 	cp "bin/plugins/extism-$language.wasm" "$kept/extism-$language.wasm"
 done
-git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe plugins/testdata/extism |
-	grep -v -e /example/ -e /probe/go/ | LC_ALL=C sort | xargs sha256sum >"$kept/sources.sha256"
+for getter in pointer table feed robots; do
+	cp "bin/plugins/$getter.wasm" "$kept/"
+done
+git ls-files --cached --others --exclude-standard plugins/sdk/c plugins/sdk/rust plugins/sdk/assemblyscript plugins/testdata/probe plugins/testdata/extism plugins/pointer plugins/table plugins/feed plugins/robots plugins/internal/document |
+	grep -v -e /example/ -e /probe/go/ -e /getter.yaml | LC_ALL=C sort | xargs sha256sum >"$kept/sources.sha256"

@@ -152,6 +152,24 @@ func TestGuestComputesWhileRequestsArePending(t *testing.T) {
 	assert.Equal(t, outcome{"body of /wait", nil}, <-done)
 }
 
+// A request that yields is resumed behind those whose answers are there.
+func TestRequestsYieldToOthers(t *testing.T) {
+	t.Parallel()
+	origin := newGate(t)
+	p := loadAsync(t, Options{AllowFetch: []string{origin.url}, Instances: 1})
+	assert.Equal(t, "yielded 0", get(t, p, "yield:1000"))
+	assert.Equal(t, "[-1 1 -3]", get(t, p, "yields"), "of no request, once, and again; it is answered meanwhile")
+	yielding := getLater(t.Context(), p, "yield:2000000000")
+	waiting := getLater(t.Context(), p, "fetch:"+origin.url+"/wait")
+	<-origin.arrived
+	assert.Equal(t, "x", get(t, p, "echo:x"))
+	close(origin.open)
+	assert.Equal(t, outcome{"body of /wait", nil}, <-waiting)
+	assert.Empty(t, yielding)
+	getWithin(t, p, 50*time.Millisecond, "yield:2000000000", gcnode.KindTimeout)
+	assert.Zero(t, p.Stats().Instances.Discarded)
+}
+
 func TestDeadlineOfAPendingRequestCostsNoInstance(t *testing.T) {
 	t.Parallel()
 	origin := newGate(t)

@@ -17,6 +17,7 @@ const (
 	abiModule       = "gcnode1"
 	abiFetch        = "fetch"
 	abiFetchStart   = "fetch_start"
+	abiYield        = "yield"
 	abiStoreGet     = "kv_get"
 	abiStoreSet     = "kv_set"
 	exportMemory    = "memory"
@@ -117,7 +118,7 @@ func checkExports(m *moduleShape) error {
 		{exportMarker, signature{}, false}, // missingMarker has a better message
 		{exportGet, signature{[]valueType{i32, i32}, []valueType{i32}}, true},
 		{exportConfigure, signature{[]valueType{i32}, []valueType{i32}}, false},
-		{exportResume, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, m.importsFunction(abiFetchStart)},
+		{exportResume, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, m.waits()},
 		{exportGetMany, signature{[]valueType{i32, i32, i32}, []valueType{i32}}, false},
 		{exportCancel, signature{[]valueType{i32}, nil}, false},
 		{exportInit, signature{}, false},

@@ -39,6 +39,7 @@ const (
 	resultMalformed = -2 // fetch, fetch_start: the message is malformed
 	resultBadValue  = -3 // respond, kv_set: an argument is out of range
 	resultTooMany   = -3 // fetch_start: the request has used up its fetches
+	resultYielding  = -3 // yield: the request does already
 )
 
 // abiFunctions are the functions of the module gcnode1.
@@ -56,6 +57,7 @@ func abiFunctions() []hostFunction {
 		{name: "monotonic_ns", sig: signature{nil, []valueType{i64}}, call: hostMonotonic},
 		{name: abiFetch, sig: fetchSignature, call: hostFetch, grant: mayFetch, missing: noFetch},
 		{name: abiFetchStart, sig: fetchSignature, call: hostFetchStart, grant: mayFetch, missing: noFetch},
+		{name: abiYield, sig: signature{[]valueType{i32}, []valueType{i32}}, call: hostYield},
 	}
 }
 
@@ -271,14 +273,39 @@ func (in *instance) startFetch(r *request, req *fetchRequest) int32 {
 	if !r.budget.begin() {
 		return resultTooMany
 	}
-	id := in.nextID()
+	id := in.depart(r)
+	in.plugin.fetchLater(r, id, req)
+	return id
+}
+
+func hostYield(in *instance, _ guestMemory, stack []uint64) {
+	stack[0] = api.EncodeI32(in.yield(api.DecodeI32(stack[0])))
+}
+
+// yield has a request resumed behind those whose answers are there, and returns
+// the number that it is resumed with.
+func (in *instance) yield(id int32) int32 {
+	r := in.find(id)
+	if r == nil {
+		return resultNone
+	}
+	if r.yielding != 0 {
+		return resultYielding
+	}
+	r.yielding = in.depart(r)
+	v, a := r.visit, arrival{r, r.yielding, []byte{}}
+	in.plugin.fetches.Go(func() { v.arrive(a) })
+	return r.yielding
+}
+
+// depart counts what a request is resumed for, and returns its number.
+func (in *instance) depart(r *request) int32 {
 	if r.visit == nil {
 		r.visit = newVisit(&in.deadline, 1)
 	}
 	r.inFlight++
 	in.inFlight++
-	in.plugin.fetchLater(r, id, req)
-	return id
+	return in.nextID()
 }
 
 // fetchLater performs an exchange in a goroutine of its own, which ends with
@@ -286,10 +313,6 @@ func (in *instance) startFetch(r *request, req *fetchRequest) int32 {
 func (p *Plugin) fetchLater(r *request, call int32, req *fetchRequest) {
 	v, budget := r.visit, r.budget
 	p.fetches.Go(func() {
-		answer := p.fetcher.doInTurn(v.ctx, req, budget)
-		select {
-		case v.arrived <- arrival{r, call, answer.encode()}:
-		case <-v.ctx.Done():
-		}
+		v.arrive(arrival{r, call, p.fetcher.doInTurn(v.ctx, req, budget).encode()})
 	})
 }

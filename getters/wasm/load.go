@@ -104,7 +104,7 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 	p.extism = shape.isExtism()
 	_, p.batches = shape.exports[exportGetMany]
 	p.batches = p.batches && !p.extism
-	if shape.importsFunction(abiFetchStart) {
+	if shape.waits() {
 		p.pool.share = opts.Pending
 	}
 	if err := errors.Join(ctx.Err(), p.compile(ctx, instrumented)); err != nil {

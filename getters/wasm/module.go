@@ -105,6 +105,11 @@ func (m *moduleShape) importsFunction(name string) bool {
 	return slices.ContainsFunc(m.imports, func(i moduleImport) bool { return i.module == abiModule && i.name == name })
 }
 
+// waits tells whether requests may be pending in an instance.
+func (m *moduleShape) waits() bool {
+	return m.importsFunction(abiFetchStart) || m.importsFunction(abiYield)
+}
+
 const (
 	sectionType     = 1
 	sectionImport   = 2

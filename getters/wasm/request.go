@@ -32,7 +32,8 @@ type request struct {
 	budget   *fetchBudget // nil until something is fetched
 	calls    []int32      // fetches whose answers the instance keeps
 	lastCall int32        // the number of the latest fetch
-	inFlight int          // fetches that the guest did not wait for
+	inFlight int          // fetches that the guest did not wait for, and yields
+	yielding int32        // the number of the yield in flight, or 0
 	visit    *visit       // nil until something outlasts a turn
 
 	answered bool

@@ -51,6 +51,9 @@ func (in *instance) resumeWith(a arrival, d deadline) (verdict discardReason, st
 		return in.wear(), nil
 	}
 	in.landed(a.req, 1)
+	if a.call == a.req.yielding {
+		a.req.yielding = 0
+	}
 	in.keepAnswer(a.call, a.answer)
 	defer delete(in.answers, a.call)
 	in.stack = [3]uint64{api.EncodeI32(a.req.id), api.EncodeI32(a.call), uint64(len(a.answer))}

@@ -21,7 +21,8 @@ type visit struct {
 	open     map[int32]*request // used by the goroutine of the visit
 }
 
-// arrival is the answer to a fetch that the guest did not wait for.
+// arrival is the answer to a fetch that the guest did not wait for, or an empty one
+// to a yield.
 type arrival struct {
 	req    *request
 	call   int32
@@ -36,6 +37,14 @@ func newVisit(d *deadline, requests int) *visit {
 	}
 	v.ctx, v.cancel = d.context()
 	return v
+}
+
+// arrive hands an answer to the goroutine of the visit, if it is still wanted.
+func (v *visit) arrive(a arrival) {
+	select {
+	case v.arrived <- a:
+	case <-v.ctx.Done():
+	}
 }
 
 // expect adds a request that the visit waits for.

@@ -28,12 +28,12 @@
 //
 // A node runs several instances of a module, which share nothing but a [Store].
 // An instance has many requests at a time, each in a goroutine. There is one
-// thread: goroutines take turns, and only where they block, as in [Fetch]. When
-// all wait, the node brings the next answer to a fetch or the next key; between
-// the two nothing runs, and timers stand still. time.Now and crypto/rand work:
-// the node serves the real clocks and randomness. There are no files and no
-// sockets; use Fetch, or package getterhttp for an http.RoundTripper, to reach
-// an origin.
+// thread: goroutines take turns, and only where they block, as in [Fetch], or
+// call [Yield]. When all wait, the node brings the next answer to a fetch or the
+// next key; between the two nothing runs, and timers stand still. time.Now and
+// crypto/rand work: the node serves the real clocks and randomness. There are no
+// files and no sockets; use Fetch, or package getterhttp for an
+// http.RoundTripper, to reach an origin.
 //
 // The same code compiles natively, where package sdktest runs it under
 // "go test" without any WebAssembly.

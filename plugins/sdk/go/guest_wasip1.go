@@ -57,6 +57,14 @@ func exchange(ctx context.Context, message []byte) ([]byte, error) {
 	}
 }
 
+// yield lets the node call for other requests.
+func yield(ctx context.Context) error {
+	if err := guest.Yield(ctx); !errors.Is(err, guest.ErrNoRequest) {
+		return err
+	}
+	return errNoRequest
+}
+
 // platform is what an Env has in a guest beside its log: functions are imported,
 // each only if it is reached.
 type platform struct{}

@@ -5,6 +5,7 @@ package getter
 import (
 	"context"
 	"log/slog"
+	"runtime"
 	"time"
 )
 
@@ -56,6 +57,15 @@ func exchange(ctx context.Context, message []byte) ([]byte, error) {
 		return nil, errNoRequest
 	}
 	return host.Fetch(ctx, message)
+}
+
+// yield lets other goroutines run: natively that is all there is to do.
+func yield(ctx context.Context) error {
+	if _, ok := ctx.Value(hostKey{}).(Host); !ok {
+		return errNoRequest
+	}
+	runtime.Gosched()
+	return ctx.Err()
 }
 
 func (e *Env) storeGet(key string) ([]byte, bool) { return e.host.StoreGet(key) }

@@ -86,11 +86,24 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		return text(getter.Escape(rest))
 	case "trap":
 		panic("told to")
+	case "until": // until:KEY, of this probe alone: computes until something is stored
+		return p.until(ctx, rest)
 	case "spin":
 		for {
 		}
 	default:
 		return fetch(ctx, command, rest)
+	}
+}
+
+func (p *probe) until(ctx context.Context, key string) (getter.Item, error) {
+	for {
+		if value, found := p.store.Get(key); found {
+			return getter.Item{Value: value}, nil
+		}
+		if err := getter.Yield(ctx); err != nil {
+			return getter.Item{}, err
+		}
 	}
 }
 

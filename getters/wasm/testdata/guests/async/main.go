@@ -22,6 +22,9 @@ func respond(req, status, flags int32, ttlMillis int64, ptr unsafe.Pointer, leng
 //go:wasmimport gcnode1 fetch_start
 func fetchStart(req int32, ptr unsafe.Pointer, length int32) int32
 
+//go:wasmimport gcnode1 yield
+func yield(req int32) int32
+
 //go:wasmimport gcnode1 kv_get
 func storeGet(key unsafe.Pointer, keyLen int32, dst unsafe.Pointer, capacity int32) int32
 
@@ -123,6 +126,13 @@ func begin(req int32, key string) int32 {
 	case "follow": // is answered with the next one that leads
 		followers = append(followers, req)
 		return 1
+	case "yield": // yield:n yields so often
+		t.left, _ = strconv.Atoi(arg)
+		yield(req)
+	case "yields": // what is no yield
+		codes := []int32{yield(req + 1), min(yield(req), 1), yield(req)}
+		answer(req, fmt.Sprint(codes))
+		return 0
 	case "flood": // flood:n:url
 		count, url, _ := strings.Cut(arg, ":")
 		n, _ := strconv.Atoi(count)
@@ -168,6 +178,14 @@ func resume(req, call, size int32) int32 {
 		panic("the size is wrong")
 	}
 	t := tasks[req]
+	if t.verb == "yield" {
+		if t.left--; t.left > 0 {
+			yield(req)
+			return 1
+		}
+		answer(req, fmt.Sprint("yielded ", size))
+		return 0
+	}
 	t.bodies = append(t.bodies, body(call))
 	t.left--
 	switch t.verb {

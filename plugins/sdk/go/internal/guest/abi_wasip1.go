@@ -23,6 +23,9 @@ func logLevel() int32
 //go:wasmimport gcnode1 fetch_start
 func fetchStart(req int32, ptr *byte, n int32) int32
 
+//go:wasmimport gcnode1 yield
+func yieldStart(req int32) int32
+
 //go:wasmimport gcnode1 kv_get
 func kvGet(key string, dst *byte, n int32) int32
 

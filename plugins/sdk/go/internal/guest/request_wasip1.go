@@ -3,6 +3,7 @@ package guest
 import (
 	"context"
 	"slices"
+	"time"
 )
 
 // A Handler answers one key. It does not panic.
@@ -24,6 +25,7 @@ type request struct {
 	over     bool   // it was answered, or nobody waits for it
 	inFlight int    // its fetches
 	then     func() // is called when it is over, unless it is nil
+	yielded  time.Time
 
 	// The context.
 	done  chan struct{}
