@@ -135,7 +135,7 @@ func TestTheErrorOfAContextIsFoundWithoutWaiting(t *testing.T) {
 				errs <- ctx.Err()
 				return "", nil
 			}))
-			if first, second, third := <-errs, <-errs, <-errs; first != nil || second != want || third != want {
+			if first, second, third := <-errs, <-errs, <-errs; first != nil || !errors.Is(second, want) || !errors.Is(third, want) {
 				t.Errorf("%v, %v, %v, want none and then %v", first, second, third, want)
 			}
 		})
