@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -192,6 +193,16 @@ func settled(t *testing.T, members []*whole, rec *history.Recorder, quiet time.D
 	allKnowAll(t, members)
 }
 
+// keep writes a history to a file that stays.
+func keep(t *testing.T, h *history.History) {
+	t.Helper()
+	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
+	require.NoError(t, err)
+	require.NoError(t, h.Write(f))
+	require.NoError(t, f.Close())
+	t.Log("the history is in", f.Name())
+}
+
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -328,6 +339,9 @@ func TestFaultsAndHistories(t *testing.T) {
 			}
 			report := history.Check(rec.History())
 			t.Log(report)
+			if len(report.Violations) > 0 {
+				keep(t, rec.History())
+			}
 			require.Empty(t, report.Violations)
 			require.Positive(t, report.Judged[history.RuleBarrier])
 			require.Positive(t, report.Judged[history.RuleLostWrite])
