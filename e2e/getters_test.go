@@ -62,11 +62,11 @@ func TestReadyMadeGettersNeedOnlyTheirManifest(t *testing.T) {
 	}
 	origin := startTree(t, files).URL
 	var config strings.Builder
+	folder, err := filepath.Abs("..")
+	require.NoError(t, err)
 	for name, url := range map[string]string{
 		"pointer": "/users/{+key}.json", "table": "/tables/{key}.csv", "feed": "/feeds/{key}.xml", "robots": "/robots.txt",
 	} {
-		folder, err := filepath.Abs("..")
-		require.NoError(t, err)
 		fmt.Fprintf(&config, "  %s: {plugin: {manifest: %q, module: %q, allow_fetch: [%q], config: {url: %q}}}\n", name,
 			filepath.Join(folder, "plugins", name, "getter.yaml"),
 			filepath.Join(folder, "getters", "wasm", "wasmtest", "testdata", name+".wasm"), origin, origin+url)

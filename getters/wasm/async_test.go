@@ -257,13 +257,28 @@ func TestGuestsThatBreakThePromiseToAnswerLater(t *testing.T) {
 	assert.Equal(t, "again", get(t, p, "echo:again"))
 }
 
-func TestRequestsOfAnInstanceThatIsDiscardedFail(t *testing.T) {
+func TestRequestsOfAnInstanceThatIsDiscardedAreBegunOnceMore(t *testing.T) {
 	t.Parallel()
 	origin := newGate(t)
 	p := loadAsync(t, Options{AllowFetch: []string{origin.url}, Instances: 1, Pending: 2})
 	bystander := getLater(t.Context(), p, "fetch:"+origin.url+"/wait")
-	waitPending(t, p, 1)
+	<-origin.arrived
 	getError(t, p, "panic:"+origin.url, gcnode.KindPermanent)
+	<-origin.arrived
+	close(origin.open)
+	assert.Equal(t, outcome{"body of /wait", nil}, <-bystander)
+	assert.Equal(t, DiscardStats{Trap: 1}, p.Stats().Instances.Discarded)
+}
+
+func TestRequestsWhoseInstanceIsDiscardedTwiceFail(t *testing.T) {
+	t.Parallel()
+	origin := newGate(t)
+	p := loadAsync(t, Options{AllowFetch: []string{origin.url}, Instances: 1, Pending: 2})
+	bystander := getLater(t.Context(), p, "fetch:"+origin.url+"/wait")
+	for range 2 {
+		<-origin.arrived
+		getError(t, p, "panic:"+origin.url, gcnode.KindPermanent)
+	}
 	e := wantKind(t, (<-bystander).err, gcnode.KindTransient)
 	assert.Contains(t, e.Error(), "discarded while it worked for another request (trap)")
 	assert.Equal(t, "again", get(t, p, "echo:again"))

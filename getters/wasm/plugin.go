@@ -59,11 +59,21 @@ func (p *Plugin) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Va
 	return item, err
 }
 
+// getItem asks once more if the instance was lost that worked on the key, for
+// what it did for another one.
 func (p *Plugin) getItem(ctx context.Context, key string) (item gcnode.Item[gcnode.Value], err error) {
 	if err := checkKey(key); err != nil {
 		return item, err
 	}
 	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	item, err = p.getOnce(d, key)
+	if lost, ok := errors.AsType[lostError](err); ok && discardReason(lost) != discardClosed && d.check() == nil {
+		item, err = p.getOnce(d, key)
+	}
+	return item, err
+}
+
+func (p *Plugin) getOnce(d deadline, key string) (item gcnode.Item[gcnode.Value], err error) {
 	s, err := p.checkOut(&d)
 	if err != nil {
 		return item, p.failed(key, startFailed(err))

@@ -74,6 +74,15 @@ func TestWhatTheConfigurationSaysIsOnTopOfTheManifest(t *testing.T) {
 	assert.Equal(t, map[string]string{"TZ": "UTC", "LANG": "C"}, got.Env)
 }
 
+func TestTheModuleOfAManifestNeedNotBeThereIfAnotherTakesItsPlace(t *testing.T) {
+	t.Parallel()
+	node, manifest := writeManifest(t, "groups: {g: {plugin: {manifest: users/getter.yaml, module: users/users.wasm}}}\n",
+		"name: x\nmodule: nowhere.wasm\n")
+	cfg, err := config.Load(node, config.Flags{})
+	require.NoError(t, err)
+	assert.Equal(t, filepath.Join(filepath.Dir(manifest), "users.wasm"), cfg.Groups[0].Plugin.Module)
+}
+
 func TestWhatIsWrongInAManifestIsToldWithItsFileAndLine(t *testing.T) {
 	t.Parallel()
 	node, manifest := writeManifest(t, "groups: {g: {plugin: {manifest: users/getter.yaml, sha256: abc}}, h: {plugin: {manifest: users}}}\n",

@@ -43,7 +43,9 @@ const hashWanted = "the SHA-256 of the module, 64 hexadecimal digits, as gcnode 
 func (r *reader) plugin(in *section, p Plugin) Plugin {
 	var path string
 	if t, ok := in.text("manifest", "the path of a manifest (see gcnode plugin new)", &path); ok {
-		m, err := r.manifest(r.path(path), p)
+		theirs := *r
+		theirs.modulesMayLack = r.modulesMayLack || in.find("module") != nil // another one takes its place
+		m, err := theirs.manifest(r.path(path), p)
 		if err != nil {
 			t.wrong("%s", err)
 		}
