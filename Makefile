@@ -33,7 +33,7 @@ E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachO
 
 # Packages some of whose tests compute in one goroutine, and are run without the
 # race detector.
-COMPUTING := ./core/internal/ring ./core/internal/store ./e2e/model ./getters/wasm/fuel ./plugins/godoc ./plugins/internal/guesttest
+COMPUTING := ./core/internal/ring ./core/internal/store ./e2e/model ./getters/wasm/fuel ./getters/wasm/wasmtest ./plugins/godoc ./plugins/internal/guesttest
 
 # What "make test-arm64" tests, which takes ten times as long under qemu: what
 # has to be the same on all platforms.
