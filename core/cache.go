@@ -254,7 +254,12 @@ func (c *Cache[V]) Remove(keys ...string) {
 }
 
 // Clear is Remove for all keys.
-func (c *Cache[V]) Clear() { c.flights.ApplyAll(c.entries.Clear) }
+func (c *Cache[V]) Clear() {
+	c.flights.ApplyAll(func() bool {
+		c.entries.Clear()
+		return true
+	})
+}
 
 // All iterates over the values that are in the cache and have not expired, in
 // no order, with their remaining lives. What is stored meanwhile may be left

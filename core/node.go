@@ -237,10 +237,11 @@ func (n *Node) DropGroup(name string) bool {
 		return false
 	}
 	// While it has something, removals must find it.
-	g.flights.ApplyAll(func() {
+	g.flights.ApplyAll(func() bool {
 		g.dropped.Store(true)
 		g.owned.Clear()
 		g.hot.Clear()
+		return true
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -232,9 +232,9 @@ func (g *Group) dropOlder(key string, stamp Stamp) {
 
 // dropAllOlder applies a Clear, and reports whether it was unknown.
 func (g *Group) dropAllOlder(r Removal) (unknown bool) {
-	g.flights.ApplyAll(func() {
+	g.flights.ApplyAll(func() bool {
 		if unknown = g.node.removals.learn(r, ""); !unknown {
-			return
+			return false
 		}
 		later := map[string]store.Entry{}
 		for _, key := range g.node.removals.written(g.name, r.Stamp) {
@@ -247,6 +247,7 @@ func (g *Group) dropAllOlder(r Removal) (unknown bool) {
 		for key, e := range later {
 			g.owned.Set(key, e)
 		}
+		return true
 	})
 	return unknown
 }
@@ -264,9 +265,10 @@ func (n *Node) forgetAll(why string) {
 // emptyAll takes everything out of all groups, and detaches their flights.
 func (n *Node) emptyAll() {
 	for _, g := range n.allGroups() {
-		g.flights.ApplyAll(func() {
+		g.flights.ApplyAll(func() bool {
 			g.owned.Clear()
 			g.hot.Clear()
+			return true
 		})
 	}
 }

@@ -321,6 +321,41 @@ func TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow(t *testing.T) {
 	})
 }
 
+// A clear that comes along with requests, and that the owner has applied though it
+// waits for a removal before it, costs no load that is under way.
+func TestAClearThatIsKnownLeavesLoadsAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 3, defaultOptions)
+		key, hold := c.keyOf(1), make(chan struct{})
+		c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+			if m.Request.Op == gcnode.OpRemove && (m.To == "n2" || !m.Request.Removals[0].All) {
+				return transporttest.Fault{Until: hold}
+			}
+			return transporttest.Fault{}
+		})
+		done := make(chan error, 2)
+		ctx := context.WithoutCancel(t.Context())
+		go func() { done <- c.groups[0].Remove(ctx, "another") }()
+		synctest.Wait()
+		go func() { done <- c.groups[0].Clear(ctx) }()
+		synctest.Wait()
+		c.origin.takes = time.Second
+		owns := c.get(1, key)
+		time.Sleep(time.Millisecond)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		<-owns
+		close(hold)
+		for range 2 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if loads := c.groups[1].Stats().Loads; loads != 1 {
+			t.Errorf("%d loads", loads)
+		}
+	})
+}
+
 func TestANodeAloneSetsRemovesAndClears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrigin()

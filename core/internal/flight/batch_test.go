@@ -205,7 +205,8 @@ func TestApplyAllDetachesEveryCall(t *testing.T) {
 			p.Key = strconv.Itoa(i)
 			all = append(all, start(t.Context(), f, p))
 		}
-		f.ApplyAll(func() {})
+		f.ApplyAll(func() bool { return false })
+		f.ApplyAll(func() bool { return true })
 		counter.Store(0)
 		p := loadPlan(slow(2*time.Second, "new", &counter))
 		p.Key = "7"

@@ -214,13 +214,16 @@ func (f *Flights[T]) Apply(key string, change func() bool) {
 	}
 }
 
-// ApplyAll calls change under the locks of all stripes, and detaches all calls.
-func (f *Flights[T]) ApplyAll(change func()) {
+// ApplyAll calls change under the locks of all stripes, and if it returns true
+// detaches all calls.
+func (f *Flights[T]) ApplyAll(change func() bool) {
 	for i := range f.stripes {
 		f.stripes[i].mu.Lock()
 		defer f.stripes[i].mu.Unlock()
 	}
-	change()
+	if !change() {
+		return
+	}
 	for i := range f.stripes {
 		for _, c := range f.stripes[i].flying {
 			c.detach()
