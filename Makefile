@@ -31,9 +31,9 @@ export GCNODE_E2E_REPORT := $(CURDIR)/bin/e2e.txt
 # End-to-end tests that have their own way to connect nodes, or none.
 E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachOther|RollingRestart|OneOfSix|TestNodesLose|WatchedFile|FindEachOtherInTheDNS|ModulesImport|NoNATSServer
 
-# Packages some of whose tests compute in one goroutine, and are run without the
-# race detector.
-COMPUTING := ./core/internal/ring ./core/internal/store ./e2e/model ./getters/wasm/fuel ./getters/wasm/wasmtest ./plugins/godoc ./plugins/internal/guesttest
+# Packages some of whose tests compute in one goroutine, or are too much for the race
+# detector, and are run without it.
+COMPUTING := ./core ./core/internal/ring ./core/internal/store ./e2e/model ./getters/wasm/fuel ./getters/wasm/wasmtest ./plugins/godoc ./plugins/internal/guesttest
 
 # What "make test-arm64" tests, which takes ten times as long under qemu: what
 # has to be the same on all platforms.

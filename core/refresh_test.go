@@ -335,18 +335,6 @@ func TestPausesTakeBoundedMemory(t *testing.T) {
 	})
 }
 
-func TestPausesThatHaveEndedMakeRoomFirst(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		p := newPausing(t, 2000)
-		p.get(0, 1000)
-		time.Sleep(2 * time.Second) // longer than a pause
-		p.get(1000, 2000)
-		if n := p.get(1000, 2000); n != 0 {
-			t.Errorf("%d of 1000 pauses were forgotten in place of ones that had ended", n)
-		}
-	})
-}
-
 // Whatever becomes of a load, and whoever it was for, the next one finds its
 // place free, and Close does not wait for it.
 func TestLoadsGiveBackWhatTheyTook(t *testing.T) {
