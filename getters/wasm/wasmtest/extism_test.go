@@ -1,8 +1,3 @@
-//go:build !race
-
-// These tests compile and run large modules: with the race detector, which watches
-// the host in its own package, that takes ten times as long.
-
 package wasmtest_test
 
 import (
