@@ -103,6 +103,7 @@ func ofFreshSDK(compiled *extism.CompiledPlugin, function string) extismCall {
 // BenchmarkExtism gets small values from modules for Extism, one after the
 // other, warm.
 func BenchmarkExtism(b *testing.B) {
+	const milliseconds = 10_000 // as long as a getter has
 	for _, m := range []struct{ language, name, function string }{
 		{"c", "hello", "run_test"}, // answers without a look at the key
 		{"tinygo", "replace", "run_test"},
@@ -116,6 +117,7 @@ func BenchmarkExtism(b *testing.B) {
 		}{
 			{"gcnode-wasm", ofGetter(b, module, wasm.Options{Function: m.function})},
 			{"extism-sdk", ofSDK(b, compiled, m.function)},
+			{"extism-sdk-deadline", ofSDK(b, compileSDK(b, module, extism.Manifest{Timeout: milliseconds}), m.function)},
 			{"extism-sdk-fresh", ofFreshSDK(compiled, m.function)},
 		} {
 			b.Run("module="+m.name+"/language="+m.language+"/impl="+impl.name, func(b *testing.B) {
