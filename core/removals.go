@@ -74,7 +74,7 @@ type groupKey struct{ group, key string }
 
 // keyRemovals are those of one key.
 type keyRemovals struct {
-	byID map[RemovalID]*activeRemoval
+	all  map[*activeRemoval]struct{}
 	live int // those under way
 }
 
@@ -96,6 +96,11 @@ type activeRemoval struct {
 	done    bool  // all have confirmed
 	whole   bool  // all of its keys were learned
 	stored  bool  // the value that came with it was dealt with
+}
+
+func (of *keyRemovals) has(a *activeRemoval) bool {
+	_, ok := of.all[a]
+	return ok
 }
 
 // weight are its keys; a Clear weighs as much as an empty one.
@@ -143,11 +148,10 @@ func (rs *removals) learn(r Removal, key string) bool {
 	defer rs.mu.Unlock()
 	now := rs.now()
 	rs.sweep(now)
-	of := rs.of(&r, key)
-	if of != nil && of.byID[r.ID] != nil {
+	of, a := rs.of(&r, key), rs.byID[r.ID]
+	if of != nil && of.has(a) {
 		return false
 	}
-	a := rs.byID[r.ID]
 	if rs.live.over(1) {
 		rs.overflow.Store(now + int64(removalMemory))
 		rs.floor(&r, key)
@@ -163,14 +167,14 @@ func (rs *removals) learn(r Removal, key string) bool {
 		rs.order = append(rs.order, a)
 	}
 	if of == nil {
-		of = &keyRemovals{byID: map[RemovalID]*activeRemoval{}}
+		of = &keyRemovals{all: map[*activeRemoval]struct{}{}}
 		if r.All {
 			rs.ofAll[r.Group] = of
 		} else {
 			rs.byKey[groupKey{r.Group, key}] = of
 		}
 	}
-	of.byID[r.ID] = a
+	of.all[a] = struct{}{}
 	if r.All {
 		key = ""
 	} else {
@@ -213,7 +217,7 @@ func (rs *removals) store(r Removal, key string) bool {
 		if of == nil {
 			continue
 		}
-		for _, b := range of.byID {
+		for b := range of.all {
 			later = later || b.Stamp.Compare(r.Stamp) > 0
 		}
 	}
@@ -276,24 +280,24 @@ func (rs *removals) active(group string, keys ...string) (list []Removal, ok boo
 		if of == nil {
 			continue
 		}
-		for id, a := range of.byID {
+		for a := range of.all {
 			if a.done {
 				continue
 			}
 			carried.add(1, key)
-			if byID[id] == nil {
+			if byID[a.ID] == nil {
 				r := a.Removal
 				r.Keys = nil
-				byID[id] = &r
+				byID[a.ID] = &r
 			}
-			byID[id].Keys = append(byID[id].Keys, key)
+			byID[a.ID].Keys = append(byID[a.ID].Keys, key)
 		}
 	}
 	if of := rs.ofAll[group]; of != nil {
-		for id, a := range of.byID {
+		for a := range of.all {
 			if !a.done {
 				carried.add(1, "")
-				byID[id] = &a.Removal
+				byID[a.ID] = &a.Removal
 			}
 		}
 	}
@@ -428,13 +432,13 @@ func (rs *removals) forget(a *activeRemoval) {
 	}
 	for _, key := range a.weight() {
 		of := rs.of(&a.Removal, key)
-		delete(of.byID, a.ID)
+		delete(of.all, a)
 		if !a.done {
 			of.live--
 		}
 		rs.floor(&a.Removal, key)
 		switch {
-		case len(of.byID) > 0:
+		case len(of.all) > 0:
 		case a.All:
 			delete(rs.ofAll, a.Group)
 		default:

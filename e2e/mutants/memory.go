@@ -13,7 +13,7 @@ func memory() []mutant {
 			"remove.go", "if n.knowledge.has(r.ID) {", "if false {",
 			"TestAFinishedRemovalIsNotAppliedAgain"),
 		one("memory-applied", "a removal of which a member knows a part is applied as often as it comes",
-			"removals.go", "if of != nil && of.byID[r.ID] != nil {\n\t\treturn false", "if of != nil && of.byID[r.ID] != nil {\n\t\treturn true",
+			"removals.go", "if of != nil && of.has(a) {\n\t\treturn false", "if of != nil && of.has(a) {\n\t\treturn true",
 			"TestARemovalThatIsCarriedAgainIsNotAppliedAgain"),
 		one("memory-announced", "the end of removals is not told",
 			"outbox.go", "b.ended = append(b.ended, ending{t.ID, o.node.now()})", "_ = b.ended",
