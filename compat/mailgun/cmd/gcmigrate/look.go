@@ -103,10 +103,16 @@ func (l *looker) call(n *ast.CallExpr) {
 }
 
 // onName is what is said of a name in one of the packages. Empty: nothing.
-func onName(name string, old bool) string {
+func onName(pkg, name string, old bool) string {
 	switch {
+	case pkg == "consistenthash" && name == "Hash" && old:
+		return "a Hash of consistenthash returns 64 bits here"
+	case pkg != "":
+		return ""
 	case name == "SetLogger":
 		return "SetLogger takes a logrus entry, which is no requirement here: use SetLoggerFromLogger (\"Logging\" in docs/migrating.md has an adapter)"
+	case name == "LogrusLogger":
+		return "LogrusLogger is not here, since logrus is no requirement (\"Logging\" in docs/migrating.md has an adapter)"
 	case name == "Context" && old:
 		return "the type Context is that of package context"
 	case name == "ProtoGetter" && old:
@@ -120,10 +126,10 @@ func onName(name string, old bool) string {
 
 func (l *looker) selector(n *ast.SelectorExpr) {
 	s, pkg, name, ok := l.of(n)
-	if !ok || pkg != "" {
+	if !ok {
 		return
 	}
-	if text := onName(name, s.old); text != "" {
+	if text := onName(pkg, name, s.old); text != "" {
 		l.say(n, text)
 	}
 }
