@@ -200,6 +200,9 @@ func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer,
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
 		a.value, a.notFound = messageOf(err), true
+		if a.value != "" {
+			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: err}
+		}
 		a.expires = g.freshness.negativeExpires(now, item.Keep)
 	case err != nil:
 		g.counts.loadErrors.Add(1)

@@ -50,11 +50,11 @@ func (g *Group) Name() string { return g.name }
 // key, or from the getter. It returns at the end of ctx at the latest, and the
 // load goes on for others who wait.
 //
-// Errors of the getter in this process are returned as they are, but for those
-// that say [ErrNotFound], of which the message is left; of other members' getters
-// see [ErrRemoteCall]. All else is an error of package gcnode, for example
-// [gcnode.ErrInternal] when the getter has panicked. When the owner cannot be
-// reached, the next in line is asked, and then the getter here.
+// Errors of the getter in this process are returned as they are. What another
+// member's has said is an [ErrNotFound] or an [ErrRemoteCall] with its text. All
+// else is an error of package gcnode, for example [gcnode.ErrInternal] when the
+// getter has panicked. When the owner cannot be reached, the next in line is
+// asked, and then the getter here.
 func (g *Group) Get(ctx context.Context, key string, dest Sink) error {
 	g.Stats.Gets.Add(1)
 	if dest == nil {
