@@ -161,10 +161,13 @@ func (a asked) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Valu
 }
 
 // oldPeer is one of them as a picker of this API has it.
-type oldPeer struct{ peer legacy.Peer }
+type oldPeer struct {
+	pool *HTTPPool
+	peer legacy.Peer
+}
 
 // GetURL implements [ProtoGetter].
-func (o oldPeer) GetURL() string { return o.peer.URL() }
+func (o oldPeer) GetURL() string { return o.peer.URL() + o.pool.opts.BasePath }
 
 // Get implements [ProtoGetter].
 func (o oldPeer) Get(ctx context.Context, in *pb.GetRequest, out *pb.GetResponse) error {

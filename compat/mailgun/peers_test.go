@@ -261,7 +261,13 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 		m.pool.Set(urls...)
 	}
 	require.NoError(t, members[2].pool.Node().Joined(t.Context()))
-	assert.Len(t, members[0].pool.GetAll(), 2)
+	var listed []string
+	for _, p := range members[0].pool.GetAll() {
+		listed = append(listed, p.GetURL())
+		var out pb.GetResponse
+		require.NoError(t, p.Get(t.Context(), &pb.GetRequest{Group: new("group"), Key: new("k")}, &out))
+	}
+	assert.ElementsMatch(t, []string{urls[0] + defaultBasePath, urls[1] + defaultBasePath, urls[2] + defaultBasePath}, listed)
 	for i := range 60 {
 		key := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i)})) // the old ring gives keys that are alike to one peer
 		for _, m := range members {
@@ -293,7 +299,7 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 	assert.Equal(t, "0", string(out.GetValue()))
 	require.NoError(t, peer.Set(t.Context(), &pb.SetRequest{Group: in.Group, Key: &key, Value: []byte("9")}))
 	require.NoError(t, peer.Remove(t.Context(), in))
-	assert.Contains(t, urls, peer.GetURL())
+	assert.Contains(t, listed, peer.GetURL())
 	o.hold(func(context.Context, string) error { return &ErrNotFound{Msg: "there is none"} })
 	require.ErrorIs(t, peer.Get(t.Context(), in, &out), &ErrNotFound{})
 	var s string
@@ -361,6 +367,28 @@ func TestOptionsOfThePool(t *testing.T) {
 		assert.Equal(t, want, resp.StatusCode, "%s: %s", path, text)
 		assert.NotEmpty(t, text)
 	}
+}
+
+// The values are those of the request's own context then.
+func TestAPoolWhoseContextIsNil(t *testing.T) {
+	t.Parallel()
+	o := newOrigin()
+	o.during = func(ctx context.Context, _ string) error {
+		assert.Nil(t, ctx.Value(contextKey{}))
+		return nil
+	}
+	m := start(t, &HTTPPoolOptions{Context: func(*http.Request) context.Context { return nil }}, t.Cleanup)
+	m.newTestGroup(t, groupName, o)
+	old := newOldPeers(m.pool)
+	defer old.stopLooking()
+	for key, asked := range map[string]ProtoGetter{
+		"native": &peer{m.pool, m.pool.member(m.url)}, "old": oldPeer{m.pool, old.client.Peer(m.url)},
+	} {
+		var out pb.GetResponse
+		require.NoError(t, asked.Get(t.Context(), &pb.GetRequest{Group: new(groupName), Key: &key}, &out))
+		assert.Equal(t, 1, o.loaded(key))
+	}
+	old.client.Close()
 }
 
 // recorder is a Logger that remembers what it was told.
@@ -441,4 +469,23 @@ func TestAListThatCannotBeUsedIsLoggedAndChangesNothing(t *testing.T) {
 	require.Len(t, to.list, 1)
 	assert.Contains(t, to.list[0], "5000 peers are too many")
 	assert.Len(t, m.pool.GetAll(), 1)
+}
+
+// A list without peers is that of a process that owns everything.
+func TestAnEmptyListIsOne(t *testing.T) {
+	t.Parallel()
+	for _, old := range []bool{false, true} {
+		m := start(t, &HTTPPoolOptions{OldPeers: old}, t.Cleanup)
+		m.origin = newOrigin()
+		m.group = m.newTestGroup(t, groupName, m.origin)
+		m.pool.Set("http://127.0.0.1:1")
+		m.pool.Set()
+		assert.Empty(t, m.pool.GetAll())
+		_, remote := m.pool.PickPeer("k")
+		assert.False(t, remote)
+		for range 2 {
+			assert.Equal(t, "0", m.get(t, "k"))
+		}
+		assert.Equal(t, 1, m.origin.loaded("k"), "it owns the key")
+	}
 }
