@@ -141,7 +141,8 @@ func (r *registry) lookup(name string) (legacy.Cache, bool) {
 	}
 }
 
-// asked is the memory of a group for old peers. What they ask for is counted.
+// asked is the memory of a group for old peers. What they ask for is counted, and
+// what they set in a group of no bytes is not kept.
 type asked struct {
 	legacy.Cache
 
@@ -158,6 +159,14 @@ func (a asked) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Valu
 		a.g.Stats.Loads.Add(1)
 	}
 	return a.Cache.GetItem(ctx, key)
+}
+
+// Set implements [legacy.Cache].
+func (a asked) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	if a.g.keepsNothing() {
+		it.Keep = gcnode.NoStore
+	}
+	return a.Cache.Set(ctx, key, it)
 }
 
 // oldPeer is one of them as a picker of this API has it.

@@ -81,7 +81,7 @@ func (f *fakePeer) Remove(_ context.Context, in *pb.GetRequest) error {
 }
 
 func (f *fakePeer) Set(_ context.Context, in *pb.SetRequest) error {
-	return f.call("set", in.GetGroup(), in.GetKey()+"="+string(in.GetValue()))
+	return f.call("set", in.GetGroup(), fmt.Sprintf("%s=%s until %d", in.GetKey(), in.GetValue(), in.GetExpire()))
 }
 
 func (f *fakePeer) GetURL() string { return "fake://" + f.name }
@@ -124,7 +124,7 @@ func TestPeersOfOnesOwnAreAsked(t *testing.T) {
 	assert.Len(t, a.called(), 3, "the copy is gone")
 
 	require.NoError(t, g.Set(t.Context(), "a/k", []byte("new"), time.Time{}, false))
-	assert.Equal(t, "set group a/k=new", a.called()[3])
+	assert.Equal(t, "set group a/k=new until 0", a.called()[3])
 	assert.Equal(t, "remove group a/k", b.called()[1], "it may have a copy")
 	require.NoError(t, g.Set(t.Context(), "own", []byte("mine"), time.Time{}, false))
 	assert.Equal(t, "mine", get("own"))
@@ -180,6 +180,8 @@ func TestAGroupOfNoBytesKeepsNothingOfPeersOfOnesOwn(t *testing.T) {
 		require.NoError(t, g.Get(t.Context(), "a/k", StringSink(&s)))
 	}
 	assert.Len(t, a.called(), 2)
+	require.NoError(t, g.Set(t.Context(), "a/k", []byte("new"), time.Time{}, true))
+	assert.Equal(t, []string{"set group a/k=new until 0"}, a.called()[2:], "it is kept there")
 }
 
 func TestNoPeersIsNoPeer(t *testing.T) {
@@ -389,6 +391,30 @@ func TestAPoolWhoseContextIsNil(t *testing.T) {
 		assert.Equal(t, 1, o.loaded(key))
 	}
 	old.client.Close()
+}
+
+// Who leaves says nothing of the peer that was asked.
+func TestAFetchThatNobodyWaitsForIsNoError(t *testing.T) {
+	t.Parallel()
+	members := cluster(t)
+	key := members[0].keyOf(t, "key")
+	ended := make(chan struct{})
+	members[0].origin.hold(func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		close(ended)
+		return ctx.Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	var s string
+	go func() { done <- members[1].group.Get(ctx, key, StringSink(&s)) }()
+	await(t, func() bool { return members[0].origin.loaded(key) == 1 })
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	<-ended
+	members[0].origin.hold(nil)
+	assert.Equal(t, "0", members[1].get(t, key))
+	assert.Zero(t, members[1].group.Stats.PeerErrors.Get())
 }
 
 // recorder is a Logger that remembers what it was told.
