@@ -189,10 +189,12 @@ func (p *HTTPPool) PickPeer(key string) (ProtoGetter, bool) {
 	return &peer{p, owner}, true
 }
 
-// ServeHTTP implements [http.Handler] for requests of peers.
+// ServeHTTP implements [http.Handler] for requests of peers. What is not under
+// BasePath is refused with 421: an old peer would take 404 for what is said of the
+// key.
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, p.opts.BasePath) {
-		http.Error(w, "peers are served under "+p.opts.BasePath, http.StatusNotFound)
+		http.Error(w, "peers are served under "+p.opts.BasePath, http.StatusMisdirectedRequest)
 		return
 	}
 	if p.opts.Context != nil {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"log/slog"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gcnode/gcnode/compat/mailgun/consistenthash"
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
 )
 
@@ -317,6 +319,45 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 	members[0].deregister("group")
 }
 
+// The ring and the path are what the old peers have agreed on.
+func TestOptionsOfThePoolAmongOldPeers(t *testing.T) {
+	t.Parallel()
+	sum := func(data []byte) uint64 { return crc64.Checksum(data, crc64.MakeTable(crc64.ISO)) }
+	var asked atomic.Int64
+	opts := &HTTPPoolOptions{
+		OldPeers: true, BasePath: "/cache/here/", Replicas: 3, HashFn: sum,
+		Transport: func(context.Context) http.RoundTripper {
+			asked.Add(1)
+			return nil // the one that there is
+		},
+	}
+	o := newOrigin()
+	members := make([]*member, 3)
+	var urls []string
+	for i := range members {
+		members[i] = start(t, opts, t.Cleanup)
+		members[i].group = members[i].newTestGroup(t, groupName, o)
+		urls = append(urls, members[i].url)
+	}
+	ring := consistenthash.New(3, sum)
+	ring.Add(urls...)
+	for _, m := range members {
+		m.pool.Set(urls...)
+		for i := range 60 {
+			key := fmt.Sprint("key", i*i)
+			owner := m.url
+			if peer, ok := m.pool.PickPeer(key); ok {
+				owner = strings.TrimSuffix(peer.GetURL(), "/cache/here/")
+			}
+			assert.Equal(t, ring.Get(key), owner)
+			assert.Equal(t, "0", m.get(t, key))
+			assert.Equal(t, 1, o.loaded(key))
+		}
+		assert.Zero(t, m.group.Stats.PeerErrors.Get())
+	}
+	assert.GreaterOrEqual(t, asked.Load(), 60*int64(len(members)-1), "every fetch asks for it")
+}
+
 type contextKey struct{}
 
 func TestOptionsOfThePool(t *testing.T) {
@@ -355,7 +396,8 @@ func TestOptionsOfThePool(t *testing.T) {
 	assert.Positive(t, asked.Load())
 
 	for path, want := range map[string]int{
-		"/elsewhere":       http.StatusNotFound,
+		"/elsewhere":       http.StatusMisdirectedRequest,
+		"/_groupcache/g/k": http.StatusMisdirectedRequest,
 		"/cache/here/":     http.StatusBadRequest,
 		"/cache/here/none": http.StatusBadRequest,
 		"/cache/here/g/k":  http.StatusMisdirectedRequest, // neither 404 nor 503, which would say something of the key
