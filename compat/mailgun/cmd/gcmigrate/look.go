@@ -87,6 +87,9 @@ func (l *looker) call(n *ast.CallExpr) {
 			l.say(n, "a hash of consistenthash returns 64 bits here, and the default is FNV-1 in place of CRC-32")
 		}
 		return
+	case ok && l.isPool(n):
+		l.say(n, meanwhile(s.old))
+		return
 	case ok:
 		return
 	}
@@ -100,6 +103,15 @@ func (l *looker) call(n *ast.CallExpr) {
 	case l.lru && len(n.Args) == 2 && name == "Add":
 		l.say(sel.Sel, "Add of a Cache in lru also takes when the value expires: time.Time{} is never")
 	}
+}
+
+// meanwhile is what is said of a pool: what else there is to know shows when it is
+// compiled, and this when it is deployed.
+func meanwhile(old bool) string {
+	if old {
+		return "processes of golang/groupcache are no peers of this one: give it another BasePath or port while they are there (\"From golang/groupcache\" in docs/migrating.md)"
+	}
+	return "while processes of the old library are its peers it needs HTTPPoolOptions{OldPeers: true} (\"A deployment without a gap\" in docs/migrating.md)"
 }
 
 // onName is what is said of a name in one of the packages. Empty: nothing.
