@@ -211,8 +211,9 @@ func (p *HTTPPool) Node() *gcnode.Node { return p.node }
 
 // Close takes this process out of the cluster: what it has is handed to those
 // who inherit it, and what is under way is finished, both until ctx ends. Shut
-// the server down after it. The API that this package stands in for has nothing
-// like it; a process that ends without it costs its peers a timeout.
+// the server down after it: a Get may fail from then on. The API that this package
+// stands in for has nothing like it; a process that ends without it costs its
+// peers a timeout.
 func (p *HTTPPool) Close(ctx context.Context) error {
 	if p.old != nil {
 		p.old.stopLooking()

@@ -133,6 +133,7 @@ func TestWrongArguments(t *testing.T) {
 		want string
 	}{
 		{nil, "name what to change"},
+		{[]string{""}, `"" names nothing`},
 		{[]string{"nowhere"}, `"nowhere": there is no such directory or file`},
 		{[]string{"example.com/service/..."}, "import paths are not understood"},
 		{[]string{"a..."}, "the three dots come after a slash"},

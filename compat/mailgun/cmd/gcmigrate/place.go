@@ -37,6 +37,8 @@ func places(patterns []string) ([]place, error) {
 func placeOf(pattern string) (place, error) {
 	path, deep := strings.CutSuffix(filepath.ToSlash(pattern), "...")
 	switch {
+	case pattern == "": // a variable that is not set
+		return place{}, errors.New(`"" names nothing`)
 	case strings.HasPrefix(pattern, "-"):
 		return place{}, fmt.Errorf("%q: flags come before directories and files", pattern)
 	case deep && path != "" && !strings.HasSuffix(path, "/"):
