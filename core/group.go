@@ -156,16 +156,19 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 
 // answer is what is known about a key.
 type answer struct {
-	value    string // or the message beside notFound
-	notFound bool
+	value string // or the message beside notFound
 	// expires is the end of its life on the node's clock: past for one that
 	// must not be kept, store.Never for one without end.
 	expires int64
 	born    int64  // when it was loaded, on the same clock; 0 if not here
 	life    int64  // how long its life is, roughly
 	epoch   uint64 // of the view under which it was found; 0 for what was in memory
-	source  Source
-	stale   bool // it is served beyond its life
+	// absent is what the getter has just said beside notFound, for all who wait for
+	// it: who finds the answer in memory, or is another member, gets the message.
+	absent   *Error
+	notFound bool
+	stale    bool // it is served beyond its life
+	source   Source
 }
 
 func (a answer) entry() store.Entry {
@@ -210,7 +213,8 @@ func (g *Group) Owner(key string) Peer { return g.node.Owner(key) }
 // Get returns the value of the key, loading it if need be. Errors are
 // [*Error], except when ctx was cancelled: then its error is in the chain and
 // the load goes on for the others who wait. [ErrNotFound] says that the key has
-// no value.
+// no value; who has waited for a getter of this node has its error in the chain,
+// and everybody else the message.
 func (g *Group) Get(ctx context.Context, key string) (Value, error) {
 	// The short way to what this node owns, if there is nothing to think about:
 	// handing an answer from function to function costs as much as finding it.
@@ -306,7 +310,7 @@ func (g *Group) conclude(ctx context.Context, key string, a answer, err error) (
 	case err != nil:
 		return answer{}, g.failure(OpGet, key, err)
 	case a.notFound:
-		return a, g.notFound(key, a.value)
+		return a, g.absence(key, a)
 	default:
 		return a, nil
 	}
@@ -388,6 +392,14 @@ func (g *Group) keepHot(key string, a answer, born int64) {
 // a flight's Keep or Apply.
 func (g *Group) keepable(v *view) bool {
 	return !g.dropped.Load() && g.node.view.Load().epoch == v.epoch && v.has(g.node.cfg.Self.ID) && g.node.keeps() && !g.node.removals.full()
+}
+
+// absence is the error of an answer that says not found.
+func (g *Group) absence(key string, a answer) *Error {
+	if a.absent != nil {
+		return a.absent
+	}
+	return g.notFound(key, a.value)
 }
 
 func (g *Group) notFound(key, message string) *Error {

@@ -131,6 +131,33 @@ func TestTheGetterCanSetTheLifeOfANegativeEntry(t *testing.T) {
 	})
 }
 
+func TestWhoWaitsForALoadIsToldWhyThereIsNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errNoRow := errors.New("there is no row")
+		for _, why := range []error{
+			fmt.Errorf("%w: %w", gcnode.ErrNotFound, errNoRow),
+			&gcnode.Error{Kind: gcnode.KindNotFound, Err: errNoRow},
+		} {
+			o := newOrigin()
+			o.fail, o.takes = why, time.Second
+			g := local(t, o, defaultOptions)
+			var wg sync.WaitGroup
+			for range 3 {
+				wg.Go(func() {
+					if _, err := g.Get(t.Context(), "k"); !errors.Is(err, errNoRow) || !errors.Is(err, gcnode.ErrNotFound) {
+						t.Errorf("%v", err)
+					}
+				})
+			}
+			wg.Wait()
+			_, err := g.Get(t.Context(), "k")
+			if o.loaded("k") != 1 || errors.Is(err, errNoRow) || !errors.Is(err, gcnode.ErrNotFound) || !strings.Contains(err.Error(), errNoRow.Error()) {
+				t.Errorf("what is remembered, after %d loads: %v", o.loaded("k"), err)
+			}
+		}
+	})
+}
+
 func TestGetEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := newOrigin()

@@ -211,8 +211,8 @@ func (n *Node) awaitJoined(ctx context.Context) error {
 // Joined returns when the node is a member of its cluster like the others, or
 // alone, or the client of one. Before that it keeps nothing, see
 // [Config.JoinTimeout]; it can be used, but Get waits for up to
-// [Config.PeerTimeout] and then for its own load, and Remove, Set and Clear
-// wait until the node has joined.
+// [Config.PeerTimeout], or half of the time that its context leaves, and then for
+// its own load, and Remove, Set and Clear wait until the node has joined.
 func (n *Node) Joined(ctx context.Context) error { return n.awaitJoined(ctx) }
 
 // hello introduces this life to a member, takes over what it knows, and

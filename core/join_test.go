@@ -291,6 +291,33 @@ func TestANodeJoinsWithoutAMemberThatIsDead(t *testing.T) {
 	})
 }
 
+// A node that joins waits for members that are dead, but not until the time of a
+// caller is over who would have had it from the getter.
+func TestWhoHasLittleTimeIsAnsweredByANodeThatJoins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		c.net.Crash("n1")
+		c.net.Crash("n0")
+		c.restart(0, 2)
+		for i, key := range []string{c.keyOf(0), c.keyOf(1)} {
+			begun := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), gcnode.DefaultPeerTimeout/4)
+			v, err := c.groups[0].Get(ctx, key)
+			cancel()
+			if took := time.Since(begun); err != nil || v.String() != "0" || took > gcnode.DefaultPeerTimeout/8 {
+				t.Errorf("key %d: %q, %v after %v", i, v, err, took)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), gcnode.DefaultPeerTimeout/4)
+		defer cancel()
+		for _, err := range c.groups[0].Stream(ctx, []string{"many", "more"}) {
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}
+
 // serve is the last reply of a node to a request.
 func serve(t *testing.T, node *gcnode.Node, req *gcnode.Request) (last gcnode.Reply) {
 	t.Helper()

@@ -48,8 +48,8 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 func (a answer) endedBy(t int64) bool { return a.life > 0 && a.expires <= t }
 
 // settleIn waits while this node joins, until members had time to answer: what
-// it finds afterwards it may keep. Its error is that of ctx, for whose caller
-// nothing is to be begun any more.
+// it finds afterwards it may keep. Who has less time waits for half of it. Its
+// error is that of ctx, for whose caller nothing is to be begun any more.
 func (g *Group) settleIn(ctx context.Context) error {
 	if !g.node.is(joining) {
 		return nil
@@ -57,7 +57,11 @@ func (g *Group) settleIn(ctx context.Context) error {
 	g.node.roll.mu.Lock()
 	since := g.node.now() - g.node.roll.joining
 	g.node.roll.mu.Unlock()
-	patient, cancel := context.WithTimeout(ctx, g.node.cfg.PeerTimeout-time.Duration(since))
+	patience := g.node.cfg.PeerTimeout - time.Duration(since)
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)/2)
+	}
+	patient, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	_ = g.node.awaitJoined(patient)
 	return ctx.Err()
@@ -200,6 +204,9 @@ func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer,
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
 		a.value, a.notFound = messageOf(err), true
+		if a.value != "" {
+			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: err}
+		}
 		a.expires = g.freshness.negativeExpires(now, item.Keep)
 	case err != nil:
 		g.counts.loadErrors.Add(1)

@@ -65,7 +65,7 @@ func (g *Group) outcome(op Op, key string, a answer, err error) error {
 	case err != nil:
 		return g.failure(op, key, err)
 	case a.notFound:
-		return g.notFound(key, a.value)
+		return g.absence(key, a)
 	default:
 		return nil
 	}

@@ -18,6 +18,7 @@ import (
 type among struct {
 	*legacy.Group
 
+	peers  legacy.Picker
 	native *native // what native peers are answered from, if there are any
 }
 
@@ -31,12 +32,14 @@ func newAmong(g *Group, peers legacy.Picker, own *native) (*among, error) {
 		cfg.Native = own.core
 	}
 	group, err := legacy.NewGroup(cfg)
-	return &among{group, own}, err
+	return &among{group, peers, own}, err
 }
 
 func (a *among) cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source) {
 	return a.Cached(key)
 }
+
+func (a *among) remote(key string) bool { return a.peers.Remote(key) }
 
 func (a *among) get(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	return a.GetItem(ctx, key)

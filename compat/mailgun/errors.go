@@ -99,8 +99,14 @@ func saysSomething(kind gcnode.Kind) bool {
 
 // text is what the getter has said, if it has.
 func text(e *gcnode.Error) string {
-	if e.Err == nil {
-		return e.Kind.String()
+	for {
+		cause, ok := errors.AsType[*gcnode.Error](e.Err)
+		switch {
+		case e.Err == nil:
+			return e.Kind.String()
+		case !ok:
+			return e.Err.Error()
+		}
+		e = cause
 	}
-	return e.Err.Error()
 }

@@ -34,6 +34,8 @@ type Group struct {
 type engine interface {
 	// cached is what is in memory here, when it ends, and where.
 	cached(key string) (v gcnode.Value, ends time.Time, source gcnode.Source)
+	// remote reports whether another process owns the key.
+	remote(key string) bool
 	// get finds or loads the value; its error is one of the core.
 	get(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error)
 	set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error
@@ -50,11 +52,11 @@ func (g *Group) Name() string { return g.name }
 // key, or from the getter. It returns at the end of ctx at the latest, and the
 // load goes on for others who wait.
 //
-// Errors of the getter in this process are returned as they are, but for those
-// that say [ErrNotFound], of which the message is left; of other members' getters
-// see [ErrRemoteCall]. All else is an error of package gcnode, for example
-// [gcnode.ErrInternal] when the getter has panicked. When the owner cannot be
-// reached, the next in line is asked, and then the getter here.
+// Errors of the getter in this process are returned as they are. What another
+// member's has said is an [ErrNotFound] or an [ErrRemoteCall] with its text. All
+// else is an error of package gcnode, for example [gcnode.ErrInternal] when the
+// getter has panicked. When the owner cannot be reached, the next in line is
+// asked, and then the getter here.
 func (g *Group) Get(ctx context.Context, key string, dest Sink) error {
 	g.Stats.Gets.Add(1)
 	if dest == nil {
@@ -93,10 +95,13 @@ func (g *Group) Set(ctx context.Context, key string, value []byte, expire time.T
 		return errEmptyKey
 	}
 	ctx = orBackground(ctx)
-	it := gcnode.Item[gcnode.Value]{Value: gcnode.BytesValue(value), Keep: g.life(expire)}
-	err := g.engine().set(ctx, key, it)
-	if err == nil && hotCache && it.Keep != gcnode.NoStore {
-		_, _ = g.engine().get(ctx, key) // the answer of an owner that is not this process is copied
+	on, life := g.engine(), lifeUntil(expire)
+	if !on.remote(key) {
+		life = g.life(expire)
+	}
+	err := on.set(ctx, key, gcnode.Item[gcnode.Value]{Value: gcnode.BytesValue(value), Keep: life})
+	if err == nil && hotCache && life != gcnode.NoStore && !g.keepsNothing() {
+		_, _ = on.get(ctx, key) // the answer of an owner that is not this process is copied
 	}
 	return err
 }
@@ -154,7 +159,7 @@ func (g *Group) options(bytes int64) gcnode.GroupOptions {
 
 func (g *Group) keepsNothing() bool { return g.bytes <= 0 }
 
-// life is how long a value is kept that expires at a time.
+// life is how long a value is kept here that expires at a time.
 func (g *Group) life(expire time.Time) gcnode.Lifetime {
 	if g.keepsNothing() {
 		return gcnode.NoStore

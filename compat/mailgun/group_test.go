@@ -2,6 +2,7 @@ package groupcache
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strconv"
@@ -57,6 +58,48 @@ func TestAGroupOfNoBytesKeepsNothing(t *testing.T) {
 	assert.True(t, v.Expire().IsZero(), "it says nothing of the value")
 	assert.Zero(t, g.CacheStats(MainCache).Items)
 	assert.Zero(t, g.CacheStats(HotCache).Items)
+}
+
+// Members may differ in what they keep: who keeps nothing stores at others what
+// they own, and nothing is stored with it.
+func TestAGroupOfNoBytesAmongOthers(t *testing.T) {
+	t.Parallel()
+	for _, old := range []bool{false, true} {
+		o := newOrigin()
+		members := []*member{start(t, &HTTPPoolOptions{OldPeers: old}, t.Cleanup), start(t, &HTTPPoolOptions{OldPeers: old}, t.Cleanup)}
+		owned := map[*member]string{}
+		for i, m := range members {
+			m.origin, m.group = o, m.newGroup(groupName, int64(i)<<20, o)
+			m.pool.Set(members[0].url, members[1].url)
+		}
+		nothing, all := members[0], members[1]
+		for i := 0; owned[nothing] == "" || owned[all] == ""; i++ {
+			key := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i)}))
+			if _, remote := nothing.pool.PickPeer(key); remote {
+				owned[all] = key
+			} else {
+				owned[nothing] = key
+			}
+		}
+		if !old {
+			require.NoError(t, all.pool.Node().Joined(t.Context()))
+		}
+		in := func() time.Time { return time.Now().Add(time.Hour) }
+		require.NoError(t, nothing.group.Set(t.Context(), owned[all], []byte("7"), in(), true))
+		for range 2 {
+			assert.Equal(t, "7", nothing.get(t, owned[all]))
+			assert.Equal(t, "7", all.get(t, owned[all]))
+		}
+		assert.Zero(t, o.loaded(owned[all]))
+		assert.Zero(t, nothing.group.CacheStats(HotCache).Items)
+		assert.EqualValues(t, 2, all.group.Stats.ServerRequests.Get(), "there is no copy")
+		for i, m := range members {
+			require.NoError(t, m.group.Set(t.Context(), owned[nothing], []byte("7"), in(), false))
+			assert.Equal(t, "0", nothing.get(t, owned[nothing]))
+			assert.Equal(t, i+1, o.loaded(owned[nothing]))
+			assert.Zero(t, nothing.group.CacheStats(MainCache).Items)
+		}
+	}
 }
 
 func TestAProcessThatIsNotOnItsListOwnsNothing(t *testing.T) {
@@ -121,9 +164,7 @@ func TestErrorsOfGettersAcrossMembers(t *testing.T) {
 	} {
 		key := owner.keyOf(t, what)
 		err := get(owner, key)
-		if what != "wrapped" { // those who wait for a load with nothing are told what it said
-			require.ErrorIs(t, err, want.local)
-		}
+		require.ErrorIs(t, err, want.local)
 		require.EqualError(t, err, want.text)
 		err = get(other, key)
 		require.ErrorIs(t, err, want.remote)

@@ -59,8 +59,8 @@ type HTTPPoolOptions struct {
 	// [http.Transport] may not allow that; then they are requests as usual.
 	Transport func(context.Context) http.RoundTripper
 	// Context is asked for the values of the context that getters get for
-	// requests of peers; nil: those of the request's. On a connection that is
-	// shared it is asked for all of them, once.
+	// requests of peers; nil, or one that returns nil: those of the request's.
+	// On a connection that is shared it is asked for all of them, once.
 	Context func(*http.Request) context.Context
 }
 
@@ -134,6 +134,9 @@ func (p *HTTPPool) member(url string) gcnode.Peer {
 // process should be given the same list, with itself on it; one that is not owns
 // nothing, and all keys are asked of others. What cannot be a list is logged, and
 // changes nothing; [gcnode.Node.SetPeers] returns an error.
+//
+// The first list begins the way into the cluster, which takes a moment if all on
+// it are there: [gcnode.Node.Joined] waits for that, and says what does.
 func (p *HTTPPool) Set(peers ...string) {
 	if p.old != nil {
 		p.old.set(peers)
@@ -154,12 +157,12 @@ func (p *HTTPPool) setNative(peers []string) {
 	}
 }
 
-// GetAll are all peers on the list.
+// GetAll are all peers on the list, this process among them if it is there.
 func (p *HTTPPool) GetAll() []ProtoGetter {
 	all := []ProtoGetter{}
 	if p.old != nil {
-		for _, o := range p.old.peers.All() {
-			all = append(all, oldPeer{o})
+		for _, o := range p.old.peers.Listed() {
+			all = append(all, oldPeer{p, o})
 		}
 		return all
 	}
@@ -177,7 +180,7 @@ func (p *HTTPPool) PickPeer(key string) (ProtoGetter, bool) {
 		if !ok {
 			return nil, false
 		}
-		return oldPeer{o}, true
+		return oldPeer{p, o}, true
 	}
 	owner := p.node.Owner(key)
 	if owner.ID == "" || owner.ID == p.node.Self().ID {
@@ -186,14 +189,18 @@ func (p *HTTPPool) PickPeer(key string) (ProtoGetter, bool) {
 	return &peer{p, owner}, true
 }
 
-// ServeHTTP implements [http.Handler] for requests of peers.
+// ServeHTTP implements [http.Handler] for requests of peers. What is not under
+// BasePath is refused with 421: an old peer would take 404 for what is said of the
+// key.
 func (p *HTTPPool) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !strings.HasPrefix(r.URL.Path, p.opts.BasePath) {
-		http.Error(w, "peers are served under "+p.opts.BasePath, http.StatusNotFound)
+		http.Error(w, "peers are served under "+p.opts.BasePath, http.StatusMisdirectedRequest)
 		return
 	}
 	if p.opts.Context != nil {
-		r = r.WithContext(valuesOf{r.Context(), p.opts.Context(r)})
+		if values := p.opts.Context(r); values != nil {
+			r = r.WithContext(valuesOf{r.Context(), values})
+		}
 	}
 	p.serve.ServeHTTP(w, r)
 }
@@ -204,8 +211,9 @@ func (p *HTTPPool) Node() *gcnode.Node { return p.node }
 
 // Close takes this process out of the cluster: what it has is handed to those
 // who inherit it, and what is under way is finished, both until ctx ends. Shut
-// the server down after it. The API that this package stands in for has nothing
-// like it; a process that ends without it costs its peers a timeout.
+// the server down after it: a Get may fail from then on. The API that this package
+// stands in for has nothing like it; a process that ends without it costs its
+// peers a timeout.
 func (p *HTTPPool) Close(ctx context.Context) error {
 	if p.old != nil {
 		p.old.stopLooking()

@@ -1,6 +1,8 @@
 package groupcache
 
 import (
+	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -98,6 +100,39 @@ func TestStats(t *testing.T) {
 	assert.Equal(t, CacheStats{Items: 1, Gets: 3, Hits: 2, Bytes: owner.group.CacheStats(MainCache).Bytes}, owner.group.CacheStats(MainCache))
 	assert.Equal(t, CacheStats{Items: 1, Gets: 2, Hits: 1, Bytes: other.group.CacheStats(HotCache).Bytes}, other.group.CacheStats(HotCache))
 	assert.Zero(t, other.group.CacheStats(MainCache).Items, "who does not own it does not keep it as if")
+}
+
+func TestThoseWhoWaitForALoadAreCountedOnce(t *testing.T) {
+	t.Parallel()
+	members := cluster(t)
+	owner, other := members[0], members[1]
+	key := owner.keyOf(t, "key")
+	proceed := make(chan struct{})
+	owner.origin.hold(func(context.Context, string) error {
+		<-proceed
+		<-time.After(5 * time.Millisecond) // it is measured
+		return nil
+	})
+	begun := time.Now()
+	var wg sync.WaitGroup
+	for range 5 {
+		wg.Go(func() {
+			var s string
+			assert.NoError(t, other.group.Get(t.Context(), key, StringSink(&s)))
+		})
+	}
+	await(t, func() bool {
+		return other.group.Stats.Loads.Get() == 5 && owner.origin.loaded(key) == 1
+	})
+	close(proceed)
+	wg.Wait()
+	st := &other.group.Stats
+	assert.EqualValues(t, 5, st.Loads.Get())
+	assert.EqualValues(t, 1, st.LoadsDeduped.Get())
+	assert.EqualValues(t, 1, st.PeerLoads.Get())
+	assert.GreaterOrEqual(t, st.GetFromPeersLatencyLower.Get(), int64(5))
+	assert.LessOrEqual(t, st.GetFromPeersLatencyLower.Get(), time.Since(begun).Milliseconds())
+	assert.Zero(t, owner.group.Stats.GetFromPeersLatencyLower.Get())
 }
 
 func TestTheLongestFetchIsCounted(t *testing.T) {

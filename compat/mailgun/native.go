@@ -23,6 +23,11 @@ func (n native) cached(key string) (v gcnode.Value, ends time.Time, source gcnod
 	return n.core.Cached(key)
 }
 
+func (n native) remote(key string) bool {
+	owner := n.node.Owner(key).ID
+	return owner != "" && owner != n.node.Self().ID
+}
+
 func (n native) get(ctx context.Context, key string) (gcnode.Item[gcnode.Value], error) {
 	return n.core.GetItem(ctx, key)
 }

@@ -141,7 +141,8 @@ func (r *registry) lookup(name string) (legacy.Cache, bool) {
 	}
 }
 
-// asked is the memory of a group for old peers. What they ask for is counted.
+// asked is the memory of a group for old peers. What they ask for is counted, and
+// what they set in a group of no bytes is not kept.
 type asked struct {
 	legacy.Cache
 
@@ -160,11 +161,22 @@ func (a asked) GetItem(ctx context.Context, key string) (gcnode.Item[gcnode.Valu
 	return a.Cache.GetItem(ctx, key)
 }
 
+// Set implements [legacy.Cache].
+func (a asked) Set(ctx context.Context, key string, it gcnode.Item[gcnode.Value]) error {
+	if a.g.keepsNothing() {
+		it.Keep = gcnode.NoStore
+	}
+	return a.Cache.Set(ctx, key, it)
+}
+
 // oldPeer is one of them as a picker of this API has it.
-type oldPeer struct{ peer legacy.Peer }
+type oldPeer struct {
+	pool *HTTPPool
+	peer legacy.Peer
+}
 
 // GetURL implements [ProtoGetter].
-func (o oldPeer) GetURL() string { return o.peer.URL() }
+func (o oldPeer) GetURL() string { return o.peer.URL() + o.pool.opts.BasePath }
 
 // Get implements [ProtoGetter].
 func (o oldPeer) Get(ctx context.Context, in *pb.GetRequest, out *pb.GetResponse) error {

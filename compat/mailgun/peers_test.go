@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"hash/crc64"
 	"io"
 	"log/slog"
 	"maps"
@@ -19,6 +20,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gcnode/gcnode/compat/mailgun/consistenthash"
 	pb "github.com/gcnode/gcnode/compat/mailgun/groupcachepb"
 )
 
@@ -81,7 +83,7 @@ func (f *fakePeer) Remove(_ context.Context, in *pb.GetRequest) error {
 }
 
 func (f *fakePeer) Set(_ context.Context, in *pb.SetRequest) error {
-	return f.call("set", in.GetGroup(), in.GetKey()+"="+string(in.GetValue()))
+	return f.call("set", in.GetGroup(), fmt.Sprintf("%s=%s until %d", in.GetKey(), in.GetValue(), in.GetExpire()))
 }
 
 func (f *fakePeer) GetURL() string { return "fake://" + f.name }
@@ -124,7 +126,7 @@ func TestPeersOfOnesOwnAreAsked(t *testing.T) {
 	assert.Len(t, a.called(), 3, "the copy is gone")
 
 	require.NoError(t, g.Set(t.Context(), "a/k", []byte("new"), time.Time{}, false))
-	assert.Equal(t, "set group a/k=new", a.called()[3])
+	assert.Equal(t, "set group a/k=new until 0", a.called()[3])
 	assert.Equal(t, "remove group a/k", b.called()[1], "it may have a copy")
 	require.NoError(t, g.Set(t.Context(), "own", []byte("mine"), time.Time{}, false))
 	assert.Equal(t, "mine", get("own"))
@@ -180,6 +182,8 @@ func TestAGroupOfNoBytesKeepsNothingOfPeersOfOnesOwn(t *testing.T) {
 		require.NoError(t, g.Get(t.Context(), "a/k", StringSink(&s)))
 	}
 	assert.Len(t, a.called(), 2)
+	require.NoError(t, g.Set(t.Context(), "a/k", []byte("new"), time.Time{}, true))
+	assert.Equal(t, []string{"set group a/k=new until 0"}, a.called()[2:], "it is kept there")
 }
 
 func TestNoPeersIsNoPeer(t *testing.T) {
@@ -261,7 +265,13 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 		m.pool.Set(urls...)
 	}
 	require.NoError(t, members[2].pool.Node().Joined(t.Context()))
-	assert.Len(t, members[0].pool.GetAll(), 2)
+	var listed []string
+	for _, p := range members[0].pool.GetAll() {
+		listed = append(listed, p.GetURL())
+		var out pb.GetResponse
+		require.NoError(t, p.Get(t.Context(), &pb.GetRequest{Group: new("group"), Key: new("k")}, &out))
+	}
+	assert.ElementsMatch(t, []string{urls[0] + defaultBasePath, urls[1] + defaultBasePath, urls[2] + defaultBasePath}, listed)
 	for i := range 60 {
 		key := fmt.Sprintf("%x", sha256.Sum256([]byte{byte(i)})) // the old ring gives keys that are alike to one peer
 		for _, m := range members {
@@ -293,7 +303,7 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 	assert.Equal(t, "0", string(out.GetValue()))
 	require.NoError(t, peer.Set(t.Context(), &pb.SetRequest{Group: in.Group, Key: &key, Value: []byte("9")}))
 	require.NoError(t, peer.Remove(t.Context(), in))
-	assert.Contains(t, urls, peer.GetURL())
+	assert.Contains(t, listed, peer.GetURL())
 	o.hold(func(context.Context, string) error { return &ErrNotFound{Msg: "there is none"} })
 	require.ErrorIs(t, peer.Get(t.Context(), in, &out), &ErrNotFound{})
 	var s string
@@ -307,6 +317,45 @@ func TestPoolsWithOldPeersAndNativeOnesUnderstandEachOther(t *testing.T) {
 		require.EqualError(t, m.group.Get(t.Context(), "bad", StringSink(&s)), "broken")
 	}
 	members[0].deregister("group")
+}
+
+// The ring and the path are what the old peers have agreed on.
+func TestOptionsOfThePoolAmongOldPeers(t *testing.T) {
+	t.Parallel()
+	sum := func(data []byte) uint64 { return crc64.Checksum(data, crc64.MakeTable(crc64.ISO)) }
+	var asked atomic.Int64
+	opts := &HTTPPoolOptions{
+		OldPeers: true, BasePath: "/cache/here/", Replicas: 3, HashFn: sum,
+		Transport: func(context.Context) http.RoundTripper {
+			asked.Add(1)
+			return nil // the one that there is
+		},
+	}
+	o := newOrigin()
+	members := make([]*member, 3)
+	var urls []string
+	for i := range members {
+		members[i] = start(t, opts, t.Cleanup)
+		members[i].group = members[i].newTestGroup(t, groupName, o)
+		urls = append(urls, members[i].url)
+	}
+	ring := consistenthash.New(3, sum)
+	ring.Add(urls...)
+	for _, m := range members {
+		m.pool.Set(urls...)
+		for i := range 60 {
+			key := fmt.Sprint("key", i*i)
+			owner := m.url
+			if peer, ok := m.pool.PickPeer(key); ok {
+				owner = strings.TrimSuffix(peer.GetURL(), "/cache/here/")
+			}
+			assert.Equal(t, ring.Get(key), owner)
+			assert.Equal(t, "0", m.get(t, key))
+			assert.Equal(t, 1, o.loaded(key))
+		}
+		assert.Zero(t, m.group.Stats.PeerErrors.Get())
+	}
+	assert.GreaterOrEqual(t, asked.Load(), 60*int64(len(members)-1), "every fetch asks for it")
 }
 
 type contextKey struct{}
@@ -347,7 +396,8 @@ func TestOptionsOfThePool(t *testing.T) {
 	assert.Positive(t, asked.Load())
 
 	for path, want := range map[string]int{
-		"/elsewhere":       http.StatusNotFound,
+		"/elsewhere":       http.StatusMisdirectedRequest,
+		"/_groupcache/g/k": http.StatusMisdirectedRequest,
 		"/cache/here/":     http.StatusBadRequest,
 		"/cache/here/none": http.StatusBadRequest,
 		"/cache/here/g/k":  http.StatusMisdirectedRequest, // neither 404 nor 503, which would say something of the key
@@ -361,6 +411,52 @@ func TestOptionsOfThePool(t *testing.T) {
 		assert.Equal(t, want, resp.StatusCode, "%s: %s", path, text)
 		assert.NotEmpty(t, text)
 	}
+}
+
+// The values are those of the request's own context then.
+func TestAPoolWhoseContextIsNil(t *testing.T) {
+	t.Parallel()
+	o := newOrigin()
+	o.during = func(ctx context.Context, _ string) error {
+		assert.Nil(t, ctx.Value(contextKey{}))
+		return nil
+	}
+	m := start(t, &HTTPPoolOptions{Context: func(*http.Request) context.Context { return nil }}, t.Cleanup)
+	m.newTestGroup(t, groupName, o)
+	old := newOldPeers(m.pool)
+	defer old.stopLooking()
+	for key, asked := range map[string]ProtoGetter{
+		"native": &peer{m.pool, m.pool.member(m.url)}, "old": oldPeer{m.pool, old.client.Peer(m.url)},
+	} {
+		var out pb.GetResponse
+		require.NoError(t, asked.Get(t.Context(), &pb.GetRequest{Group: new(groupName), Key: &key}, &out))
+		assert.Equal(t, 1, o.loaded(key))
+	}
+	old.client.Close()
+}
+
+// Who leaves says nothing of the peer that was asked.
+func TestAFetchThatNobodyWaitsForIsNoError(t *testing.T) {
+	t.Parallel()
+	members := cluster(t)
+	key := members[0].keyOf(t, "key")
+	ended := make(chan struct{})
+	members[0].origin.hold(func(ctx context.Context, _ string) error {
+		<-ctx.Done()
+		close(ended)
+		return ctx.Err()
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	var s string
+	go func() { done <- members[1].group.Get(ctx, key, StringSink(&s)) }()
+	await(t, func() bool { return members[0].origin.loaded(key) == 1 })
+	cancel()
+	require.ErrorIs(t, <-done, context.Canceled)
+	<-ended
+	members[0].origin.hold(nil)
+	assert.Equal(t, "0", members[1].get(t, key))
+	assert.Zero(t, members[1].group.Stats.PeerErrors.Get())
 }
 
 // recorder is a Logger that remembers what it was told.
@@ -441,4 +537,23 @@ func TestAListThatCannotBeUsedIsLoggedAndChangesNothing(t *testing.T) {
 	require.Len(t, to.list, 1)
 	assert.Contains(t, to.list[0], "5000 peers are too many")
 	assert.Len(t, m.pool.GetAll(), 1)
+}
+
+// A list without peers is that of a process that owns everything.
+func TestAnEmptyListIsOne(t *testing.T) {
+	t.Parallel()
+	for _, old := range []bool{false, true} {
+		m := start(t, &HTTPPoolOptions{OldPeers: old}, t.Cleanup)
+		m.origin = newOrigin()
+		m.group = m.newTestGroup(t, groupName, m.origin)
+		m.pool.Set("http://127.0.0.1:1")
+		m.pool.Set()
+		assert.Empty(t, m.pool.GetAll())
+		_, remote := m.pool.PickPeer("k")
+		assert.False(t, remote)
+		for range 2 {
+			assert.Equal(t, "0", m.get(t, "k"))
+		}
+		assert.Equal(t, 1, m.origin.loaded("k"), "it owns the key")
+	}
 }

@@ -22,7 +22,7 @@ func (c counted) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if g == nil {
 		return c.client.RoundTrip(ctx, to, req, w)
 	}
-	f := newFetch(g)
+	f := newFetch(ctx, g)
 	defer f.free()
 	f.replies = w
 	err := c.client.RoundTrip(ctx, to, req, f)
@@ -36,7 +36,7 @@ func (c counted) Begin(ctx context.Context, to gcnode.Peer, req *gcnode.Request,
 	if g == nil {
 		return c.client.Begin(ctx, to, req, x)
 	}
-	f := newFetch(g)
+	f := newFetch(ctx, g)
 	f.replies, f.exchange = x, x
 	t, ok := c.client.Begin(ctx, to, req, f)
 	if !ok {
@@ -55,6 +55,7 @@ func (c counted) group(req *gcnode.Request) *Group {
 
 // fetch is one question to a peer about a key.
 type fetch struct {
+	ctx      context.Context //nolint:containedctx // it says whether somebody waits
 	g        *Group
 	begun    time.Time
 	replies  gcnode.ReplyWriter
@@ -64,9 +65,9 @@ type fetch struct {
 
 var fetches = sync.Pool{New: func() any { return new(fetch) }} //nolint:gochecknoglobals // a pool is of use only to all
 
-func newFetch(g *Group) *fetch {
+func newFetch(ctx context.Context, g *Group) *fetch {
 	f, _ := fetches.Get().(*fetch)
-	*f = fetch{g: g, begun: time.Now()}
+	*f = fetch{ctx: ctx, g: g, begun: time.Now()}
 	return f
 }
 
@@ -95,12 +96,16 @@ func (f *fetch) End(err error) {
 // ended counts a peer that has not answered. What is asked again is counted then,
 // and what nobody waits for any more says nothing of the peer.
 func (f *fetch) ended(err error) {
-	if _, again := errors.AsType[*gcnode.RepeatError](err); err != nil && !again && !f.answered && !errors.Is(err, context.Canceled) {
+	if err == nil || f.answered || errors.Is(f.ctx.Err(), context.Canceled) {
+		return
+	}
+	if _, again := errors.AsType[*gcnode.RepeatError](err); !again {
 		f.g.Stats.PeerErrors.Add(1)
 	}
 }
 
-// served is the node of a pool as its peers see it. It counts what they ask for.
+// served is the node of a pool as its peers see it. It counts what they ask for,
+// and what they set in a group of no bytes is not kept.
 type served struct {
 	node *gcnode.Node
 	of   *registry
@@ -109,10 +114,15 @@ type served struct {
 // ServePeer implements [gcnode.Handler].
 func (s served) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	g := s.of.group(req.Group)
-	if g == nil || req.Op != gcnode.OpFetch {
-		return s.node.ServePeer(ctx, req, w)
+	switch {
+	case g == nil:
+	case req.Op == gcnode.OpFetch:
+		w = servedReplies{g, w}
+	case req.Op == gcnode.OpSet && g.keepsNothing():
+		own := *req
+		own.Keep, req = gcnode.NoStore, &own
 	}
-	return s.node.ServePeer(ctx, req, servedReplies{g, w})
+	return s.node.ServePeer(ctx, req, w)
 }
 
 // AnswerNow implements [gcnode.PromptHandler].

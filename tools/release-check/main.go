@@ -5,9 +5,10 @@
 // go.mod, lets the modules require each other at one version, and serves them
 // from a file system tree in the form of a module proxy. Then it does from
 // empty directories what a stranger would do: go get core and run a program
-// that uses it, go get and build every other library, go install gcnode and
-// run it. Other people's modules come from the module cache or the ordinary
-// proxy. Nothing that it makes is left behind.
+// that uses it, go get and build every other library, move a program of
+// mailgun/groupcache to compat/mailgun, go install gcnode and run it. Other
+// people's modules come from the module cache or the ordinary proxy. Nothing that
+// it makes is left behind.
 package main
 
 import (

@@ -18,7 +18,12 @@ import (
 //go:embed testdata/stranger/main.go
 var greeter []byte
 
-// greeting is what it prints.
+// mailgun is a program that the stranger has, of another library.
+//
+//go:embed testdata/mailgun/main.go
+var mailgun []byte
+
+// greeting is what they print.
 const greeting = "hello, world"
 
 // stranger is somebody with an empty module cache and no knowledge of this
@@ -68,6 +73,8 @@ func (s *stranger) useAll(ctx context.Context, modules []module) error {
 		switch {
 		case m.path == prefix+"core":
 			use, did = s.useCore, "go get, run a program with"
+		case m.path == prefix+"compat/mailgun":
+			use, did = s.useMigration, "go get, move a program to"
 		case m.program():
 			use, did = s.useProgram, "go install, run"
 		}
@@ -129,6 +136,31 @@ func (s *stranger) useLibrary(ctx context.Context, m module) error {
 		if _, err := t.run(ctx, dir, "go", "build", "-o", os.DevNull, m.path+"/..."); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// useMigration moves a program to the module, as docs/migrating.md says it.
+func (s *stranger) useMigration(ctx context.Context, m module) error {
+	if err := s.useLibrary(ctx, m); err != nil {
+		return err
+	}
+	dir, err := s.get(ctx, m.path)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(filepath.Join(dir, "main.go"), mailgun); err != nil {
+		return err
+	}
+	if _, err := s.run(ctx, dir, "go", "run", m.path+"/cmd/gcmigrate@"+version, "./..."); err != nil {
+		return err
+	}
+	out, err := s.run(ctx, dir, "go", "run", ".") // what is not moved is required by nothing
+	if err != nil {
+		return err
+	}
+	if out != greeting {
+		return fmt.Errorf("the program printed %q instead of %q", out, greeting)
 	}
 	return nil
 }

@@ -19,8 +19,8 @@ type NowFunc func() time.Time
 type Cache struct {
 	// MaxEntries is how many entries there may be; 0 is no limit.
 	MaxEntries int
-	// OnEvicted, unless it is nil, is called for each entry that leaves the cache,
-	// for whatever reason but that its key got another value.
+	// OnEvicted, unless it is nil, is called for each value that leaves the cache,
+	// for whatever reason: also when its key gets another one.
 	OnEvicted func(key Key, value any)
 	// Now is the clock that entries expire by; nil is time.Now.
 	Now NowFunc
@@ -38,14 +38,20 @@ type entry struct {
 // New makes a cache for so many entries; 0 is no limit.
 func New(maxEntries int) *Cache { return &Cache{MaxEntries: maxEntries, Now: time.Now} }
 
-// Add puts a value into the cache until a time; the zero time is no end.
+// Add puts a value into the cache until a time, at which it is still there; the
+// zero time is no end.
 func (c *Cache) Add(key Key, value any, expire time.Time) {
 	if c.entries == nil {
 		c.order, c.entries = list.New(), map[Key]*list.Element{}
 	}
 	if at := c.entries[key]; at != nil {
 		c.order.MoveToFront(at)
-		*entryAt(at) = entry{key, value, expire}
+		e := entryAt(at)
+		old := e.value
+		e.value, e.expire = value, expire
+		if c.OnEvicted != nil {
+			c.OnEvicted(key, old)
+		}
 		return
 	}
 	c.entries[key] = c.order.PushFront(&entry{key, value, expire})
@@ -61,7 +67,7 @@ func (c *Cache) Get(key Key) (value any, ok bool) {
 		return nil, false
 	}
 	e := entryAt(at)
-	if !e.expire.IsZero() && !e.expire.After(c.now()) {
+	if !e.expire.IsZero() && e.expire.Before(c.now()) {
 		c.remove(at)
 		return nil, false
 	}

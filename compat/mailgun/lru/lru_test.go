@@ -21,7 +21,12 @@ func TestTheOldestLeavesFirst(t *testing.T) {
 	assert.Equal(t, 1, v)
 	c.Add("c", 3, time.Time{})
 	assert.Equal(t, []lru.Key{2}, gone)
-	c.Add("a", 4, time.Time{}) // no eviction
+	c.OnEvicted = func(key lru.Key, value any) { gone = append(gone, key, value) }
+	c.Add("a", 4, time.Time{})
+	assert.Equal(t, []lru.Key{2, "a", 1}, gone, "a value that makes room for another one of its key leaves, too")
+	assert.Equal(t, 2, c.Len())
+	gone = gone[:1]
+	c.OnEvicted = func(key lru.Key, _ any) { gone = append(gone, key) }
 	v, _ = c.Get("a")
 	assert.Equal(t, 4, v)
 	c.Remove("a")
@@ -46,6 +51,9 @@ func TestWhatHasExpiredIsRemoved(t *testing.T) {
 	_, ok := c.Get("k")
 	assert.True(t, ok)
 	now = now.Add(time.Minute)
+	_, ok = c.Get("k")
+	assert.True(t, ok, "it ends with this nanosecond")
+	now = now.Add(1)
 	_, ok = c.Get("k")
 	assert.False(t, ok)
 	_, ok = c.Get("for ever")

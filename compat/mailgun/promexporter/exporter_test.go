@@ -67,6 +67,44 @@ app_groupcache_cache_hits_total{group="exported",type="main",zone="eu"} 1
 		"app_groupcache_cache_items", "app_groupcache_cache_hits_total"))
 }
 
+// Each figure has a value of its own, so that none can stand for another.
+func TestEachFigureIsThatOfItsName(t *testing.T) {
+	g := groupcache.NewGroup("figures", 1<<20, groupcache.GetterFunc(func(context.Context, string, groupcache.Sink) error { return nil }))
+	groupcache.DeregisterGroup("figures")
+	st := &g.Stats
+	for i, figure := range []*groupcache.AtomicInt{
+		&st.Gets, &st.CacheHits, &st.PeerLoads, &st.PeerErrors, &st.Loads, &st.LoadsDeduped, &st.LocalLoads, &st.LocalLoadErrs, &st.ServerRequests,
+	} {
+		figure.Store(int64(10 - i))
+	}
+	st.GetFromPeersLatencyLower.Store(1500)
+	registry := prometheus.NewPedanticRegistry()
+	require.NoError(t, registry.Register(promexporter.NewExporter(
+		promexporter.WithGroups(func() []*groupcache.Group { return []*groupcache.Group{g} }),
+	)))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	got := map[string]float64{}
+	for _, f := range families {
+		for _, m := range f.GetMetric() {
+			name := strings.TrimPrefix(f.GetName(), "groupcache_")
+			for _, l := range m.GetLabel() {
+				if l.GetName() == "type" {
+					name += " " + l.GetValue()
+				}
+			}
+			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+		}
+	}
+	assert.Equal(t, map[string]float64{
+		"gets_total": 10, "hits_total": 9, "peer_loads_total": 8, "peer_errors_total": 7, "loads_total": 6, "loads_deduped_total": 5,
+		"local_loads_total": 4, "local_load_errs_total": 3, "server_requests_total": 2, "get_from_peers_latency_lower": 1.5,
+		"cache_bytes main": float64(g.CacheStats(groupcache.MainCache).Bytes), "cache_bytes hot": float64(g.CacheStats(groupcache.HotCache).Bytes),
+		"cache_items main": 0, "cache_items hot": 0, "cache_gets_total main": 10, "cache_hits_total main": 9, "cache_gets_total hot": 1, "cache_hits_total hot": 0,
+		"cache_evictions_total main": 0, "cache_evictions_total hot": 0, "cache_evictions_nonexpired_total main": 0, "cache_evictions_nonexpired_total hot": 0,
+	}, got)
+}
+
 func TestAGroupWhoseNameIsNoTextIsAnErrorOfTheScrape(t *testing.T) {
 	const name = "\xff"
 	g := groupcache.NewGroup(name, 1<<20, groupcache.GetterFunc(func(context.Context, string, groupcache.Sink) error { return nil }))

@@ -3,10 +3,12 @@ package main
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/format"
 	"go/parser"
+	"go/scanner"
 	"go/token"
 	"path"
 	"slices"
@@ -30,14 +32,17 @@ type change struct{ at, from, to string }
 // note is something that needs somebody.
 type note struct{ at, text string }
 
-// parse reads a file; why is what is wrong with it, for people.
-func parse(name string, src []byte) (f *file, why string) {
+// parse reads a file, or says what is wrong with it.
+func parse(name string, src []byte) (f *file, wrong *note) {
 	f = &file{src: src, set: token.NewFileSet()}
 	var err error
 	if f.tree, err = parser.ParseFile(f.set, name, src, parser.ParseComments|parser.SkipObjectResolution); err != nil {
-		return nil, err.Error()
+		if list, ok := errors.AsType[scanner.ErrorList](err); ok && len(list) > 0 {
+			return nil, &note{fmt.Sprintf("%s:%d", list[0].Pos.Filename, list[0].Pos.Line), list[0].Msg}
+		}
+		return nil, &note{name, err.Error()}
 	}
-	return f, ""
+	return f, nil
 }
 
 // rewrite finds what is to change and what needs somebody, and is the file with
@@ -84,6 +89,7 @@ func (f *file) rewrite() []byte {
 		edits = append(edits, edit{f.set.Position(spec.Path.Pos()).Offset, f.set.Position(spec.Path.End()).Offset, text})
 		f.changes = append(f.changes, change{f.at(spec), from, to})
 	}
+	f.directives()
 	if len(edits) == 0 {
 		return f.src
 	}
@@ -94,6 +100,20 @@ func (f *file) rewrite() []byte {
 		f.note(n.node, n.text)
 	}
 	return apply(f.src, edits)
+}
+
+// directives points out generators that are given a package to read.
+func (f *file) directives() {
+	for _, group := range f.tree.Comments {
+		for _, c := range group.List {
+			command, ok := strings.CutPrefix(c.Text, "//go:generate ")
+			for word := range strings.FieldsSeq(command) {
+				if s, names := sourceOf(word); ok && names && s.moves {
+					f.note(c, fmt.Sprintf("go:generate names %q, and was left alone", word))
+				}
+			}
+		}
+	}
 }
 
 func (f *file) at(n ast.Node) string {

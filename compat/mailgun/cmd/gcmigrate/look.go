@@ -87,6 +87,9 @@ func (l *looker) call(n *ast.CallExpr) {
 			l.say(n, "a hash of consistenthash returns 64 bits here, and the default is FNV-1 in place of CRC-32")
 		}
 		return
+	case ok && l.isPool(n):
+		l.say(n, meanwhile(s.old))
+		return
 	case ok:
 		return
 	}
@@ -102,11 +105,26 @@ func (l *looker) call(n *ast.CallExpr) {
 	}
 }
 
+// meanwhile is what is said of a pool: what else there is to know shows when it is
+// compiled, and this when it is deployed.
+func meanwhile(old bool) string {
+	if old {
+		return "processes of golang/groupcache are no peers of this one: give it another BasePath or port while they are there (\"From golang/groupcache\" in docs/migrating.md)"
+	}
+	return "while processes of the old library are its peers it needs HTTPPoolOptions{OldPeers: true} (\"A deployment without a gap\" in docs/migrating.md)"
+}
+
 // onName is what is said of a name in one of the packages. Empty: nothing.
-func onName(name string, old bool) string {
+func onName(pkg, name string, old bool) string {
 	switch {
+	case pkg == "consistenthash" && name == "Hash" && old:
+		return "a Hash of consistenthash returns 64 bits here"
+	case pkg != "":
+		return ""
 	case name == "SetLogger":
 		return "SetLogger takes a logrus entry, which is no requirement here: use SetLoggerFromLogger (\"Logging\" in docs/migrating.md has an adapter)"
+	case name == "LogrusLogger":
+		return "LogrusLogger is not here, since logrus is no requirement (\"Logging\" in docs/migrating.md has an adapter)"
 	case name == "Context" && old:
 		return "the type Context is that of package context"
 	case name == "ProtoGetter" && old:
@@ -120,10 +138,10 @@ func onName(name string, old bool) string {
 
 func (l *looker) selector(n *ast.SelectorExpr) {
 	s, pkg, name, ok := l.of(n)
-	if !ok || pkg != "" {
+	if !ok {
 		return
 	}
-	if text := onName(name, s.old); text != "" {
+	if text := onName(pkg, name, s.old); text != "" {
 		l.say(n, text)
 	}
 }

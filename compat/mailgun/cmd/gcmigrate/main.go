@@ -48,16 +48,20 @@ func run(args []string, stdout, stderr io.Writer) (status int) {
 		return failed
 	}
 	m := &migration{dry: *dry, out: stdout}
-	err := m.run(flags.Args())
-	if err != nil {
+	all, err := places(flags.Args())
+	if err == nil {
+		err = m.run(all)
+		m.summarize()
+	}
+	switch {
+	case err != nil:
 		_, _ = fmt.Fprintln(stderr, "gcmigrate:", err)
 		return failed
-	}
-	m.summarize()
-	if m.left > 0 {
+	case m.left > 0:
 		return byHand
+	default:
+		return done
 	}
-	return done
 }
 
 // migration is one run of the program.
@@ -65,38 +69,26 @@ type migration struct {
 	dry bool
 	out io.Writer
 
+	read      int // Go files
 	rewritten int // imports
 	files     int // those that they are in
 	left      int // what needs somebody
 }
 
-func (m *migration) run(patterns []string) error {
-	if len(patterns) == 0 {
-		return errors.New("name what to change: a directory, a file, or ./... for all directories from here on")
-	}
-	for _, pattern := range patterns {
-		dir, deep := strings.CutSuffix(filepath.ToSlash(pattern), "...")
-		if deep && dir != "" && !strings.HasSuffix(dir, "/") {
-			return fmt.Errorf("%q: the three dots come after a slash", pattern)
+func (m *migration) run(all []place) error {
+	for _, p := range all {
+		before := m.read
+		var err error
+		if p.dir {
+			err = m.tree(p.path, p.deep)
+		} else {
+			err = m.file(p.path)
 		}
-		if dir == "" {
-			dir = "."
-		}
-		info, err := os.Stat(dir)
 		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%q: there is no such directory or file; import paths are not understood", pattern)
 		case err != nil:
 			return err
-		case !info.IsDir() && filepath.Ext(dir) != ".go":
-			return fmt.Errorf("%q is no Go file", pattern)
-		case !info.IsDir():
-			err = m.file(dir)
-		default:
-			err = m.tree(filepath.Clean(dir), deep)
-		}
-		if err != nil {
-			return err
+		case m.read == before:
+			return fmt.Errorf("%q: there is no Go file to look at", p.pattern)
 		}
 	}
 	return nil
@@ -114,8 +106,12 @@ func (m *migration) tree(root string, deep bool) error {
 			return m.enter(path)
 		case filepath.Base(path) == "go.mod":
 			return m.module(path)
-		case entry.Type().IsRegular() && filepath.Ext(path) == ".go":
+		case filepath.Ext(path) != ".go":
+			return nil
+		case entry.Type().IsRegular():
 			return m.file(path)
+		case entry.Type()&fs.ModeSymlink != 0:
+			return m.link(path)
 		default:
 			return nil
 		}
@@ -135,32 +131,19 @@ func (m *migration) enter(path string) error {
 	return nil
 }
 
-// module points out what a go.mod requires.
-func (m *migration) module(path string) error {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	for i, line := range strings.Split(string(content), "\n") {
-		for word := range strings.FieldsSeq(line) {
-			if from, ok := sourceOf(word); ok && word == from.module {
-				m.note(fmt.Sprintf("%s:%d", path, i+1), "requires "+from.module+
-					": when nothing imports it any more, run: go get "+target+"@latest && go mod tidy (and go mod vendor, if there is a vendor directory)")
-			}
-		}
-	}
-	return nil
-}
-
 // file changes one file.
 func (m *migration) file(path string) error {
 	src, err := os.ReadFile(path)
 	if err != nil {
 		return err
 	}
-	f, why := parse(path, src)
-	if why != "" {
-		m.note(path, "cannot be read as Go, and was left alone: "+why)
+	m.read++
+	if !mentioned(src) {
+		return nil
+	}
+	f, wrong := parse(path, src)
+	if wrong != nil {
+		m.note(wrong.at, "cannot be read as Go, and was left alone: "+wrong.text)
 		return nil
 	}
 	changed := f.rewrite()
@@ -183,6 +166,19 @@ func (m *migration) file(path string) error {
 		return err
 	}
 	return os.WriteFile(path, changed, info.Mode().Perm())
+}
+
+// link points out a file that is somewhere else, where it may not be the program's
+// own.
+func (m *migration) link(path string) error {
+	src, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if mentioned(src) {
+		m.note(path, "is a link, and was left alone: change the file that it leads to")
+	}
+	return nil
 }
 
 func (m *migration) note(at, text string) {

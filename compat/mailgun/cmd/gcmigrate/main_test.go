@@ -127,16 +127,20 @@ func TestOneFileOrDirectoryAlone(t *testing.T) {
 func TestWrongArguments(t *testing.T) {
 	dir := tree(t, "other")
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "README.md"), nil, 0o600))
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "empty"), 0o700))
 	for _, test := range []struct {
 		args []string
 		want string
 	}{
 		{nil, "name what to change"},
+		{[]string{""}, `"" names nothing`},
 		{[]string{"nowhere"}, `"nowhere": there is no such directory or file`},
 		{[]string{"example.com/service/..."}, "import paths are not understood"},
 		{[]string{"a..."}, "the three dots come after a slash"},
 		{[]string{"README.md"}, `"README.md" is no Go file`},
 		{[]string{"-x", "."}, "flag provided but not defined: -x"},
+		{[]string{".", "-n"}, `"-n": flags come before directories and files`},
+		{[]string{"empty/..."}, `"empty/...": there is no Go file to look at`},
 	} {
 		status, _, errs := command(t, dir, test.args...)
 		assert.Equal(t, failed, status)
@@ -145,6 +149,44 @@ func TestWrongArguments(t *testing.T) {
 	status, _, errs := command(t, dir, "-h")
 	require.Equal(t, done, status)
 	require.Contains(t, errs, "usage: gcmigrate")
+}
+
+// What is wrong is found before anything is written: a flag at the end is not one.
+func TestNothingIsChangedIfAnArgumentIsWrong(t *testing.T) {
+	dir := tree(t, "mailgun")
+	before := files(t, dir)
+	for _, last := range []string{"-n", "nowhere", "a..."} {
+		status, said, errs := command(t, dir, "./...", last)
+		assert.Equal(t, failed, status)
+		assert.Empty(t, said)
+		assert.Contains(t, errs, last)
+	}
+	require.Equal(t, before, files(t, dir))
+}
+
+func TestLinksToDirectoriesAreFollowedAndThoseToFilesPointedOut(t *testing.T) {
+	dir := tree(t, "mailgun")
+	require.NoError(t, os.Symlink("sub", filepath.Join(dir, "link")))
+	status, said, errs := command(t, dir, "link/...")
+	require.Equal(t, byHand, status, errs)
+	require.Contains(t, said, `sub/sub_test.go:6: import "github.com/mailgun/groupcache/v2" becomes`)
+
+	require.NoError(t, os.Rename(filepath.Join(dir, "tagged_windows.go"), filepath.Join(dir, "elsewhere")))
+	require.NoError(t, os.Symlink("elsewhere", filepath.Join(dir, "linked.go")))
+	status, said, _ = command(t, dir, ".")
+	require.Equal(t, byHand, status)
+	require.Contains(t, said, "linked.go: TO DO: is a link, and was left alone: change the file that it leads to")
+	content, err := os.ReadFile(filepath.Join(dir, "elsewhere"))
+	require.NoError(t, err)
+	require.Contains(t, string(content), `import "github.com/mailgun/groupcache/v2"`)
+}
+
+func TestAGoModThatCannotBeReadIsPointedOut(t *testing.T) {
+	dir := tree(t, "other")
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/service\n\nrequires nothing\n"), 0o600))
+	status, said, errs := command(t, dir, ".")
+	require.Equal(t, byHand, status, errs)
+	require.Contains(t, said, "go.mod:3: TO DO: cannot be read, so that nothing can be said of it: unknown directive: requires")
 }
 
 // module makes a module of a directory that was changed, which takes this project

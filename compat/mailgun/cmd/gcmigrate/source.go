@@ -1,6 +1,9 @@
 package main
 
-import "strings"
+import (
+	"bytes"
+	"strings"
+)
 
 // target is where imports go.
 const target = "github.com/gcnode/gcnode/compat/mailgun"
@@ -39,4 +42,20 @@ func sourceOf(path string) (source, bool) {
 		}
 	}
 	return source{}, false
+}
+
+// moduleOf is the library that is this module.
+func moduleOf(path string) (source, bool) {
+	s, ok := sourceOf(path)
+	return s, ok && s.module == path
+}
+
+// mentioned reports whether there is the path of a library in a file.
+func mentioned(src []byte) bool {
+	for _, s := range sources() {
+		if bytes.Contains(src, []byte(s.module)) {
+			return true
+		}
+	}
+	return false
 }

@@ -242,7 +242,7 @@ func TestBadRequestsAreRefused(t *testing.T) {
 		status       int
 		text         string
 	}{
-		"another path":      {http.MethodGet, "/other", nil, 404, "at /_groupcache/"},
+		"another path":      {http.MethodGet, "/other", nil, 421, "at /_groupcache/"},
 		"no key":            {http.MethodGet, "/_groupcache/g", nil, 400, "the path has no key"},
 		"no group":          {http.MethodGet, "/_groupcache/other/k", nil, 421, "no such group: other"},
 		"another method":    {http.MethodPatch, "/_groupcache/g/k", nil, 405, "GET, PUT and DELETE"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"sync/atomic"
@@ -60,8 +59,8 @@ var errResting = errors.New("it did not answer a short time ago")
 type ClientOptions struct {
 	// BasePath is where peers serve; empty: [DefaultBasePath].
 	BasePath string
-	// Transport makes the exchanges; nil, or one that it returns: one made for the
-	// purpose.
+	// Transport makes the exchanges; nil, or one that it returns:
+	// [http.DefaultTransport], with limits of its own.
 	Transport func(context.Context) http.RoundTripper
 	// Timeout bounds the time that a peer takes to answer with a value, which it
 	// may have to load; 0 is DefaultTimeout.
@@ -73,7 +72,7 @@ type ClientOptions struct {
 // Client asks old peers.
 type Client struct {
 	opts ClientOptions
-	own  *http.Transport
+	own  defaultTransport
 }
 
 // NewClient makes a client.
@@ -83,18 +82,11 @@ func NewClient(opts ClientOptions) *Client {
 	if opts.Now == nil {
 		opts.Now = time.Now
 	}
-	return &Client{opts: opts, own: &http.Transport{
-		DialContext:            (&net.Dialer{Timeout: dialTimeout}).DialContext,
-		TLSHandshakeTimeout:    dialTimeout,
-		MaxIdleConnsPerHost:    maxIdlePerPeer,
-		IdleConnTimeout:        idleTimeout,
-		MaxResponseHeaderBytes: 64 << 10,
-		DisableCompression:     true,
-	}}
+	return &Client{opts: opts}
 }
 
 // Close closes the connections that are not in use.
-func (c *Client) Close() { c.own.CloseIdleConnections() }
+func (c *Client) Close() { c.own.close() }
 
 // Peer is the peer at the URL, without the base path.
 func (c *Client) Peer(url string) Peer { return &httpPeer{client: c, url: url} }
@@ -233,5 +225,5 @@ func (c *Client) transport(ctx context.Context) http.RoundTripper {
 			return chosen
 		}
 	}
-	return c.own
+	return c.own.get()
 }

@@ -62,7 +62,7 @@ func NewHandler(opts HandlerOptions) *Handler {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	rest, ok := strings.CutPrefix(r.URL.EscapedPath(), h.opts.BasePath)
 	if !ok {
-		refuse(w, http.StatusNotFound, "the peers of groupcache are at "+h.opts.BasePath)
+		refuse(w, statusElsewhere, "the peers of groupcache are at "+h.opts.BasePath)
 		return
 	}
 	group, key, err := splitPath(rest)

@@ -28,8 +28,9 @@ const (
 )
 
 // statusElsewhere is the answer of a process that can say nothing about the key:
-// it is shutting down, or does not have the group. Old peers load the value
-// themselves then, as they do after any status but 404 and 503.
+// it is shutting down, does not have the group, or has its peers at another path.
+// Old peers load the value themselves then, as they do after any status but 404
+// and 503.
 const statusElsewhere = 421
 
 // aroundValue is what an answer, a GetResponse, has before and after the bytes of

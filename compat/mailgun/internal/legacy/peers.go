@@ -32,9 +32,10 @@ type Peers struct {
 
 // list is one state of the list. It is immutable.
 type list struct {
-	ring  *consistenthash.Map
-	peers map[string]Peer
-	all   []Peer // without this process
+	ring   *consistenthash.Map
+	peers  map[string]Peer
+	all    []Peer // without this process
+	listed []Peer // with it, ordered by URL
 }
 
 // NewPeers is an empty list, on which every key is this process's own. Self is
@@ -63,7 +64,7 @@ func (p *Peers) Set(urls ...string) {
 		if peer == nil {
 			peer = p.client.Peer(url)
 		}
-		l.peers[url] = peer
+		l.peers[url], l.listed = peer, append(l.listed, peer)
 		if url != p.self {
 			l.all = append(l.all, peer)
 		}
@@ -86,6 +87,9 @@ func (p *Peers) Remote(key string) bool {
 	l := p.list.Load()
 	return !l.ring.IsEmpty() && l.ring.Get(key) != p.self
 }
+
+// Listed are all processes on the list, of which this one may be one.
+func (p *Peers) Listed() []Peer { return p.list.Load().listed }
 
 // All implements [Picker].
 func (p *Peers) All() []Peer { return p.list.Load().all }

@@ -42,6 +42,8 @@ func main() {
 	ring.Add("a")
 	cache := lru.New(1)
 	cache.Add("k", "v")
+	var hash consistenthash.Hash = crc32.ChecksumIEEE
+	_ = hash
 	var plain = consistenthash.New(50, nil)
 	plain.Add("a")
 }

@@ -7,6 +7,8 @@ import (
 	"github.com/sirupsen/logrus"
 )
 
+var _ groupcache.Logger = groupcache.LogrusLogger{}
+
 func init() {
 	groupcache.SetLogger(logrus.WithField("from", "groupcache"))
 }
