@@ -166,6 +166,7 @@ func (b *broadcast) receive(number uint64, m *nats.Msg) {
 	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[number-b.first] {
 		return
 	}
+	p.Addr = answer.Peer.Addr // one instance has to answer all messages
 	p.heard[number-b.first] = true
 	p.missing--
 	p.add(answer.Reply)
@@ -180,8 +181,9 @@ func (b *broadcast) receive(number uint64, m *nats.Msg) {
 	}
 }
 
-// add takes account of the answer to one message: an error counts for all, and
-// who was known at any time has to be told.
+// add takes account of the answer to one message: an error counts for all, who
+// was known at any time has to be told, and what was left was written by the
+// latest time.
 func (p *awaited) add(r gcnode.Reply) {
 	switch {
 	case p.reply.Err != nil:
@@ -189,6 +191,7 @@ func (p *awaited) add(r gcnode.Reply) {
 		p.reply = r
 	default:
 		p.reply.Ack.Members = append(p.reply.Ack.Members, r.Ack.Members...)
+		p.reply.Ack.Time = max(p.reply.Ack.Time, r.Ack.Time)
 	}
 }
 

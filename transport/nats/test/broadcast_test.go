@@ -242,31 +242,36 @@ func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 }
 
 // TestABroadcastIsConfirmedAsAWhole has a member that takes one of the messages
-// of a broadcast and not the other, and one whose address is that of an earlier
-// life.
+// of a broadcast and not the other, one whose address is that of an earlier life,
+// and one that was restarted between the two.
 func TestABroadcastIsConfirmedAsAWhole(t *testing.T) {
 	url := startServer(t, maxPayload(16<<10)).ClientURL()
 	long := strings.Repeat("l", 10<<10)
+	kept := map[string]int64{"2": 7} // of each message, when that was written which it leaves
 	confirm := func(refused string) gcnode.Handler {
 		return handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 			if req.Removals[0].Keys[0] == refused {
 				return gcnode.ErrInternal
 			}
-			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: req.Removals[0].Keys[0][:1]}}}})
+			key := req.Removals[0].Keys[0]
+			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: key[:1]}}, Time: kept[key[:1]]}})
 		})
 	}
 	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all"})
 	half := serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "half"})
 	serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "reborn"})
+	serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "twice"})
+	serve(t, connect(t, url), confirm("1"+long), natstransport.ServerOptions{ID: "twice"})
 	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
 	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"1" + long}}, {Group: "g", Keys: []string{"2" + long}}}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	confirmed := map[string][]gcnode.Peer{}
-	err := client.Broadcast(ctx, []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}}, req,
-		func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = r.Ack.Members })
+	confirmed := map[string]gcnode.Ack{}
+	to := []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}, {ID: "twice"}}
+	err := client.Broadcast(ctx, to, req, func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = *r.Ack })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, map[string][]gcnode.Peer{"all": {{ID: "1"}, {ID: "2"}}}, confirmed, "and it names all whom the member knew of")
+	require.Equal(t, map[string]gcnode.Ack{"all": {Members: []gcnode.Peer{{ID: "1"}, {ID: "2"}}, Time: 7}}, confirmed,
+		"and it names all whom the member knew of, and what it has left")
 
 	req.Removals[0].Keys[0] += long
 	err = client.Broadcast(t.Context(), []gcnode.Peer{{ID: "all"}}, req, func(gcnode.Peer, gcnode.Reply) { t.Error("it does not fit") })
