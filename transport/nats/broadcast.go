@@ -216,11 +216,11 @@ func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 
 // hear applies what was broadcast, in the one goroutine of the subscription, and
 // confirms it. Who cannot do that says nothing, and is told by itself.
-func (s *Server) hear(m *nats.Msg) {
-	if len(m.Data) == 0 {
-		return // somebody finds out whether he may say something
+func (s *Server) hear(subject, reply string, data []byte) {
+	if len(data) == 0 || s.ctx.Err() != nil {
+		return // somebody finds out whether he may say something, or the server is closed
 	}
-	req, err := wire.DecodeRequest(m.Data)
+	req, err := wire.DecodeRequest(data)
 	switch {
 	case err != nil:
 	case req.From.ID == s.opts.ID:
@@ -231,16 +231,16 @@ func (s *Server) hear(m *nats.Msg) {
 		return
 	default:
 		s.counts.requests.Add(1)
-		var reply gcnode.Reply
-		err = s.serve(s.ctx, req, replyTo{&reply})
+		var answer gcnode.Reply
+		err = s.serve(s.ctx, req, replyTo{&answer})
 		<-s.places
-		if err == nil && m.Reply != "" {
-			err = s.confirm(m.Reply, reply)
+		if err == nil && reply != "" {
+			err = s.confirm(reply, answer)
 		}
 	}
 	if err != nil {
 		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
-			slog.String("subject", m.Subject), slog.String("err", err.Error()))
+			slog.String("subject", subject), slog.String("err", err.Error()))
 	}
 }
 

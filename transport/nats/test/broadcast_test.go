@@ -257,7 +257,7 @@ func TestABroadcastIsConfirmedAsAWhole(t *testing.T) {
 			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: key[:1]}}, Time: kept[key[:1]]}})
 		})
 	}
-	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all"})
+	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all", NoService: true})
 	half := serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "half"})
 	serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "reborn"})
 	serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "twice"})
