@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -166,6 +167,37 @@ func TestTheArchiveIsMadeAgain(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 	remove("d")
 	await("d")
+}
+
+// TestAStreamConfirmsNothing has a stream that somebody has made who wants what it
+// keeps to be acknowledged. That is not the answer of any member.
+func TestAStreamConfirmsNothing(t *testing.T) {
+	url := startServer(t, withJetStream(t)).ClientURL()
+	nc := connect(t, url)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: streamName, Subjects: []string{"gcnode.default.events.removals"}})
+	require.NoError(t, err)
+	answers, err := nc.SubscribeSync("gcnode.default.back.*.*")
+	require.NoError(t, err)
+	archive, err := natstransport.NewArchive(newClient(t, connect(t, url), natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"k"}}}}
+		ended <- archive.Broadcast(ctx, []gcnode.Peer{{ID: "away"}}, req, func(from gcnode.Peer, _ gcnode.Reply) { t.Errorf("%q has not answered", from.ID) })
+	}()
+	m, err := answers.NextMsg(patience)
+	require.NoError(t, err)
+	require.Contains(t, string(m.Data), streamName)
+	select {
+	case err := <-ended:
+		require.Fail(t, "the broadcast has ended", "%v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
 // TestArchiveOptions refuses what makes no sense.
