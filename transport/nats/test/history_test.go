@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -193,16 +192,6 @@ func settled(t *testing.T, members []*whole, rec *history.Recorder, quiet time.D
 	allKnowAll(t, members)
 }
 
-// keep writes a history to a file that stays.
-func keep(t *testing.T, h *history.History) {
-	t.Helper()
-	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
-	require.NoError(t, err)
-	require.NoError(t, h.Write(f))
-	require.NoError(t, f.Close())
-	t.Log("the history is in", f.Name())
-}
-
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -340,7 +329,9 @@ func TestFaultsAndHistories(t *testing.T) {
 			report := history.Check(rec.History())
 			t.Log(report)
 			if len(report.Violations) > 0 {
-				keep(t, rec.History())
+				path, err := rec.History().Keep()
+				require.NoError(t, err)
+				t.Log("the history is in", path)
 			}
 			require.Empty(t, report.Violations)
 			require.Positive(t, report.Judged[history.RuleBarrier])
