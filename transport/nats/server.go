@@ -122,9 +122,12 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 		return nil, errors.New("there is no gcnode.Handler to serve")
 	case opts.ID == "" || len(opts.ID) > gcnode.MaxIDBytes:
 		return nil, fmt.Errorf("the ID has %d bytes; a member has one of 1 to %d", len(opts.ID), gcnode.MaxIDBytes)
-	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 || opts.MaxPendingBytes < 0:
-		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v, WriteTimeout %v and MaxPendingBytes %d must not be negative",
-			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout, opts.MaxPendingBytes)
+	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0:
+		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
+			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	}
+	if err := checkPending(opts.MaxPendingBytes); err != nil {
+		return nil, err
 	}
 	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
 	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)

@@ -20,11 +20,12 @@ import (
 
 // whole is all of a member, with one group.
 type whole struct {
-	nc     *nats.Conn
-	node   *gcnode.Node
-	group  *gcnode.Group
-	server *natstransport.Server
-	ear    *inattentive
+	nc      *nats.Conn
+	pending int // bytes that it may have without having looked at them; 0: the default
+	node    *gcnode.Node
+	group   *gcnode.Group
+	server  *natstransport.Server
+	ear     *inattentive
 }
 
 // versions are the values of the origin: one number for all keys.
@@ -41,28 +42,34 @@ func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], 
 // hot is for how long they keep copies of each other's values.
 func startMembers(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
-	members := startAlone(t, n, hot, connection, origin)
-	list := make([]gcnode.Peer, n)
-	for i, m := range members {
-		list[i] = gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}
-	}
-	meet(t, members, list)
+	members := startAlone(t, n, hot, 0, connection, origin)
+	meet(t, members, peersOf(members))
 	return members
 }
 
-// startAlone starts n members that know nobody.
-func startAlone(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
+// startAlone starts n members that know nobody. pending is how much each may have
+// that it has not looked at, as in the options of both sides.
+func startAlone(t *testing.T, n int, hot time.Duration, pending int, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
 	members := make([]*whole, n)
 	for i := range members {
-		m := &whole{nc: connection(i)}
+		m := &whole{nc: connection(i), pending: pending}
 		m.start(t, gcnode.Config{
 			Self: gcnode.Peer{ID: fmt.Sprintf("n%d", i)}, HotTTL: hot,
-			Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+			Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond, MaxPendingBytes: pending}),
 		}, origin(i))
 		members[i] = m
 	}
 	return members
+}
+
+// peersOf is the list of the members.
+func peersOf(members []*whole) []gcnode.Peer {
+	list := make([]gcnode.Peer, len(members))
+	for i, m := range members {
+		list[i] = gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}
+	}
+	return list
 }
 
 // meet gives the members a list, and waits until they have joined.
@@ -85,7 +92,7 @@ func (m *whole) start(t *testing.T, cfg gcnode.Config, origin gcnode.Getter[gcno
 	m.group, err = m.node.Group("g", origin, gcnode.GroupOptions{MaxBytes: 1 << 20, HotAfter: 1})
 	require.NoError(t, err)
 	m.ear = &inattentive{Handler: m.node}
-	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID})
+	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID, MaxPendingBytes: m.pending})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -191,17 +198,20 @@ func TestManyKeysAreBroadcastInParts(t *testing.T) {
 }
 
 // inattentive is a member that does not apply what is broadcast, or applies it
-// and does not say so.
+// and does not say so, or takes its time.
 type inattentive struct {
 	gcnode.Handler
 
-	deaf, mute atomic.Bool
+	deaf, mute, slow atomic.Bool
 }
 
 func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	broadcast := req.To == ""
 	if broadcast && i.deaf.Load() {
 		return errors.New("not heard")
+	}
+	if broadcast && i.slow.Load() {
+		time.Sleep(200 * time.Millisecond)
 	}
 	err := i.Handler.ServePeer(ctx, req, w)
 	if broadcast && i.mute.Load() {
