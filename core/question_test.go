@@ -17,7 +17,10 @@ func TestTheEndOfTheLastCallerReachesTheMember(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)
 		key := c.keyOf(1, 2)
 		begun, ended := make(chan struct{}), make(chan struct{})
-		c.net.Attach("n1", serverFunc(func(ctx context.Context, _ *gcnode.Request, _ gcnode.ReplyWriter) error {
+		c.net.Attach("n1", serverFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+			if req.Op != gcnode.OpFetch { // the others still ask which keys it has
+				return c.nodes[1].ServePeer(ctx, req, w)
+			}
 			close(begun)
 			<-ctx.Done()
 			close(ended)

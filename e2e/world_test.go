@@ -376,7 +376,9 @@ func (w *world) judge(t *testing.T, musts ...string) {
 	report(t, "%d operations, %d loads; %s", len(h.Ops), len(h.Loads), strings.Join(met, ", "))
 	report(t, "judged %v, not judged %v", verdict.Judged, verdict.Unjudged)
 	if !assert.Empty(t, verdict.Violations, "%s", verdict) {
-		w.keep(t, h)
+		path, err := h.Keep()
+		require.NoError(t, err)
+		t.Log("the history is in", path)
 	}
 	for _, must := range append(musts, "answers", "removals that crossed loads", "hot hits") {
 		assert.Positive(t, w.met[must], must)
@@ -387,16 +389,6 @@ func (w *world) judge(t *testing.T, musts ...string) {
 	if len(w.outages) > 0 {
 		assert.Positive(t, verdict.Judged[history.RuleHeal], history.RuleHeal)
 	}
-}
-
-// keep writes a history to a file that stays.
-func (w *world) keep(t *testing.T, h *history.History) {
-	t.Helper()
-	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
-	require.NoError(t, err)
-	require.NoError(t, h.Write(f))
-	require.NoError(t, f.Close())
-	t.Log("the history is in", f.Name())
 }
 
 // crossings is how many changes ran beside a load of one of their keys.

@@ -12,6 +12,7 @@ require (
 	github.com/gcnode/gcnode/tracing v0.0.0
 	github.com/gcnode/gcnode/transport/http v0.0.0
 	github.com/gcnode/gcnode/transport/nats v0.0.0
+	github.com/nats-io/jwt/v2 v2.8.2
 	github.com/nats-io/nats.go v1.55.0
 	github.com/nats-io/nkeys v0.4.16
 	github.com/prometheus/client_golang v1.25.0
@@ -29,7 +30,6 @@ require (
 	github.com/antithesishq/antithesis-sdk-go v0.8.0-default-no-op // indirect
 	github.com/google/go-tpm v0.9.8 // indirect
 	github.com/minio/highwayhash v1.0.4 // indirect
-	github.com/nats-io/jwt/v2 v2.8.2 // indirect
 )
 
 require (

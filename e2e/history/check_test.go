@@ -2,6 +2,7 @@ package history_test
 
 import (
 	"bytes"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -304,6 +305,13 @@ func TestAHistoryIsTheSameAfterWritingAndReading(t *testing.T) {
 	require.NoError(t, again.Write(&second))
 	assert.Equal(t, text.String(), second.String())
 	assert.Equal(t, 1+len(h.Ops)+len(h.Loads)+len(h.Events), strings.Count(text.String(), "\n"))
+
+	path, err := h.Keep()
+	require.NoError(t, err)
+	defer os.Remove(path)
+	kept, err := os.ReadFile(path)
+	require.NoError(t, err)
+	assert.Equal(t, text.String(), string(kept))
 
 	_, err = history.Read(strings.NewReader("{\"op\":{}}\n{}\n"))
 	require.ErrorContains(t, err, "record 2")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 )
 
 // header is the first line of a history.
@@ -34,6 +35,15 @@ func (l *line) at() int64 {
 	default:
 		return 0
 	}
+}
+
+// Keep writes the history to a file that stays, and returns its path.
+func (h *History) Keep() (path string, err error) {
+	f, err := os.CreateTemp("", "gcnode-history-*.jsonl")
+	if err != nil {
+		return "", fmt.Errorf("keep history %q: %w", h.Name, err)
+	}
+	return f.Name(), errors.Join(h.Write(f), f.Close())
 }
 
 // Write writes the history as lines of JSON: the header, and then events,

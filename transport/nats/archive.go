@@ -26,6 +26,11 @@ const (
 	// streamCheck is how often, at most, who broadcasts looks whether the stream
 	// is there.
 	streamCheck = 30 * time.Second
+	// readerBeat is how often JetStream says, while the stream is read, that it is
+	// there; two that are missing end that. readerTime is how long it remembers a
+	// reader that has ended.
+	readerBeat = time.Second
+	readerTime = 10 * time.Second
 	// apiPrefix and inboxPrefix are what subjects of JetStream begin with.
 	apiPrefix   = "$JS.API."
 	inboxPrefix = "_INBOX."
@@ -98,7 +103,7 @@ func NewArchive(c *Client, opts ArchiveOptions) (*Archive, error) {
 // asked: empty requests of nobody are allowed or not, and nothing else.
 func (a *Archive) begin() error {
 	before := a.nc.LastError()
-	for _, request := range []string{"STREAM.INFO.%s", "STREAM.CREATE.%s", "CONSUMER.CREATE.%s.none", "CONSUMER.MSG.NEXT.%s.none", "CONSUMER.DELETE.%s.none"} {
+	for _, request := range []string{"STREAM.INFO.%s", "STREAM.CREATE.%s", "CONSUMER.CREATE.%s.none", "CONSUMER.MSG.NEXT.%s.none"} {
 		if err := a.nc.Publish(apiPrefix+fmt.Sprintf(request, a.config.Name), nil); err != nil {
 			return err
 		}
@@ -148,11 +153,13 @@ func (a *Archive) Replay(ctx context.Context, take func(gcnode.Removal)) error {
 	if stream.CachedInfo().State.Msgs == 0 {
 		return nil
 	}
-	reader, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{})
+	reader, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{
+		AckPolicy: jetstream.AckNonePolicy, MemoryStorage: true, Replicas: 1, InactiveThreshold: readerTime,
+	})
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", a.config.Name, err)
 	}
-	messages, err := reader.Messages()
+	messages, err := reader.Messages(jetstream.PullHeartbeat(readerBeat))
 	if err != nil {
 		return fmt.Errorf("read stream %s: %w", a.config.Name, err)
 	}

@@ -166,6 +166,7 @@ func (b *broadcast) receive(number uint64, m *nats.Msg) {
 	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[number-b.first] {
 		return
 	}
+	p.Addr = answer.Peer.Addr // one instance has to answer all messages
 	p.heard[number-b.first] = true
 	p.missing--
 	p.add(answer.Reply)
@@ -180,8 +181,9 @@ func (b *broadcast) receive(number uint64, m *nats.Msg) {
 	}
 }
 
-// add takes account of the answer to one message: an error counts for all, and
-// who was known at any time has to be told.
+// add takes account of the answer to one message: an error counts for all, who
+// was known at any time has to be told, and what was left was written by the
+// latest time.
 func (p *awaited) add(r gcnode.Reply) {
 	switch {
 	case p.reply.Err != nil:
@@ -189,6 +191,7 @@ func (p *awaited) add(r gcnode.Reply) {
 		p.reply = r
 	default:
 		p.reply.Ack.Members = append(p.reply.Ack.Members, r.Ack.Members...)
+		p.reply.Ack.Time = max(p.reply.Ack.Time, r.Ack.Time)
 	}
 }
 
@@ -213,11 +216,11 @@ func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 
 // hear applies what was broadcast, in the one goroutine of the subscription, and
 // confirms it. Who cannot do that says nothing, and is told by itself.
-func (s *Server) hear(m *nats.Msg) {
-	if len(m.Data) == 0 {
-		return // somebody finds out whether he may say something
+func (s *Server) hear(subject, reply string, data []byte) {
+	if len(data) == 0 || s.ctx.Err() != nil {
+		return // somebody finds out whether he may say something, or the server is closed
 	}
-	req, err := wire.DecodeRequest(m.Data)
+	req, err := wire.DecodeRequest(data)
 	switch {
 	case err != nil:
 	case req.From.ID == s.opts.ID:
@@ -228,16 +231,16 @@ func (s *Server) hear(m *nats.Msg) {
 		return
 	default:
 		s.counts.requests.Add(1)
-		var reply gcnode.Reply
-		err = s.serve(s.ctx, req, replyTo{&reply})
+		var answer gcnode.Reply
+		err = s.serve(s.ctx, req, replyTo{&answer})
 		<-s.places
-		if err == nil && m.Reply != "" {
-			err = s.confirm(m.Reply, reply)
+		if err == nil && reply != "" {
+			err = s.confirm(reply, answer)
 		}
 	}
 	if err != nil {
 		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
-			slog.String("subject", m.Subject), slog.String("err", err.Error()))
+			slog.String("subject", subject), slog.String("err", err.Error()))
 	}
 }
 

@@ -22,6 +22,9 @@ const (
 	// DefaultMaxPendingBytes is the default of [ClientOptions.MaxPendingBytes]
 	// and [ServerOptions.MaxPendingBytes].
 	DefaultMaxPendingBytes = 64 << 20
+	// minPendingBytes is the least of both: what a stream may have on its way, and
+	// the heads of the packets.
+	minPendingBytes = 2 * window
 	// maxOpenings is how often a request tries to open a stream again that the
 	// peer has not answered to.
 	maxOpenings = 3
@@ -48,7 +51,8 @@ type ClientOptions struct {
 	// MaxPendingBytes bounds what has come from all peers and was not looked at
 	// yet. More is thrown away by the connection, which calls its error handler
 	// with [nats.ErrSlowConsumer]; the streams that have lost something end, and
-	// their requests are asked once more. 0 is DefaultMaxPendingBytes.
+	// their requests are asked once more. 2 MiB at least, twice what one stream
+	// may have on its way; 0 is DefaultMaxPendingBytes.
 	MaxPendingBytes int
 }
 
@@ -83,8 +87,10 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	case err != nil:
 	case nc == nil:
 		err = errors.New("there is no connection")
-	case opts.ReconnectWait < 0 || opts.MaxPendingBytes < 0:
-		err = fmt.Errorf("ReconnectWait %v and MaxPendingBytes %d must not be negative", opts.ReconnectWait, opts.MaxPendingBytes)
+	case opts.ReconnectWait < 0:
+		err = fmt.Errorf("ReconnectWait %v must not be negative", opts.ReconnectWait)
+	default:
+		err = checkPending(opts.MaxPendingBytes)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("new NATS client: %w", err)
@@ -149,6 +155,15 @@ func (c *Client) Close() {
 	}
 	c.pub.close()
 	_ = c.sub.Unsubscribe() // the connection may be closed
+}
+
+// checkPending refuses a bound with which messages that are in order would be
+// thrown away.
+func checkPending(maxBytes int) error {
+	if maxBytes != 0 && maxBytes < minPendingBytes {
+		return fmt.Errorf("MaxPendingBytes is %d; at least %d are needed (0 is %d)", maxBytes, minPendingBytes, DefaultMaxPendingBytes)
+	}
+	return nil
 }
 
 // all are the sessions that there are.

@@ -72,10 +72,10 @@ type Server struct {
 	instance string
 	pub      *publisher
 	watch    *watch
-	service  micro.Service      // nil: there is none
-	byID     *nats.Subscription // in place of the service
+	service  micro.Service // nil: there is none
 	packets  *nats.Subscription
-	events   *nats.Subscription // what is broadcast
+	byID     *nats.Subscription // in place of the service, as is
+	events   *nats.Subscription // for what is broadcast
 	places   chan struct{}      // one element for each request that is being served
 	work     chan job           // for goroutines that have nothing to do
 	spare    atomic.Int32       // how many these are
@@ -122,9 +122,12 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 		return nil, errors.New("there is no gcnode.Handler to serve")
 	case opts.ID == "" || len(opts.ID) > gcnode.MaxIDBytes:
 		return nil, fmt.Errorf("the ID has %d bytes; a member has one of 1 to %d", len(opts.ID), gcnode.MaxIDBytes)
-	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0 || opts.MaxPendingBytes < 0:
-		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v, WriteTimeout %v and MaxPendingBytes %d must not be negative",
-			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout, opts.MaxPendingBytes)
+	case opts.MaxConcurrent < 0 || opts.BodyTimeout < 0 || opts.WriteTimeout < 0:
+		return nil, fmt.Errorf("MaxConcurrent %d, BodyTimeout %v and WriteTimeout %v must not be negative",
+			opts.MaxConcurrent, opts.BodyTimeout, opts.WriteTimeout)
+	}
+	if err := checkPending(opts.MaxPendingBytes); err != nil {
+		return nil, err
 	}
 	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
 	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
@@ -159,20 +162,12 @@ func (s *Server) start() (err error) {
 	if err != nil {
 		return fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
-	subject = s.subjects.event("*")
-	if s.events, err = s.nc.Subscribe(subject, s.hear); err == nil {
-		err = s.events.SetPendingLimits(-1, s.opts.MaxPendingBytes)
+	if s.opts.NoService {
+		err = s.listen()
+	} else {
+		err = s.addService()
 	}
 	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", subject, err)
-	}
-	subject = s.subjects.node(s.opts.ID)
-	if s.opts.NoService {
-		s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) { s.open(m.Reply) })
-		if err != nil {
-			return fmt.Errorf("subscribe to %s: %w", subject, err)
-		}
-	} else if err := s.addService(); err != nil {
 		return err
 	}
 	// An answer to nobody, to find out whether answers may go.
@@ -180,6 +175,23 @@ func (s *Server) start() (err error) {
 		return err
 	}
 	return settle(s.nc, before, string(s.subjects), controlPrefix)
+}
+
+// listen subscribes to what the endpoints of a service are for.
+func (s *Server) listen() (err error) {
+	subject := s.subjects.node(s.opts.ID)
+	s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) { s.open(m.Reply) })
+	if err == nil {
+		subject = s.subjects.event("*")
+		s.events, err = s.nc.Subscribe(subject, func(m *nats.Msg) { s.hear(m.Subject, m.Reply, m.Data) })
+	}
+	if err == nil {
+		err = s.events.SetPendingLimits(-1, s.opts.MaxPendingBytes)
+	}
+	if err != nil {
+		return fmt.Errorf("subscribe to %s: %w", subject, err)
+	}
+	return nil
 }
 
 // Addr is the address of this instance of the member. It changes with each

@@ -17,9 +17,8 @@ const (
 	modulePath     = "github.com/gcnode/gcnode/transport/nats"
 )
 
-// addService makes the member a NATS micro service: the tools of NATS list it,
-// its endpoint for streams answers the other members, and that for figures
-// whoever asks.
+// addService makes the member a NATS micro service: the tools of NATS list it
+// and count what comes to its endpoints.
 func (s *Server) addService() error {
 	id := s.opts.ID
 	if !utf8.ValidString(id) {
@@ -42,19 +41,21 @@ func (s *Server) addService() error {
 		return fmt.Errorf("add the NATS micro service: %w", err)
 	}
 	s.service = service
-	open := micro.HandlerFunc(func(r micro.Request) { s.open(r.Reply()) })
-	err = service.AddEndpoint("streams", open, micro.WithEndpointSubject(s.subjects.node(s.opts.ID)), micro.WithEndpointQueueGroup(queueGroup),
-		micro.WithEndpointMetadata(map[string]string{"format": "gcnode.peer.v1.Packet", "for": "members, which open streams here"}))
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", s.subjects.node(s.opts.ID), err)
-	}
-	stats := micro.HandlerFunc(func(r micro.Request) {
-		_ = r.RespondJSON(s.Stats()) // or nobody is there to take it
-	})
-	err = service.AddEndpoint("stats", stats, micro.WithEndpointSubject(s.subjects.stats(s.opts.ID)), micro.WithEndpointQueueGroup(queueGroup),
-		micro.WithEndpointMetadata(map[string]string{"format": "JSON"}))
-	if err != nil {
-		return fmt.Errorf("subscribe to %s: %w", s.subjects.stats(s.opts.ID), err)
+	one := []micro.EndpointOpt{micro.WithEndpointQueueGroup(queueGroup)}
+	all := []micro.EndpointOpt{micro.WithEndpointQueueGroupDisabled(), micro.WithEndpointPendingLimits(-1, s.opts.MaxPendingBytes)}
+	for _, e := range []struct {
+		name, subject, use, format string
+		serve                      micro.HandlerFunc
+		opts                       []micro.EndpointOpt
+	}{
+		{"fetch", s.subjects.node(s.opts.ID), "members open streams of requests", "gcnode.peer.v1.Packet", func(r micro.Request) { s.open(r.Reply()) }, one},
+		{"remove", s.subjects.event("*"), "members broadcast removals, and what they know of them", "gcnode.peer.v1.Request", func(r micro.Request) { s.hear(r.Subject(), r.Reply(), r.Data()) }, all},
+		{"stats", s.subjects.stats(s.opts.ID), "figures for whoever asks", "JSON", func(r micro.Request) { _ = r.RespondJSON(s.Stats()) }, one},
+	} {
+		opts := append(e.opts, micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(map[string]string{"use": e.use, "format": e.format}))
+		if err := service.AddEndpoint(e.name, e.serve, opts...); err != nil {
+			return fmt.Errorf("subscribe to %s: %w", e.subject, err)
+		}
 	}
 	return nil
 }

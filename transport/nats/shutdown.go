@@ -34,13 +34,16 @@ func (s *Server) checkEmpty() {
 	}
 }
 
-// leave lets nobody find the member any more. The connection may be closed.
+// leave lets nobody find the member any more, nor tell it with all others. The
+// connection may be closed.
 func (s *Server) leave() {
-	if s.byID != nil {
-		_ = s.byID.Unsubscribe()
-	}
 	if s.service != nil {
 		_ = s.service.Stop()
+	}
+	for _, sub := range []*nats.Subscription{s.byID, s.events} {
+		if sub != nil {
+			_ = sub.Unsubscribe()
+		}
 	}
 }
 
@@ -96,9 +99,7 @@ func (s *Server) Close() {
 	}
 	s.cancel()
 	s.pub.close()
-	for _, sub := range []*nats.Subscription{s.packets, s.events} {
-		if sub != nil {
-			_ = sub.Unsubscribe() // the connection may be closed
-		}
+	if s.packets != nil {
+		_ = s.packets.Unsubscribe() // the connection may be closed
 	}
 }

@@ -1,6 +1,7 @@
 package test
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
 
@@ -166,6 +168,85 @@ func TestTheArchiveIsMadeAgain(t *testing.T) {
 	require.ErrorIs(t, err, jetstream.ErrStreamNotFound)
 	remove("d")
 	await("d")
+}
+
+// TestAStreamGoesWhileItIsRead deletes the stream, or stops NATS, when a part of
+// what is kept was read: the rest is not to be had, which is known soon.
+func TestAStreamGoesWhileItIsRead(t *testing.T) {
+	for name, end := range map[string]func(*testing.T, *natsserver.Server, *nats.Conn){
+		"it is deleted": func(t *testing.T, _ *natsserver.Server, nc *nats.Conn) {
+			t.Helper()
+			js, err := jetstream.New(nc)
+			require.NoError(t, err)
+			require.NoError(t, js.DeleteStream(t.Context(), streamName))
+		},
+		"NATS stops": func(t *testing.T, s *natsserver.Server, _ *nats.Conn) {
+			t.Helper()
+			stopServer(s)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t, withJetStream(t))
+			nc := connect(t, s.ClientURL())
+			archive, err := natstransport.NewArchive(newClient(t, nc, natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
+			require.NoError(t, err)
+			const kept = 5000
+			for range kept {
+				req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"k"}}}}
+				require.NoError(t, archive.Broadcast(t.Context(), nil, req, nil))
+			}
+			count := func(ctx context.Context, each func(n int)) (n int, err error) {
+				err = archive.Replay(ctx, func(gcnode.Removal) { n++; each(n) })
+				return n, err
+			}
+			eventually(t, func() bool {
+				n, err := count(t.Context(), func(int) {})
+				return n == kept && err == nil
+			}, "all are kept")
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			n, err := count(ctx, func(n int) {
+				if n == 1 {
+					end(t, s, nc)
+				}
+			})
+			require.Error(t, err)
+			require.NoError(t, ctx.Err(), "it is known long before")
+			require.Less(t, n, kept)
+		})
+	}
+}
+
+// TestAStreamConfirmsNothing has a stream that somebody has made who wants what it
+// keeps to be acknowledged. That is not the answer of any member.
+func TestAStreamConfirmsNothing(t *testing.T) {
+	url := startServer(t, withJetStream(t)).ClientURL()
+	nc := connect(t, url)
+	js, err := jetstream.New(nc)
+	require.NoError(t, err)
+	_, err = js.CreateStream(t.Context(), jetstream.StreamConfig{Name: streamName, Subjects: []string{"gcnode.default.events.removals"}})
+	require.NoError(t, err)
+	answers, err := nc.SubscribeSync("gcnode.default.back.*.*")
+	require.NoError(t, err)
+	archive, err := natstransport.NewArchive(newClient(t, connect(t, url), natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"k"}}}}
+		ended <- archive.Broadcast(ctx, []gcnode.Peer{{ID: "away"}}, req, func(from gcnode.Peer, _ gcnode.Reply) { t.Errorf("%q has not answered", from.ID) })
+	}()
+	m, err := answers.NextMsg(patience)
+	require.NoError(t, err)
+	require.Contains(t, string(m.Data), streamName)
+	select {
+	case err := <-ended:
+		require.Fail(t, "the broadcast has ended", "%v", err)
+	case <-time.After(100 * time.Millisecond):
+	}
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
 }
 
 // TestArchiveOptions refuses what makes no sense.

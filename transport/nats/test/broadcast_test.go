@@ -20,11 +20,12 @@ import (
 
 // whole is all of a member, with one group.
 type whole struct {
-	nc     *nats.Conn
-	node   *gcnode.Node
-	group  *gcnode.Group
-	server *natstransport.Server
-	ear    *inattentive
+	nc      *nats.Conn
+	pending int // bytes that it may have without having looked at them; 0: the default
+	node    *gcnode.Node
+	group   *gcnode.Group
+	server  *natstransport.Server
+	ear     *inattentive
 }
 
 // versions are the values of the origin: one number for all keys.
@@ -41,28 +42,34 @@ func (v *versions) GetItem(context.Context, string) (gcnode.Item[gcnode.Value], 
 // hot is for how long they keep copies of each other's values.
 func startMembers(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
-	members := startAlone(t, n, hot, connection, origin)
-	list := make([]gcnode.Peer, n)
-	for i, m := range members {
-		list[i] = gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}
-	}
-	meet(t, members, list)
+	members := startAlone(t, n, hot, 0, connection, origin)
+	meet(t, members, peersOf(members))
 	return members
 }
 
-// startAlone starts n members that know nobody.
-func startAlone(t *testing.T, n int, hot time.Duration, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
+// startAlone starts n members that know nobody. pending is how much each may have
+// that it has not looked at, as in the options of both sides.
+func startAlone(t *testing.T, n int, hot time.Duration, pending int, connection func(i int) *nats.Conn, origin func(i int) gcnode.Getter[gcnode.Value]) []*whole {
 	t.Helper()
 	members := make([]*whole, n)
 	for i := range members {
-		m := &whole{nc: connection(i)}
+		m := &whole{nc: connection(i), pending: pending}
 		m.start(t, gcnode.Config{
 			Self: gcnode.Peer{ID: fmt.Sprintf("n%d", i)}, HotTTL: hot,
-			Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond}),
+			Transport: newClient(t, m.nc, natstransport.ClientOptions{ReconnectWait: 100 * time.Millisecond, MaxPendingBytes: pending}),
 		}, origin(i))
 		members[i] = m
 	}
 	return members
+}
+
+// peersOf is the list of the members.
+func peersOf(members []*whole) []gcnode.Peer {
+	list := make([]gcnode.Peer, len(members))
+	for i, m := range members {
+		list[i] = gcnode.Peer{ID: m.node.Self().ID, Addr: m.server.Addr()}
+	}
+	return list
 }
 
 // meet gives the members a list, and waits until they have joined.
@@ -85,7 +92,7 @@ func (m *whole) start(t *testing.T, cfg gcnode.Config, origin gcnode.Getter[gcno
 	m.group, err = m.node.Group("g", origin, gcnode.GroupOptions{MaxBytes: 1 << 20, HotAfter: 1})
 	require.NoError(t, err)
 	m.ear = &inattentive{Handler: m.node}
-	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID})
+	m.server = serve(t, m.nc, m.ear, natstransport.ServerOptions{ID: cfg.Self.ID, MaxPendingBytes: m.pending})
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
@@ -191,17 +198,20 @@ func TestManyKeysAreBroadcastInParts(t *testing.T) {
 }
 
 // inattentive is a member that does not apply what is broadcast, or applies it
-// and does not say so.
+// and does not say so, or takes its time.
 type inattentive struct {
 	gcnode.Handler
 
-	deaf, mute atomic.Bool
+	deaf, mute, slow atomic.Bool
 }
 
 func (i *inattentive) ServePeer(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 	broadcast := req.To == ""
 	if broadcast && i.deaf.Load() {
 		return errors.New("not heard")
+	}
+	if broadcast && i.slow.Load() {
+		time.Sleep(200 * time.Millisecond)
 	}
 	err := i.Handler.ServePeer(ctx, req, w)
 	if broadcast && i.mute.Load() {
@@ -242,31 +252,36 @@ func TestARemovalWaitsForWhoDidNotHearIt(t *testing.T) {
 }
 
 // TestABroadcastIsConfirmedAsAWhole has a member that takes one of the messages
-// of a broadcast and not the other, and one whose address is that of an earlier
-// life.
+// of a broadcast and not the other, one whose address is that of an earlier life,
+// and one that was restarted between the two.
 func TestABroadcastIsConfirmedAsAWhole(t *testing.T) {
 	url := startServer(t, maxPayload(16<<10)).ClientURL()
 	long := strings.Repeat("l", 10<<10)
+	kept := map[string]int64{"2": 7} // of each message, when that was written which it leaves
 	confirm := func(refused string) gcnode.Handler {
 		return handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 			if req.Removals[0].Keys[0] == refused {
 				return gcnode.ErrInternal
 			}
-			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: req.Removals[0].Keys[0][:1]}}}})
+			key := req.Removals[0].Keys[0]
+			return w.WriteReply(gcnode.Reply{Ack: &gcnode.Ack{Members: []gcnode.Peer{{ID: key[:1]}}, Time: kept[key[:1]]}})
 		})
 	}
-	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all"})
+	all := serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "all", NoService: true})
 	half := serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "half"})
 	serve(t, connect(t, url), confirm(""), natstransport.ServerOptions{ID: "reborn"})
+	serve(t, connect(t, url), confirm("2"+long), natstransport.ServerOptions{ID: "twice"})
+	serve(t, connect(t, url), confirm("1"+long), natstransport.ServerOptions{ID: "twice"})
 	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
 	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"1" + long}}, {Group: "g", Keys: []string{"2" + long}}}}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
-	confirmed := map[string][]gcnode.Peer{}
-	err := client.Broadcast(ctx, []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}}, req,
-		func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = r.Ack.Members })
+	confirmed := map[string]gcnode.Ack{}
+	to := []gcnode.Peer{{ID: "all", Addr: all.Addr()}, {ID: "half", Addr: half.Addr()}, {ID: "reborn", Addr: "before"}, {ID: "twice"}}
+	err := client.Broadcast(ctx, to, req, func(from gcnode.Peer, r gcnode.Reply) { confirmed[from.ID] = *r.Ack })
 	require.ErrorIs(t, err, context.DeadlineExceeded)
-	require.Equal(t, map[string][]gcnode.Peer{"all": {{ID: "1"}, {ID: "2"}}}, confirmed, "and it names all whom the member knew of")
+	require.Equal(t, map[string]gcnode.Ack{"all": {Members: []gcnode.Peer{{ID: "1"}, {ID: "2"}}, Time: 7}}, confirmed,
+		"and it names all whom the member knew of, and what it has left")
 
 	req.Removals[0].Keys[0] += long
 	err = client.Broadcast(t.Context(), []gcnode.Peer{{ID: "all"}}, req, func(gcnode.Peer, gcnode.Reply) { t.Error("it does not fit") })

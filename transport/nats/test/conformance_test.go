@@ -2,6 +2,8 @@ package test
 
 import (
 	"cmp"
+	"fmt"
+	"sync"
 	"testing"
 
 	natsserver "github.com/nats-io/nats-server/v2/server"
@@ -58,4 +60,38 @@ func hold(t *testing.T, nc *nats.Conn, cluster, id string) {
 	_, err := nc.Subscribe("gcnode."+cluster+".node."+id, func(*nats.Msg) {})
 	require.NoError(t, err)
 	require.NoError(t, nc.Flush())
+}
+
+// TestNoKeyAndNoGroupIsPartOfASubject has one who sees all subjects while members
+// exchange what they exchange.
+func TestNoKeyAndNoGroupIsPartOfASubject(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	var seen sync.Map
+	watcher := connect(t, url)
+	_, err := watcher.Subscribe(">", func(m *nats.Msg) { seen.Store(m.Subject, true) })
+	require.NoError(t, err)
+	require.NoError(t, watcher.Flush())
+	var origin versions
+	members := startMembers(t, 3, gcnode.DefaultHotTTL, func(int) *nats.Conn { return connect(t, url) }, origin.of)
+	for _, m := range members {
+		g, err := m.node.Group("a-group", origin.of(0), gcnode.GroupOptions{MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		for i := range 10 {
+			key := fmt.Sprintf("a-key-%d", i)
+			_, err := g.Get(t.Context(), key)
+			require.NoError(t, err)
+			require.NoError(t, g.Set(t.Context(), key, gcnode.Item[gcnode.Value]{Value: gcnode.StringValue("v"), Keep: gcnode.Forever}))
+			require.NoError(t, g.Remove(t.Context(), key))
+		}
+		require.NoError(t, g.Clear(t.Context()))
+	}
+	require.NoError(t, watcher.Flush())
+	subjects := 0
+	seen.Range(func(subject, _ any) bool {
+		subjects++
+		require.NotContains(t, subject, "a-key")
+		require.NotContains(t, subject, "a-group")
+		return true
+	})
+	require.Greater(t, subjects, 10)
 }

@@ -305,26 +305,64 @@ func TestLameDuck(t *testing.T) {
 	wg.Wait()
 }
 
-// TestSlowConsumer has a client that may not collect as much as it is sent.
+// TestSlowConsumer has a client that is held up, by what it is told of one member,
+// until it has more to look at than it may: what comes then of another one is lost,
+// which it notices, and asks again.
 func TestSlowConsumer(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
-	value := gcnode.StringValue(strings.Repeat("v", 1<<20))
-	serve(t, connect(t, url), handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
-		if req.Keys[0] == "large" {
-			return w.WriteReply(gcnode.Reply{Value: value})
-		}
-		return echo(ctx, req, w)
-	}), natstransport.ServerOptions{})
+	theirs, others := connect(t, url), connect(t, url)
+	server := serve(t, theirs, handlerFunc(echo), natstransport.ServerOptions{})
+	serve(t, others, handlerFunc(echo), natstransport.ServerOptions{ID: "other"})
 	slow := make(chan error, 100)
 	nc := connect(t, url, nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { slow <- err }))
-	client := newClient(t, nc, natstransport.ClientOptions{MaxPendingBytes: 32 << 10})
-	_, err := fetch(t.Context(), client, "large")
-	require.ErrorIs(t, err, gcnode.ErrUnreachable)
-	require.ErrorContains(t, err, "lost")
-	require.ErrorIs(t, <-slow, nats.ErrSlowConsumer)
-	_, err = fetch(t.Context(), client, "small")
+	client := newClient(t, nc, natstransport.ClientOptions{MaxPendingBytes: leastPending})
+	answers, err := others.SubscribeSync("gcnode.default.back.*.*")
 	require.NoError(t, err)
+	require.NoError(t, others.Flush())
+	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
+	require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "other"}, req, &collect{}))
+	_, err = fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	answer, err := answers.NextMsg(patience)
+	require.NoError(t, err)
+
+	p := pausing{newQueue(), make(chan struct{}), make(chan struct{})}
+	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "other"}, req, p)
+	require.True(t, ok)
+	<-p.told
+	nobodys := answer.Subject[:strings.LastIndexByte(answer.Subject, '.')] + ".0"
+	for size := leastPending / 2; size > 0; size /= 2 { // until nothing has room
+		require.NoError(t, others.Publish(nobodys, make([]byte, size)))
+	}
+	require.ErrorIs(t, <-slow, nats.ErrSlowConsumer)
+	said := theirs.Stats().OutMsgs
+	answered := make(chan error, 1)
+	go func() {
+		_, err := fetch(t.Context(), client, "lost")
+		answered <- err
+	}()
+	eventually(t, func() bool { return theirs.Stats().OutMsgs > said }, "it is answered")
+	require.NoError(t, theirs.Flush())
+	require.NoError(t, nc.Flush()) // now it is thrown away
+	close(p.goOn)
+	require.NoError(t, <-answered)
+	require.EqualValues(t, 2, server.Stats().StreamsOpened, "the first one has lost a message")
 }
+
+// TestTooLittleMayBePending refuses a bound with which messages that are in order
+// would be thrown away.
+func TestTooLittleMayBePending(t *testing.T) {
+	nc := connect(t, startServer(t, nil).ClientURL())
+	for _, bytes := range []int{-1, 1, leastPending - 1} {
+		_, err := natstransport.NewClient(nc, natstransport.ClientOptions{MaxPendingBytes: bytes})
+		require.ErrorContains(t, err, "at least 2097152")
+		_, err = natstransport.Serve(nc, handlerFunc(echo), natstransport.ServerOptions{ID: "server", MaxPendingBytes: bytes})
+		require.ErrorContains(t, err, "at least 2097152")
+	}
+}
+
+// leastPending is the least of MaxPendingBytes.
+const leastPending = 2 << 20
 
 // TestSlowReader has one who takes an answer slowly: the member waits, and
 // other requests pass.

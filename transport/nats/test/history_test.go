@@ -1,12 +1,12 @@
 package test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -193,16 +193,6 @@ func settled(t *testing.T, members []*whole, rec *history.Recorder, quiet time.D
 	allKnowAll(t, members)
 }
 
-// keep writes a history to a file that stays.
-func keep(t *testing.T, h *history.History) {
-	t.Helper()
-	f, err := os.CreateTemp("", "gcnode-history-*.jsonl") //nolint:usetesting // it is for after the test
-	require.NoError(t, err)
-	require.NoError(t, h.Write(f))
-	require.NoError(t, f.Close())
-	t.Log("the history is in", f.Name())
-}
-
 // scene is where faults happen.
 type scene struct {
 	*mesh
@@ -227,11 +217,16 @@ func TestFaultsAndHistories(t *testing.T) {
 			s.unmute(2)
 		}
 	}
+	quickDuck := func(o *natsserver.Options) {
+		o.LameDuckDuration, o.LameDuckGracePeriod = 100*time.Millisecond, 50*time.Millisecond
+	}
 	tests := map[string]struct {
-		change func(*natsserver.Options)
-		filler int  // bytes in each value
-		finds  bool // members find each other, and have no list
-		fault  func(t *testing.T, s *scene, round int)
+		servers int // 0: three
+		change  func(*natsserver.Options)
+		filler  int  // bytes in each value
+		pending int  // bytes that a member may have without having looked at them; 0: the default
+		finds   bool // members find each other, and have no list
+		fault   func(t *testing.T, s *scene, round int)
 	}{
 		"connections are interrupted":                          {fault: interrupt},
 		"one of three servers is killed, without lists":        {fault: kill, finds: true},
@@ -244,11 +239,31 @@ func TestFaultsAndHistories(t *testing.T) {
 				m.ear.mute.Store(i == (round+1)%len(s.members))
 			}
 		}},
+		"the only server restarts": {servers: 1, fault: func(t *testing.T, s *scene, round int) {
+			t.Helper()
+			if round%2 == 0 {
+				s.servers[0] = restart(t, s.servers[0], nil)
+			}
+		}},
+		"a server is taken out of service": {change: quickDuck, fault: func(_ *testing.T, s *scene, round int) {
+			if round == 1 {
+				s.servers[1].LameDuckShutdown()
+			}
+		}},
+		"members are slow consumers": {pending: leastPending, fault: func(t *testing.T, s *scene, round int) {
+			t.Helper()
+			for i, m := range s.members {
+				m.ear.slow.Store(i%2 == round%2)
+			}
+			for range 10 { // nothing that anybody understands
+				require.NoError(t, s.members[0].nc.Publish("gcnode.default.events.removals", make([]byte, leastPending/4)))
+			}
+		}},
 		"values are large, and messages small": {change: maxPayload(64 << 10), filler: 256 << 10, fault: interrupt},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := scene{mesh: startMesh(t, 3, test.change)}
+			s := scene{mesh: startMesh(t, cmp.Or(test.servers, 3), test.change)}
 			const n = 4
 			hot := 500 * time.Millisecond
 			if test.finds {
@@ -264,16 +279,18 @@ func TestFaultsAndHistories(t *testing.T) {
 			rec := history.NewRecorder(t.Name(), bounds, nil)
 			origin := recorded{Recorder: rec, versions: &sync.Map{}, loads: &atomic.Int64{}, filler: strings.Repeat("v", test.filler)}
 			origins := make([]recorded, n)
-			start := startMembers
-			if test.finds {
-				start = startAlone
-			}
-			s.members = start(t, n, hot, func(i int) *nats.Conn {
+			var thrownAway atomic.Int64
+			s.members = startAlone(t, n, hot, test.pending, func(i int) *nats.Conn {
 				urls := make([]string, 0, len(s.servers))
 				for j := range s.servers {
 					urls = append(urls, s.servers[(i+j)%len(s.servers)].ClientURL())
 				}
-				return connect(t, strings.Join(urls, ","), nats.DontRandomize(), nats.PingInterval(time.Second))
+				return connect(t, strings.Join(urls, ","), nats.DontRandomize(), nats.PingInterval(time.Second),
+					nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+						if errors.Is(err, nats.ErrSlowConsumer) {
+							thrownAway.Add(1)
+						}
+					}))
 			}, func(i int) gcnode.Getter[gcnode.Value] {
 				origins[i] = origin
 				origins[i].node = fmt.Sprintf("n%d", i)
@@ -281,6 +298,8 @@ func TestFaultsAndHistories(t *testing.T) {
 			})
 			if test.finds {
 				findEachOther(t, s.members, rec)
+			} else {
+				meet(t, s.members, peersOf(s.members))
 			}
 			rec.Event(history.Event{What: history.Fault, Detail: name})
 			keys := make([]string, 8)
@@ -321,6 +340,7 @@ func TestFaultsAndHistories(t *testing.T) {
 			for _, m := range s.members {
 				m.ear.deaf.Store(false)
 				m.ear.mute.Store(false)
+				m.ear.slow.Store(false)
 			}
 			allKnowAll(t, s.members)
 			confirmed(t, rec, history.Remove)
@@ -340,9 +360,12 @@ func TestFaultsAndHistories(t *testing.T) {
 			report := history.Check(rec.History())
 			t.Log(report)
 			if len(report.Violations) > 0 {
-				keep(t, rec.History())
+				path, err := rec.History().Keep()
+				require.NoError(t, err)
+				t.Log("the history is in", path)
 			}
 			require.Empty(t, report.Violations)
+			require.Equal(t, test.pending > 0, thrownAway.Load() > 0, "something was thrown away")
 			require.Positive(t, report.Judged[history.RuleBarrier])
 			require.Positive(t, report.Judged[history.RuleLostWrite])
 		})

@@ -2,7 +2,8 @@ package test
 
 import (
 	"context"
-	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -17,40 +18,65 @@ import (
 )
 
 // rights are what a user may do.
-type rights struct{ publish, subscribe []string }
+type rights struct {
+	publish, subscribe []string
+	response           *natsserver.ResponsePermission
+}
 
-// nodeRights are those that docs/operations.md gives to the node n1 of the
-// cluster "shop".
-func nodeRights(id string) rights {
-	return rights{
-		publish: []string{
-			"gcnode.shop.node.*", "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
-			"gcnode.shop.events.*",
-		},
-		subscribe: []string{
-			"gcnode.shop.node." + id, "gcnode.shop.at.*.*", "gcnode.shop.back.*.*", "gcnode.shop.members",
-			"gcnode.shop.events.*", "gcnode.shop.stats." + id, "$SRV.>",
-		},
+// documented is the part of the chapter on permissions in docs/operations.md that
+// begins so: the configuration of a NATS server, for the node n1 of the cluster
+// "shop".
+func documented(t *testing.T, begin string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("..", "..", "..", "docs", "operations.md"))
+	require.NoError(t, err)
+	_, chapter, _ := strings.Cut(string(text), "\n### Permissions\n")
+	chapter, _, _ = strings.Cut(chapter, "\n### ")
+	for i, block := range strings.Split(chapter, "\n```\n") {
+		if i%2 == 1 && strings.HasPrefix(strings.TrimSpace(block), begin) {
+			return block
+		}
 	}
+	require.Fail(t, "there is no such part", begin)
+	return ""
+}
+
+// configured are the permissions of a user in a configuration with these parts,
+// for all and for him.
+func configured(t *testing.T, all, user string) *natsserver.Permissions {
+	t.Helper()
+	var opts natsserver.Options
+	require.NoError(t, opts.ProcessConfigString("authorization: {\n"+all+"\nusers: [{user: u, password: p\n"+user+"\n}]}"))
+	return opts.Users[0].Permissions
+}
+
+// rightsOf are those of a user with this configuration.
+func rightsOf(t *testing.T, config string) rights {
+	t.Helper()
+	p := configured(t, "", config)
+	return rights{p.Publish.Allow, p.Subscribe.Allow, p.Response}
+}
+
+// nodeRights are those that the documents give to a node of the cluster "shop".
+func nodeRights(t *testing.T, id string) rights {
+	t.Helper()
+	return rightsOf(t, strings.ReplaceAll(documented(t, "permissions:"), ".n1\"", "."+id+"\""))
 }
 
 // archiveRights are those that the archive needs beside them.
-func archiveRights(id string) rights {
-	r := nodeRights(id)
-	for _, request := range []string{"STREAM.INFO.%s", "STREAM.CREATE.%s", "CONSUMER.CREATE.%s.>", "CONSUMER.MSG.NEXT.%s.>", "CONSUMER.DELETE.%s.>"} {
-		r.publish = append(r.publish, "$JS.API."+fmt.Sprintf(request, "gcnode-shop-removals"))
-	}
-	r.subscribe = append(r.subscribe, "_INBOX.>")
+func archiveRights(t *testing.T, id string) rights {
+	t.Helper()
+	r, more := nodeRights(t, id), rightsOf(t, "permissions: {"+documented(t, "publish:")+"}")
+	r.publish, r.subscribe = append(r.publish, more.publish...), append(r.subscribe, more.subscribe...)
 	return r
 }
 
-// user is one with a password that is the name, who may answer what is asked of
-// him.
+// user is one with a password that is the name.
 func (r rights) user(name string) *natsserver.User {
 	return &natsserver.User{Username: name, Password: name, Permissions: &natsserver.Permissions{
 		Publish:   &natsserver.SubjectPermission{Allow: r.publish},
 		Subscribe: &natsserver.SubjectPermission{Allow: r.subscribe},
-		Response:  &natsserver.ResponsePermission{MaxMsgs: 1, Expires: natsserver.DEFAULT_ALLOW_RESPONSE_EXPIRATION},
+		Response:  r.response,
 	}}
 }
 
@@ -111,7 +137,7 @@ func TestPermissionsSuffice(t *testing.T) {
 	refused := make(chan error, 10)
 	s := startServer(t, func(o *natsserver.Options) {
 		o.Users = []*natsserver.User{
-			nodeRights("n1").user("n1"), nodeRights("n2").user("n2"),
+			nodeRights(t, "n1").user("n1"), nodeRights(t, "n2").user("n2"),
 			{Username: "tool", Password: "tool"},
 		}
 	})
@@ -154,7 +180,7 @@ func TestPermissionsSuffice(t *testing.T) {
 // TestEachPermissionIsNeeded takes them away one by one: the node does not
 // start, and says which subject it is.
 func TestEachPermissionIsNeeded(t *testing.T) {
-	all := nodeRights("n1")
+	all := nodeRights(t, "n1")
 	for i, subject := range slices.Concat(all.publish, all.subscribe) {
 		less, what := all, "Publish"
 		if i < len(all.publish) {
@@ -176,7 +202,7 @@ func TestEachPermissionIsNeeded(t *testing.T) {
 // TestPermissionsOfTheArchive keeps and replays removals with the permissions of
 // the documents, and makes no archive without one of them.
 func TestPermissionsOfTheArchive(t *testing.T) {
-	all := archiveRights("n1")
+	all := archiveRights(t, "n1")
 	open := func(t *testing.T, r rights) (*natstransport.Archive, error) {
 		t.Helper()
 		keep := withJetStream(t)
@@ -222,9 +248,9 @@ func TestPermissionsOfTheArchive(t *testing.T) {
 func TestWhoListensToEverythingHidesAbsence(t *testing.T) {
 	s := startServer(t, func(o *natsserver.Options) {
 		o.Users = []*natsserver.User{
-			nodeRights("n1").user("n1"),
+			nodeRights(t, "n1").user("n1"),
 			{Username: "all", Password: "all"},
-			rights{subscribe: []string{"gcnode.*.members"}}.user("some"),
+			{Username: "other", Password: "other", Permissions: configured(t, documented(t, "default_permissions:"), "")},
 		}
 	})
 	client := newClient(t, asUser(t, s, "n1"), natstransport.ClientOptions{Cluster: "shop"})
@@ -240,7 +266,7 @@ func TestWhoListensToEverythingHidesAbsence(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, nc.Flush())
 	}
-	listen("some")
+	listen("other")
 	require.ErrorContains(t, ask(), "no responders")
 	listen("all")
 	require.ErrorIs(t, ask(), context.DeadlineExceeded, "it takes the time that a silent member has")

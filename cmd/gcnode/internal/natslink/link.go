@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -29,6 +30,9 @@ const (
 	maxPings     = 2
 	// missedHeartbeats is after how many the others do without a node.
 	missedHeartbeats = 3
+	// tlsAlert is what crypto/tls calls it that the other side refuses the
+	// certificate of this one, or that there is none.
+	tlsAlert = "remote error"
 	// closeTime bounds what is left to be said when the context has ended.
 	closeTime = time.Second
 )
@@ -141,7 +145,8 @@ func refused(err error) bool {
 		}
 	}
 	_, untrusted := errors.AsType[*tls.CertificateVerificationError](err)
-	return untrusted
+	failed, ok := errors.AsType[*net.OpError](err)
+	return untrusted || ok && failed.Op == tlsAlert
 }
 
 // Serve lets others ask the node, and announces it. [Link.Members] tells of the

@@ -1,9 +1,14 @@
 package natslink
 
 import (
+	"context"
+	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -114,4 +119,66 @@ func TestALinkKeepsRemovals(t *testing.T) {
 	kept := stream.CachedInfo().Config
 	assert.Equal(t, 3*time.Hour, kept.MaxAge)
 	assert.Equal(t, int64(5<<20), kept.MaxBytes)
+}
+
+// Three nodes have servers that keep removals together, each in a directory of
+// its own: what was removed is there when one of them has gone.
+func TestServersWithinNodesKeepRemovals(t *testing.T) {
+	const n = 3
+	routes, held := make([]string, n), []net.Listener{}
+	for i := range routes {
+		l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed at once
+		require.NoError(t, err)
+		held = append(held, l) // so that they differ
+		routes[i] = l.Addr().String()
+	}
+	for _, l := range held {
+		require.NoError(t, l.Close())
+	}
+	links, archives := make([]*Link, n), make([]gcnode.Archive, n)
+	var wg sync.WaitGroup
+	for i := range links {
+		wg.Go(func() {
+			link, err := Open(t.Context(), Options{ID: fmt.Sprintf("n%d", i), Listen: routes[i], Logger: slog.New(slog.DiscardHandler), NATS: &config.NATS{
+				Embedded: &config.EmbeddedNATS{Routes: routes, StoreDir: t.TempDir(), MaxStore: 64 << 20},
+				Archive:  &config.NATSArchive{MaxAge: time.Hour, MaxBytes: 1 << 20, Replicas: n},
+			}})
+			if !assert.NoError(t, err) {
+				return
+			}
+			links[i] = link
+			transport, err := link.Connect(t.Context())
+			assert.NoError(t, err)
+			archives[i], _ = transport.(gcnode.Archive)
+		})
+	}
+	wg.Wait()
+	t.Cleanup(func() {
+		for _, link := range links {
+			assert.NoError(t, link.Shutdown(context.Background()))
+		}
+	})
+	kept := func(by gcnode.Archive) (keys []string, err error) {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		err = by.Replay(ctx, func(r gcnode.Removal) { keys = append(keys, r.Keys...) })
+		return keys, err
+	}
+	require.Eventually(t, func() bool {
+		_, err := kept(archives[0]) // which makes the stream
+		return err == nil
+	}, patience, 100*time.Millisecond, "they keep removals together")
+	req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{Group: "g", Keys: []string{"k"}}}}
+	require.NoError(t, archives[0].Broadcast(t.Context(), nil, req, nil))
+	require.NoError(t, links[0].conn.Flush())
+	require.Eventually(t, func() bool {
+		keys, err := kept(archives[0])
+		return err == nil && slices.Equal(keys, []string{"k"})
+	}, patience, 100*time.Millisecond)
+	require.NoError(t, links[0].Shutdown(t.Context()))
+	links[0] = nil
+	require.Eventually(t, func() bool {
+		keys, err := kept(archives[1])
+		return err == nil && slices.Equal(keys, []string{"k"})
+	}, patience, 100*time.Millisecond, "those that are left have it")
 }
