@@ -24,6 +24,11 @@ func open(env *getter.Env) (getter.Func, error) {
 	if env.Config.String("open", "") == "fail" {
 		return nil, errors.New("told to fail")
 	}
+	if env.Config.String("open", "") == "strict" {
+		if err := env.Config.Only("open", "known"); err != nil {
+			return nil, err
+		}
+	}
 	p := &probe{config: env.Config, store: env.Store(), log: env.Logger(), begun: time.Now()}
 	return p.get, nil
 }
