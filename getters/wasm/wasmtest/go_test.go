@@ -114,11 +114,17 @@ func TestGoYields(t *testing.T) {
 	fetching := ask("fetch:" + origin.URL)
 	<-arrived
 	computing := ask("until:it is stored")
-	assert.Equal(t, "echo, <nil>", <-ask("echo:echo"))
+	alike := []<-chan string{ask("until:it is stored"), ask("until:it is stored")}
+	require.Eventually(t, func() bool { return p.Stats().Instances.Pending == 4 }, 20*time.Second, time.Millisecond)
+	for range 10 {
+		assert.Equal(t, "echo, <nil>", <-ask("echo:echo"), "though one of those that compute has always come back")
+	}
 	close(release)
 	assert.Equal(t, " fetched, <nil>", <-fetching)
 	assert.Equal(t, "stored, <nil>", <-ask("set:-1:it is stored:x"))
-	assert.Equal(t, "x, <nil>", <-computing)
+	for _, answered := range append(alike, computing) {
+		assert.Equal(t, "x, <nil>", <-answered)
+	}
 	assert.Zero(t, p.Stats().Instances.Discarded)
 
 	ctx, cancel := context.WithCancel(t.Context())
