@@ -64,10 +64,12 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 	return f, nil
 }
 
-// do performs one exchange. Whatever goes wrong is told in the answer. ctx
-// ends at the deadline of the whole request.
+// do performs one exchange; req is nil if it was too large for the budget.
+// Whatever goes wrong is told in the answer. ctx ends at the deadline of the whole
+// request.
 func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
 	if err := budget.spendFetch(); err != nil {
+		budget.drop(req)
 		return f.counted(failedFetch(fetchTooMany, err))
 	}
 	return f.counted(f.exchange(ctx, req, budget))
@@ -99,6 +101,11 @@ func (f *fetcher) counted(answer *fetchAnswer) *fetchAnswer {
 }
 
 func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	if req == nil {
+		return failedFetch(fetchTooMany, errFetchTooMany)
+	}
+	unsent := req.held
+	defer func() { budget.giveBack(unsent) }()
 	if req.timeoutMillis > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.timeoutMillis)*time.Millisecond)
@@ -111,9 +118,7 @@ func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetch
 	if err := f.allow.check(out.URL); err != nil {
 		return failedFetch(fetchDenied, err)
 	}
-	if err := budget.spendBytes(req.size()); err != nil {
-		return failedFetch(fetchTooMany, err)
-	}
+	unsent -= req.size()
 	client := http.Client{Transport: f.transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		return f.checkRedirect(next, len(via), budget)
 	}}
@@ -152,10 +157,12 @@ func (f *fetcher) receive(resp *http.Response, req *fetchRequest, budget *fetchB
 	if own == 0 {
 		own = math.MaxInt64
 	}
-	others := budget.takeBytes(size)
+	if err := budget.spendBytes(size); err != nil {
+		return failedFetch(fetchTooMany, err)
+	}
 	body, err := io.ReadAll(io.LimitReader(budget.reader(resp.Body), own+min(1, math.MaxInt64-own)))
 	switch {
-	case errors.Is(err, errFetchTooMany) && others:
+	case errors.Is(err, errFetchTooMany) && budget.shared():
 		return failedFetch(fetchTooMany, errFetchTooMany)
 	case errors.Is(err, errFetchTooMany):
 		return failedFetch(fetchTooLarge, fmt.Errorf("the body of the answer is larger than %d bytes", len(body)))

@@ -57,8 +57,8 @@ type Options struct {
 	// MaxFetches bounds the HTTP exchanges of one request, redirects and
 	// failed ones included; default 1000.
 	MaxFetches int
-	// MaxFetchBytes bounds what one request may send and receive by them,
-	// in bytes; default 64 MiB, at most 1 GiB.
+	// MaxFetchBytes bounds what one request may send and receive by them, and
+	// have waiting for that, in bytes; default 64 MiB, at most 1 GiB.
 	MaxFetchBytes int64
 	// ParallelFetches bounds how many exchanges that no guest waits for (by
 	// fetch_start) are under way at the same time, in all instances; others
