@@ -90,8 +90,7 @@ func (in *instance) extismFetch(r *request, req *fetchRequest, body []byte) *fet
 	}
 	ctx, cancel := in.deadline.context()
 	defer cancel()
-	answer := in.plugin.fetcher.do(ctx, req, r.budget)
-	in.pace.interrupted()
+	answer := in.await(func() *fetchAnswer { return in.plugin.fetcher.do(ctx, req, r.budget) })
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}

@@ -35,6 +35,7 @@ type fetcher struct {
 	allow     allowList
 	parallel  chan struct{} // one for each exchange that no guest waits for
 	stats     *counters
+	fetched   func(FetchEvent) // may be nil
 }
 
 // newFetcher returns an error that names the entries of the allow-list that
@@ -50,6 +51,7 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 		allow:     allow,
 		parallel:  make(chan struct{}, opts.ParallelFetches),
 		stats:     stats,
+		fetched:   opts.Hooks.Fetched,
 	}
 	if f.transport == nil {
 		t, err := newTransport(opts)
@@ -57,6 +59,13 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 			return nil, err
 		}
 		f.transport, f.idle = t, t.CloseIdleConnections
+	}
+	if len(opts.Credentials) > 0 {
+		credentials, err := newCredentials(f.transport, opts.Credentials, allow)
+		if err != nil {
+			return nil, err
+		}
+		f.transport = credentials
 	}
 	if opts.WrapTransport != nil {
 		f.transport = opts.WrapTransport(f.transport)
@@ -72,7 +81,7 @@ func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget
 		budget.drop(req)
 		return f.counted(failedFetch(fetchTooMany, err))
 	}
-	return f.counted(f.exchange(ctx, req, budget))
+	return f.timed(ctx, req, budget)
 }
 
 // doInTurn performs one exchange that the budget was asked for already, as
@@ -81,10 +90,22 @@ func (f *fetcher) doInTurn(ctx context.Context, req *fetchRequest, budget *fetch
 	select {
 	case f.parallel <- struct{}{}:
 		defer func() { <-f.parallel }()
-		return f.counted(f.exchange(ctx, req, budget))
+		return f.timed(ctx, req, budget)
 	case <-ctx.Done():
 		return f.counted(failedFetch(fetchTimeout, ctx.Err()))
 	}
+}
+
+// timed performs an exchange, and tells how long it took.
+func (f *fetcher) timed(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	begun := time.Now()
+	answer := f.counted(f.exchange(ctx, req, budget))
+	took := time.Since(begun)
+	f.stats.fetchTime.Add(int64(took))
+	if f.fetched != nil && req != nil {
+		f.fetched(FetchEvent{Method: req.method, URL: req.url, Status: int(answer.status), Failure: answer.failure.String(), Took: took})
+	}
+	return answer
 }
 
 // counted is an answer that is part of the figures.

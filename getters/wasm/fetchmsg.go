@@ -25,6 +25,14 @@ const (
 	fetchTooMany     fetchFailure = 6
 )
 
+func (f fetchFailure) String() string {
+	names := [...]string{"", "malformed", "denied", "unreachable", "timeout", "too large", "too many"}
+	if int(f) < len(names) {
+		return names[f]
+	}
+	return "unknown"
+}
+
 var errFetchMessage = errors.New("malformed fetch request")
 
 // headerField is one field of a request or an answer.

@@ -16,14 +16,6 @@ import (
 // These tests look at the memory of the whole process, so they are not run beside
 // others.
 
-// heap is what is in use after a collection of garbage.
-func heap() int64 {
-	runtime.GC()
-	var stats runtime.MemStats
-	runtime.ReadMemStats(&stats)
-	return int64(stats.HeapAlloc)
-}
-
 // allocated is what was allocated since the process began.
 func allocated() int64 {
 	var stats runtime.MemStats
@@ -69,11 +61,11 @@ func TestFetchesThatWaitHoldNoMoreThanTheirRequestMaySend(t *testing.T) {
 				AllowFetch: []string{origin.url}, Instances: 1, ParallelFetches: 1, MaxFetchBytes: most,
 			})
 			p.fetcher.parallel <- struct{}{} // no exchange begins
-			before := heap()
+			before := heapBytes()
 			ctx, cancel := context.WithCancel(t.Context())
 			waiting := getLater(ctx, p, origin.url+"/wait")
 			waitPending(t, p, 1)
-			assert.Less(t, heap()-before, int64(2*most))
+			assert.Less(t, heapBytes()-before, int64(2*most))
 			cancel()
 			require.ErrorIs(t, (<-waiting).err, context.Canceled)
 			<-p.fetcher.parallel

@@ -263,8 +263,7 @@ func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 	id := in.nextID()
 	ctx, cancel := in.deadline.context()
 	defer cancel()
-	answer := in.plugin.fetcher.do(ctx, req, r.budget)
-	in.pace.interrupted()
+	answer := in.await(func() *fetchAnswer { return in.plugin.fetcher.do(ctx, req, r.budget) })
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
@@ -272,6 +271,15 @@ func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 	r.calls = append(r.calls, id)
 	in.keepAnswer(id, answer.encode())
 	return id
+}
+
+// await waits for an exchange while the guest does not compute.
+func (in *instance) await(exchange func() *fetchAnswer) *fetchAnswer {
+	begun := time.Now()
+	answer := exchange()
+	in.away += time.Since(begun)
+	in.pace.interrupted()
+	return answer
 }
 
 // maxInFlight is how many exchanges an instance has under way, beyond which each
