@@ -52,6 +52,7 @@ func (in *instance) addKernel() error {
 		return &stop{discardFailed, gcnode.KindInternal, err}
 	}
 	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string]string{}}}
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(in.newMemory))
 	in.ctx.Context = experimental.WithImportResolver(ctx, func(name string) api.Module {
 		if name == kernel.Name {
 			return mod
