@@ -33,22 +33,40 @@ const (
 )
 
 // checkContract compares the shape of a module with the ABI and with what it
-// was granted. The error names every import and export that is wrong.
+// was granted. The error names every import and export that is wrong, up to
+// maxImportsShown of the former.
 func checkContract(m *moduleShape, opts *Options) error {
 	if m.isExtism() {
 		return checkExtism(m, opts)
 	}
 	errs := []error{checkReactor(m)}
 	offered := offeredFunctions()
-	for _, imp := range m.imports {
-		errs = append(errs, checkImport(imp, offered, opts))
-	}
+	errs = append(errs, m.checkImports(func(imp moduleImport) error { return checkImport(imp, offered, opts) }))
 	errs = append(errs, checkExports(m), checkMemory(m, opts))
 	if opts.Function != "" {
 		errs = append(errs, fmt.Errorf("a function %q was asked for (Function, function in a node's configuration): "+
 			"only modules for Extism have one, leave it out", printable(opts.Function, maxNameShown)))
 	}
 	return errors.Join(errs...)
+}
+
+// maxImportsShown bounds how many imports a message says something about.
+const maxImportsShown = 20
+
+// checkImports is what is wrong with the imports.
+func (m *moduleShape) checkImports(check func(moduleImport) error) error {
+	var wrong []error
+	for _, imp := range m.imports {
+		err := check(imp)
+		switch {
+		case err == nil:
+		case len(wrong) == maxImportsShown:
+			return errors.Join(append(wrong, errors.New("and further imports are wrong"))...)
+		default:
+			wrong = append(wrong, err)
+		}
+	}
+	return errors.Join(wrong...)
 }
 
 func checkMemory(m *moduleShape, opts *Options) error {

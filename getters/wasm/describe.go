@@ -90,6 +90,9 @@ func externOf(module, name string, kind externKind, sig signature) Extern {
 	return e
 }
 
+// maxProducers bounds how much a module tells about where it comes from.
+const maxProducers = 1 << 10
+
 // producersOf reads the section "producers", which the tool conventions of
 // WebAssembly describe: fields, each with names and versions. A section that is
 // malformed tells nothing.
@@ -105,6 +108,9 @@ func producersOf(module []byte) []Producer {
 		for range r.count() {
 			field := r.name()
 			for range r.count() {
+				if len(all) == maxProducers {
+					return all
+				}
 				all = append(all, Producer{Field: field, Name: r.name(), Version: r.name()})
 			}
 		}

@@ -23,7 +23,10 @@ const (
 	reservedPrefix         = "240.0.0.0/4"
 	translatedPrefix       = "64:ff9b::/96"
 	localTranslatedPrefix  = "64:ff9b:1::/48"
+	statelessPrefix        = "::ffff:0:0:0/96"
+	compatiblePrefix       = "::/96"
 	relayedPrefix          = "2002::/16"
+	teredoPrefix           = "2001::/32"
 	uniqueLocalSitesPrefix = "fec0::/10"
 )
 
@@ -38,7 +41,7 @@ func newAddressGuard() (*addressGuard, error) {
 	g := &addressGuard{}
 	for _, s := range []string{
 		thisNetworkPrefix, sharedPrefix, protocolPrefix, benchmarkPrefix, reservedPrefix,
-		translatedPrefix, localTranslatedPrefix, relayedPrefix, uniqueLocalSitesPrefix,
+		translatedPrefix, localTranslatedPrefix, statelessPrefix, compatiblePrefix, relayedPrefix, teredoPrefix, uniqueLocalSitesPrefix,
 	} {
 		p, err := netip.ParsePrefix(s)
 		if err != nil {

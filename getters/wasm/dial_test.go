@@ -48,6 +48,12 @@ func TestPublicAddresses(t *testing.T) {
 		"fd00:ec2::254":          false,
 		"2001:4860:4860::8888":   true,
 		"::ffff:169.254.169.254": false,
+		"::127.0.0.1":            false,
+		"::10.0.0.1":             false,
+		"::ffff:0:127.0.0.1":     false,
+		"2001:0:a00:1::":         false,
+		"2001:0:4136:e378::":     false,
+		"2001:200::1":            true,
 	} {
 		ip := netip.MustParseAddr(address)
 		assert.Equal(t, public, guard.public(ip), address)

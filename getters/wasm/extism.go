@@ -36,7 +36,7 @@ func (m *moduleShape) isExtism() bool {
 }
 
 // checkExtism compares the shape of a module with what there is for Extism
-// modules. The error names every import and export that is wrong.
+// modules. The error is like that of checkContract.
 func checkExtism(m *moduleShape, opts *Options) error {
 	offered := map[string]map[string]hostFunction{
 		kernel.Name: functionsByName(extismFunctions()),
@@ -46,10 +46,7 @@ func checkExtism(m *moduleShape, opts *Options) error {
 	for _, f := range kernel.Functions() { // only their signatures matter here
 		offered[kernel.Name][f.Name] = hostFunction{name: f.Name, sig: signature{f.Params, f.Results}}
 	}
-	var errs []error
-	for _, imp := range m.imports {
-		errs = append(errs, checkExtismImport(imp, offered))
-	}
+	errs := []error{m.checkImports(func(imp moduleImport) error { return checkExtismImport(imp, offered) })}
 	if e, ok := m.exports[exportMemory]; !ok || e.kind != externMemory {
 		errs = append(errs, errNoMemory)
 	}

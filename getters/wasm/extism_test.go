@@ -146,20 +146,20 @@ func TestExtismVariablesLiveAsLongAsTheInstance(t *testing.T) {
 func TestExtismVariablesAreBounded(t *testing.T) {
 	t.Parallel()
 	v := variables{values: map[string]string{}}
-	value := strings.Repeat("v", 1000)
+	value := bytes.Repeat([]byte("v"), 1000)
 	n := 0
-	for v.set(strconv.Itoa(n), value) {
+	for v.set([]byte(strconv.Itoa(n)), value) {
 		n++
 	}
 	assert.InDelta(t, maxVariableBytes/1130, n, 5)
-	assert.True(t, v.set("0", value[1:]), "in place of one that is there")
-	v.remove("1")
-	assert.True(t, v.set("one", value))
-	assert.False(t, v.set("another", value))
+	assert.True(t, v.set([]byte("0"), value[1:]), "in place of one that is there")
+	v.remove([]byte("1"))
+	assert.True(t, v.set([]byte("one"), value))
+	assert.False(t, v.set([]byte("another"), value))
 	for name := range v.values {
-		v.remove(name)
+		v.remove([]byte(name))
 	}
-	v.remove("nothing")
+	v.remove([]byte("nothing"))
 	assert.Zero(t, v.bytes)
 }
 

@@ -52,6 +52,7 @@ func (in *instance) addKernel() error {
 		return &stop{discardFailed, gcnode.KindInternal, err}
 	}
 	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string]string{}}}
+	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(in.newMemory))
 	in.ctx.Context = experimental.WithImportResolver(ctx, func(name string) api.Module {
 		if name == kernel.Name {
 			return mod
@@ -160,23 +161,23 @@ type variables struct {
 func (v *variables) get(name []byte) string { return v.values[string(name)] }
 
 // set returns false, and changes nothing, if there is no room.
-func (v *variables) set(name, value string) bool {
+func (v *variables) set(name, value []byte) bool {
 	bytes := v.bytes - v.size(name) + storeEntryBytes + len(name) + len(value)
 	if bytes > maxVariableBytes {
 		return false
 	}
-	v.bytes, v.values[name] = bytes, value
+	v.bytes, v.values[string(name)] = bytes, string(value)
 	return true
 }
 
-func (v *variables) remove(name string) {
+func (v *variables) remove(name []byte) {
 	v.bytes -= v.size(name)
-	delete(v.values, name)
+	delete(v.values, string(name))
 }
 
 // size is what a variable takes; 0 if there is none.
-func (v *variables) size(name string) int {
-	value, ok := v.values[name]
+func (v *variables) size(name []byte) int {
+	value, ok := v.values[string(name)]
 	if !ok {
 		return 0
 	}

@@ -143,10 +143,10 @@ func extismVarGet(in *instance, _ guestMemory, stack []uint64) {
 
 func extismVarSet(in *instance, _ guestMemory, stack []uint64) {
 	nameAt, valueAt := stack[0], stack[1]
-	name := string(in.block(nameAt))
+	name := in.block(nameAt)
 	if valueAt == 0 {
 		in.extism.vars.remove(name)
-	} else if !in.extism.vars.set(name, string(in.block(valueAt))) {
+	} else if !in.extism.vars.set(name, in.block(valueAt)) {
 		halt(&stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module's variables take more than %d bytes", maxVariableBytes)})
 	}
 	in.extism.memory.Free(nameAt)

@@ -201,6 +201,36 @@ func TestExtismMemoryCountsForTheInstance(t *testing.T) {
 	assert.Equal(t, DiscardStats{Memory: 3}, p.Stats().Instances.Discarded)
 }
 
+// Neither memory can grow into what the other one takes.
+func TestExtismMemoriesShareTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 8 << 20
+	grow := slices.Concat(constI32(6<<20/pageBytes), []byte{opMemoryGrow, 0})
+	for name, c := range map[string]struct {
+		code func(f *extismImports) []byte
+		kind gcnode.Kind
+		want string
+	}{
+		"the module's last": {func(f *extismImports) []byte {
+			return slices.Concat(constI64(6<<20), call(f.alloc), []byte{opDrop}, grow)
+		}, gcnode.KindTransient, "get returned -1"},
+		"the module's first": {func(f *extismImports) []byte {
+			return slices.Concat(grow, constI64(6<<20), call(f.alloc), []byte{opDrop})
+		}, gcnode.KindPermanent, "there is no room for 6291456 more bytes"},
+		"the module's alone": {func(*extismImports) []byte {
+			return slices.Concat(constI32(7<<20/pageBytes), []byte{opMemoryGrow, 0})
+		}, gcnode.KindTransient, "get returned 1"}, // the size before
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, f := newExtism()
+			a.pages, a.maxPages = 1, limit/pageBytes
+			p := loadModule(t, hostileExtism(a, f, c.code(f)...), Options{Instances: 1, MaxMemoryBytes: limit})
+			assert.ErrorContains(t, getError(t, p, "hostile", c.kind), c.want)
+			assert.Equal(t, goodKey, get(t, p, goodKey))
+		})
+	}
+}
+
 func TestExtismModuleThatStartsWithMostOfItsMemory(t *testing.T) {
 	t.Parallel()
 	a := echoExtism()

@@ -1,6 +1,7 @@
 package wasm
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -9,6 +10,10 @@ import (
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
+
+// maxDescriptionBytes bounds a request without its body, as JSON, which takes more
+// of our memory than of the guest's.
+const maxDescriptionBytes = 1 << 20
 
 // extismRequest is a request as PDKs write it.
 type extismRequest struct {
@@ -21,14 +26,18 @@ type extismRequest struct {
 // way to tell a guest that there is no answer: the call ends.
 func extismHTTPRequest(in *instance, _ guestMemory, stack []uint64) {
 	var described extismRequest
-	if err := json.Unmarshal(in.block(stack[0]), &described); err != nil {
+	description := in.block(stack[0])
+	if len(description) > maxDescriptionBytes {
+		haltExtism("its HTTP request has %d bytes beside the body, the limit is %d", len(description), maxDescriptionBytes)
+	}
+	if err := json.Unmarshal(description, &described); err != nil {
 		haltExtism("its HTTP request cannot be read: %w", err)
 	}
 	r := in.current
 	if r == nil {
 		haltExtism("it fetches before it is asked for a key")
 	}
-	answer := in.extismFetch(r, described.request(in.block(stack[1])))
+	answer := in.extismFetch(r, described.request(), in.block(stack[1]))
 	in.extism.status, in.extism.header = int(answer.status), answer.header
 	stack[0] = hand(in, answer.body)
 }
@@ -40,13 +49,14 @@ func extismHTTPHeaders(in *instance, _ guestMemory, stack []uint64) {
 		stack[0] = 0
 		return
 	}
-	fields := map[string]string{}
+	values := map[string][]string{}
 	for _, f := range in.extism.header {
 		name := strings.ToLower(f.name)
-		if before, ok := fields[name]; ok {
-			f.value = before + "," + f.value
-		}
-		fields[name] = f.value
+		values[name] = append(values[name], f.value)
+	}
+	fields := make(map[string]string, len(values))
+	for name, all := range values {
+		fields[name] = strings.Join(all, ",")
 	}
 	text, err := json.Marshal(fields)
 	if err != nil {
@@ -55,9 +65,9 @@ func extismHTTPHeaders(in *instance, _ guestMemory, stack []uint64) {
 	stack[0] = hand(in, text)
 }
 
-// request is the exchange that is asked for. It keeps nothing of body.
-func (e *extismRequest) request(body []byte) *fetchRequest {
-	req := &fetchRequest{method: strings.ToUpper(e.Method), url: e.URL, body: append([]byte(nil), body...)}
+// request is the exchange that is asked for, with a body to come.
+func (e *extismRequest) request() *fetchRequest {
+	req := &fetchRequest{method: strings.ToUpper(e.Method), url: e.URL}
 	if req.method == "" {
 		req.method = "GET"
 	}
@@ -69,14 +79,18 @@ func (e *extismRequest) request(body []byte) *fetchRequest {
 
 // extismFetch performs an exchange within the limits of a request. It does not
 // return without an answer.
-func (in *instance) extismFetch(r *request, req *fetchRequest) *fetchAnswer {
+func (in *instance) extismFetch(r *request, req *fetchRequest, body []byte) *fetchAnswer {
 	if r.budget == nil {
 		r.budget = newFetchBudget(&in.plugin.opts)
 	}
+	if req.held = req.size() + int64(len(body)); r.budget.spendBytes(req.held) == nil {
+		req.body = bytes.Clone(body) // the guest's memory may move
+	} else {
+		req = nil
+	}
 	ctx, cancel := in.deadline.context()
 	defer cancel()
-	answer := in.plugin.fetcher.do(ctx, req, r.budget)
-	in.pace.interrupted()
+	answer := in.await(func() *fetchAnswer { return in.plugin.fetcher.do(ctx, req, r.budget) })
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}

@@ -35,6 +35,7 @@ type fetcher struct {
 	allow     allowList
 	parallel  chan struct{} // one for each exchange that no guest waits for
 	stats     *counters
+	fetched   func(FetchEvent) // may be nil
 }
 
 // newFetcher returns an error that names the entries of the allow-list that
@@ -50,6 +51,7 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 		allow:     allow,
 		parallel:  make(chan struct{}, opts.ParallelFetches),
 		stats:     stats,
+		fetched:   opts.Hooks.Fetched,
 	}
 	if f.transport == nil {
 		t, err := newTransport(opts)
@@ -58,19 +60,28 @@ func newFetcher(opts *Options, stats *counters) (*fetcher, error) {
 		}
 		f.transport, f.idle = t, t.CloseIdleConnections
 	}
+	if len(opts.Credentials) > 0 {
+		credentials, err := newCredentials(f.transport, opts.Credentials, allow)
+		if err != nil {
+			return nil, err
+		}
+		f.transport = credentials
+	}
 	if opts.WrapTransport != nil {
 		f.transport = opts.WrapTransport(f.transport)
 	}
 	return f, nil
 }
 
-// do performs one exchange. Whatever goes wrong is told in the answer. ctx
-// ends at the deadline of the whole request.
+// do performs one exchange; req is nil if it was too large for the budget.
+// Whatever goes wrong is told in the answer. ctx ends at the deadline of the whole
+// request.
 func (f *fetcher) do(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
 	if err := budget.spendFetch(); err != nil {
+		budget.drop(req)
 		return f.counted(failedFetch(fetchTooMany, err))
 	}
-	return f.counted(f.exchange(ctx, req, budget))
+	return f.timed(ctx, req, budget)
 }
 
 // doInTurn performs one exchange that the budget was asked for already, as
@@ -79,10 +90,22 @@ func (f *fetcher) doInTurn(ctx context.Context, req *fetchRequest, budget *fetch
 	select {
 	case f.parallel <- struct{}{}:
 		defer func() { <-f.parallel }()
-		return f.counted(f.exchange(ctx, req, budget))
+		return f.timed(ctx, req, budget)
 	case <-ctx.Done():
 		return f.counted(failedFetch(fetchTimeout, ctx.Err()))
 	}
+}
+
+// timed performs an exchange, and tells how long it took.
+func (f *fetcher) timed(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	begun := time.Now()
+	answer := f.counted(f.exchange(ctx, req, budget))
+	took := time.Since(begun)
+	f.stats.fetchTime.Add(int64(took))
+	if f.fetched != nil && req != nil {
+		f.fetched(FetchEvent{Method: req.method, URL: req.url, Status: int(answer.status), Failure: answer.failure.String(), Took: took})
+	}
+	return answer
 }
 
 // counted is an answer that is part of the figures.
@@ -99,6 +122,11 @@ func (f *fetcher) counted(answer *fetchAnswer) *fetchAnswer {
 }
 
 func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetchBudget) *fetchAnswer {
+	if req == nil {
+		return failedFetch(fetchTooMany, errFetchTooMany)
+	}
+	unsent := req.held
+	defer func() { budget.giveBack(unsent) }()
 	if req.timeoutMillis > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Duration(req.timeoutMillis)*time.Millisecond)
@@ -111,9 +139,7 @@ func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetch
 	if err := f.allow.check(out.URL); err != nil {
 		return failedFetch(fetchDenied, err)
 	}
-	if err := budget.spendBytes(req.size()); err != nil {
-		return failedFetch(fetchTooMany, err)
-	}
+	unsent -= req.size()
 	client := http.Client{Transport: f.transport, CheckRedirect: func(next *http.Request, via []*http.Request) error {
 		return f.checkRedirect(next, len(via), budget)
 	}}
@@ -152,10 +178,12 @@ func (f *fetcher) receive(resp *http.Response, req *fetchRequest, budget *fetchB
 	if own == 0 {
 		own = math.MaxInt64
 	}
-	others := budget.takeBytes(size)
+	if err := budget.spendBytes(size); err != nil {
+		return failedFetch(fetchTooMany, err)
+	}
 	body, err := io.ReadAll(io.LimitReader(budget.reader(resp.Body), own+min(1, math.MaxInt64-own)))
 	switch {
-	case errors.Is(err, errFetchTooMany) && others:
+	case errors.Is(err, errFetchTooMany) && budget.shared():
 		return failedFetch(fetchTooMany, errFetchTooMany)
 	case errors.Is(err, errFetchTooMany):
 		return failedFetch(fetchTooLarge, fmt.Errorf("the body of the answer is larger than %d bytes", len(body)))

@@ -40,7 +40,14 @@ func (b *fetchBudget) spendFetch() error {
 // begin takes one exchange, if there is one left.
 func (b *fetchBudget) begin() bool { return !b.exhausted() && b.spendFetch() == nil }
 
-// spendBytes takes n bytes that are sent.
+// drop gives back what an exchange had that does not begin.
+func (b *fetchBudget) drop(req *fetchRequest) {
+	if req != nil {
+		b.giveBack(req.held)
+	}
+}
+
+// spendBytes takes n bytes, if there are as many left.
 func (b *fetchBudget) spendBytes(n int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,12 +58,10 @@ func (b *fetchBudget) spendBytes(n int64) error {
 	return nil
 }
 
-// takeBytes takes n bytes of a header that was received, or what is left. It
-// reports whether other exchanges share the budget.
-func (b *fetchBudget) takeBytes(n int64) (others bool) {
+// shared reports whether several exchanges share the budget.
+func (b *fetchBudget) shared() bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bytes = max(b.bytes-n, 0)
 	return b.begun > 1
 }
 
@@ -83,7 +88,7 @@ func (r *budgetReader) Read(p []byte) (int, error) {
 		return 0, err
 	}
 	n, err := r.r.Read(p[:granted])
-	r.budget.giveBack(granted - n)
+	r.budget.giveBack(int64(granted - n))
 	return n, err
 }
 
@@ -95,8 +100,8 @@ func (b *fetchBudget) reserve(n int) int {
 	return n
 }
 
-func (b *fetchBudget) giveBack(n int) {
+func (b *fetchBudget) giveBack(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.bytes += int64(n)
+	b.bytes += n
 }

@@ -25,6 +25,14 @@ const (
 	fetchTooMany     fetchFailure = 6
 )
 
+func (f fetchFailure) String() string {
+	names := [...]string{"", "malformed", "denied", "unreachable", "timeout", "too large", "too many"}
+	if int(f) < len(names) {
+		return names[f]
+	}
+	return "unknown"
+}
+
 var errFetchMessage = errors.New("malformed fetch request")
 
 // headerField is one field of a request or an answer.
@@ -40,6 +48,7 @@ type fetchRequest struct {
 	body          []byte
 	timeoutMillis uint32 // 0: none of its own
 	maxBodyBytes  uint32 // 0: the host's limit
+	held          int64  // bytes of the budget that it has, whether it is sent or not
 }
 
 // fetchAnswer is what the guest is told. A failure has a message as its body.
@@ -48,6 +57,17 @@ type fetchAnswer struct {
 	failure fetchFailure
 	header  []headerField
 	body    []byte
+}
+
+// fieldBytes is what a header field takes of our memory beside its text.
+const fieldBytes = 64
+
+// heldBytes is how much of our memory a message takes when it is parsed.
+func heldBytes(msg []byte) int64 {
+	if len(msg) < fetchRequestHead {
+		return 0 // it is malformed
+	}
+	return int64(len(msg)) + fieldBytes*int64(binary.LittleEndian.Uint16(msg[2:]))
 }
 
 // parseFetchRequest reads the message of a guest. The parts must fill it

@@ -38,7 +38,7 @@ const (
 	resultTooLarge  = -2 // respond, kv_set: the value is too large
 	resultMalformed = -2 // fetch, fetch_start: the message is malformed
 	resultBadValue  = -3 // respond, kv_set: an argument is out of range
-	resultTooMany   = -3 // fetch_start: the request has used up its fetches
+	resultTooMany   = -3 // fetch_start: the request has used up its fetches, or the instance has very many
 	resultYielding  = -3 // yield: the request does already
 )
 
@@ -167,7 +167,7 @@ func hostStoreGet(in *instance, mem guestMemory, stack []uint64) {
 	key := mem.view(stack[0], stack[1])
 	dst := mem.view(stack[2], stack[3])
 	in.spend(len(key))
-	value, ok := in.plugin.store.get(string(key), time.Now())
+	value, ok := in.plugin.store.get(key, time.Now())
 	if !ok {
 		stack[0] = api.EncodeI32(resultNone)
 		return
@@ -186,8 +186,8 @@ func hostStoreSet(in *instance, mem guestMemory, stack []uint64) {
 	case ttlMillis < ttlDefault:
 		result = resultBadValue
 	case ttlMillis == 0:
-		in.plugin.store.remove(string(key))
-	case !in.plugin.store.set(string(key), string(value), ttlMillis, time.Now()):
+		in.plugin.store.remove(key)
+	case !in.plugin.store.set(key, value, ttlMillis, time.Now()):
 		result = resultTooLarge
 	}
 	stack[0] = api.EncodeI32(result)
@@ -235,13 +235,19 @@ func (in *instance) fetchWith(mem guestMemory, stack []uint64, perform func(*req
 		return resultNone
 	}
 	in.spend(len(msg))
-	req, err := parseFetchRequest(msg)
-	if err != nil {
-		return resultMalformed
-	}
 	if r.budget == nil {
 		r.budget = newFetchBudget(&in.plugin.opts)
 	}
+	held := heldBytes(msg)
+	if r.budget.spendBytes(held) != nil {
+		return perform(r, nil) // it is not copied
+	}
+	req, err := parseFetchRequest(msg)
+	if err != nil {
+		r.budget.giveBack(held)
+		return resultMalformed
+	}
+	req.held = held
 	return perform(r, req)
 }
 
@@ -251,13 +257,13 @@ func (in *instance) fetchWith(mem guestMemory, stack []uint64, perform func(*req
 // the host keeps is bounded.
 func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 	if r.budget.exhausted() {
+		r.budget.drop(req)
 		return r.lastCall
 	}
 	id := in.nextID()
 	ctx, cancel := in.deadline.context()
 	defer cancel()
-	answer := in.plugin.fetcher.do(ctx, req, r.budget)
-	in.pace.interrupted()
+	answer := in.await(func() *fetchAnswer { return in.plugin.fetcher.do(ctx, req, r.budget) })
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}
@@ -267,10 +273,25 @@ func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 	return id
 }
 
+// await waits for an exchange while the guest does not compute.
+func (in *instance) await(exchange func() *fetchAnswer) *fetchAnswer {
+	begun := time.Now()
+	answer := exchange()
+	in.away += time.Since(begun)
+	in.pace.interrupted()
+	return answer
+}
+
+// maxInFlight is how many exchanges an instance has under way, beyond which each
+// request has one.
+const maxInFlight = 4096
+
 // startFetch begins an exchange whose answer the guest is resumed with, and
 // returns its number.
 func (in *instance) startFetch(r *request, req *fetchRequest) int32 {
-	if !r.budget.begin() {
+	flood := in.inFlight >= maxInFlight && r.inFlight > 0
+	if flood || !r.budget.begin() {
+		r.budget.drop(req)
 		return resultTooMany
 	}
 	id := in.depart(r)

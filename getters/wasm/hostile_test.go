@@ -354,7 +354,7 @@ func TestModuleThatStartsWithMostOfItsMemory(t *testing.T) {
 func TestInstanceIsReplacedAfterManyCalls(t *testing.T) {
 	t.Parallel()
 	p := loadModule(t, minimal().bytes(), Options{Instances: 1, Timeout: patience})
-	for range callsPerInstance + 1 {
+	for range defaultCalls + 1 {
 		if _, err := p.GetItem(t.Context(), "k"); err != nil {
 			require.NoError(t, err)
 		}
@@ -362,7 +362,7 @@ func TestInstanceIsReplacedAfterManyCalls(t *testing.T) {
 	s := p.Stats()
 	assert.EqualValues(t, 2, s.Instances.Created)
 	assert.Equal(t, DiscardStats{Worn: 1}, s.Instances.Discarded)
-	assert.EqualValues(t, callsPerInstance+1, s.Calls.OK)
+	assert.EqualValues(t, defaultCalls+1, s.Calls.OK)
 }
 
 func TestInstanceThatCannotBeStartedLater(t *testing.T) {

@@ -16,9 +16,6 @@ import (
 )
 
 const (
-	// callsPerInstance is how many calls an instance answers before it makes
-	// room for a fresh one, because few guests get every free() right.
-	callsPerInstance = 100_000
 	// memoryShare is the part of its memory, in percent, above which an
 	// instance is discarded before it runs out in the middle of a call.
 	memoryShare = 75
@@ -59,7 +56,10 @@ type instance struct {
 	configuring bool   // input 0 is the configuration
 	complaint   string // the end of what was logged as errors while configuring
 	pace        pace
-	lastID      int32 // of requests and calls
+	rationed    bool          // the fuel of the turn is bounded
+	fuelLeft    int64         // of it
+	away        time.Duration // that the guest did not compute, in the call that is running
+	lastID      int32         // of requests and calls
 	calls       int
 	counted     int64  // bytes of memory that the figures have
 	wornBytes   uint64 // of memory, above which it is discarded
@@ -95,11 +95,15 @@ func (p *Plugin) start(d deadline) (*instance, error) {
 	in.ctx = &guestContext{Context: context.Background(), inst: in}
 	in.deadline = d
 	in.pace.fixed = p.opts.FuelSlice
+	begun := time.Now()
 	if err := in.boot(); err != nil {
 		in.close()
 		return nil, err
 	}
 	p.stats.created.Add(1)
+	if hook := p.opts.Hooks.Started; hook != nil {
+		hook(time.Since(begun))
+	}
 	return in, nil
 }
 
@@ -195,7 +199,10 @@ func (in *instance) complain(text []byte) {
 // run calls into the guest.
 func (in *instance) run(f api.Function, stack []uint64) error {
 	in.pace.interrupted()
+	begun := time.Since(in.plugin.epoch)
 	err := f.CallWithStack(in.ctx, stack)
+	in.plugin.stats.guestTime.Add(int64(time.Since(in.plugin.epoch) - begun - in.away))
+	in.away = 0
 	in.stdout.flush()
 	in.stderr.flush()
 	if err == nil {
@@ -249,8 +256,9 @@ func (in *instance) spentFor() discardReason {
 
 // wear says whether an instance that behaved well has been used enough.
 func (in *instance) wear() discardReason {
+	in.plugin.breaker.worked()
 	switch {
-	case in.calls >= callsPerInstance, in.lastID > math.MaxInt32/2:
+	case in.calls >= in.plugin.opts.CallsPerInstance, in.lastID > math.MaxInt32/2:
 		return discardWorn
 	case in.memoryBytes() > in.wornBytes:
 		return discardMemory
@@ -281,7 +289,7 @@ func (in *instance) nextID() int32 {
 // goes on: they would wait for the ten milliseconds that Go lets a goroutine
 // run, and more where several guests compute.
 func (in *instance) tick() int64 {
-	slice := in.pace.next(time.Now())
+	slice := in.ration(in.pace.next(time.Now()))
 	runtime.Gosched()
 	now := time.Now()
 	if err := in.deadline.checkAt(now); err != nil {
@@ -289,6 +297,20 @@ func (in *instance) tick() int64 {
 	}
 	in.pace.resumed(now)
 	in.plugin.stats.fuel.Add(uint64(slice))
+	return slice
+}
+
+// ration is a slice of fuel, or what is left for the request. It ends a guest that
+// has used up what one may have.
+func (in *instance) ration(slice int64) int64 {
+	if !in.rationed {
+		return slice
+	}
+	if in.fuelLeft <= 0 {
+		halt(&stop{discardFuel, gcnode.KindPermanent, fmt.Errorf("the module used up the fuel of a request, %d", in.plugin.opts.MaxFuel)})
+	}
+	slice = min(slice, in.fuelLeft)
+	in.fuelLeft -= slice
 	return slice
 }
 

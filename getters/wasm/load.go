@@ -92,6 +92,7 @@ func Load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 }
 
 func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
+	begun := time.Now()
 	p, err := newPlugin(&opts)
 	if err != nil {
 		return nil, err
@@ -111,6 +112,7 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 		p.free()
 		return nil, err
 	}
+	p.compileTime = time.Since(begun)
 	if err := p.probe(ctx); err != nil {
 		p.free()
 		return nil, fmt.Errorf("start the first instance: %w", err)
@@ -153,6 +155,7 @@ func newPlugin(opts *Options) (*Plugin, error) {
 		store:       newStore(opts.StoreBytes),
 		log:         newGuestLog(opts.Logger, opts.Name, &stats.linesDropped),
 		stats:       stats,
+		breaker:     breaker{after: opts.BreakAfter},
 	}
 	for _, name := range slices.Sorted(maps.Keys(opts.Env)) {
 		p.environ = append(p.environ, name+"="+opts.Env[name])

@@ -1,8 +1,10 @@
 package wasm
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,30 @@ func TestMinimalModule(t *testing.T) {
 	t.Parallel()
 	p := loadModule(t, minimal().bytes(), Options{})
 	assert.Empty(t, get(t, p, "any"))
+}
+
+// A message names what is wrong, but not without end.
+func TestModuleWithoutEndIsRefusedInFewWords(t *testing.T) {
+	t.Parallel()
+	for name, unknown := range map[string]string{"a getter": abiModule, "for Extism": "extism:host/env"} {
+		a := minimal()
+		for i := range 10_000 {
+			a.imports = append(a.imports, moduleImport{module: unknown, name: fmt.Sprint("unknown_", i), kind: externFunc})
+		}
+		if name == "for Extism" {
+			a.functions = nil
+		}
+		_, err := Load(t.Context(), a.bytes(), Options{})
+		require.ErrorContains(t, err, "unknown_0: ", name)
+		require.ErrorContains(t, err, "unknown_18: ", name)
+		require.ErrorContains(t, err, "and further imports are wrong", name)
+		assert.Less(t, len(err.Error()), 5000, name)
+	}
+	many := append([]byte("\x00asm\x01\x00\x00\x00"), sectionType)
+	types := slices.Concat(vector(1<<20+1), bytes.Repeat([]byte{0x60, 0, 0}, 1<<20+1))
+	many = append(appendU32(many, uint32(len(types))), types...)
+	_, err := Load(t.Context(), many, Options{})
+	require.ErrorContains(t, err, "1048577 are more than the 1048576 that a list may have")
 }
 
 func TestRefusedModules(t *testing.T) {

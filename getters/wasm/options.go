@@ -24,6 +24,8 @@ const (
 	pageBytes            = 64 << 10
 	maxAddressableBytes  = 4 << 30
 	maxModuleBytes       = 64 << 20
+	defaultCalls         = 100_000
+	mostFuel             = 1 << 48
 	defaultPluginName    = "plugin"
 	maxPluginNameInBytes = 128
 	mostFetchBytes       = 1 << 30
@@ -57,8 +59,8 @@ type Options struct {
 	// MaxFetches bounds the HTTP exchanges of one request, redirects and
 	// failed ones included; default 1000.
 	MaxFetches int
-	// MaxFetchBytes bounds what one request may send and receive by them,
-	// in bytes; default 64 MiB, at most 1 GiB.
+	// MaxFetchBytes bounds what one request may send and receive by them, and
+	// have waiting for that, in bytes; default 64 MiB, at most 1 GiB.
 	MaxFetchBytes int64
 	// ParallelFetches bounds how many exchanges that no guest waits for (by
 	// fetch_start) are under way at the same time, in all instances; others
@@ -103,11 +105,35 @@ type Options struct {
 	// [gcnode.ErrOverloaded]. Default 1024; negative: nobody waits.
 	Queue int
 
+	// MaxFuel bounds the fuel (package fuel) of one request, besides its time: it
+	// does not depend on how busy the machine is. A batch has as much for each of
+	// its keys. What an instance has left of its last slice is not counted. At most
+	// 1 << 48; default: not bounded.
+	MaxFuel int64
+	// CallsPerInstance is how many requests an instance answers before a fresh one
+	// takes its place, because few modules get every free() right; with 1 each
+	// request has an instance of its own, and state of the module never outlives
+	// it. Default 100,000.
+	CallsPerInstance int
+	// BreakAfter is how many instances in a row the module may lose (by traps,
+	// deadlines and the like) before further requests are refused with
+	// [gcnode.ErrOverloaded]: for a second at first, and for longer each time that
+	// the one which is let through then loses an instance too, up to 30 s. It
+	// spares the node the starts of a module that is broken, and lets a single key
+	// that breaks it keep others from being answered. Default: never.
+	BreakAfter int
+	// Credentials are header fields, by origin, that every exchange with it has, in
+	// place of those that the module may have set: it never sees them. Each origin
+	// must be in AllowFetch. What is added is not counted.
+	Credentials map[string]http.Header
+
 	// FuelSlice is how much fuel (package fuel) a guest is given at once, at
 	// least 1. Small slices make [Stats].Fuel exact and the guest slow, which
 	// is for measuring. Default: what lasts about a millisecond.
 	FuelSlice int64
 
+	// Hooks are called when something happens.
+	Hooks Hooks
 	// Logger receives what the module logs and what happens to instances.
 	// Default: discarded.
 	Logger *slog.Logger
@@ -131,6 +157,9 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("Pending", o.Pending),
 		notNegative("ParallelFetches", o.ParallelFetches),
 		notNegative("FuelSlice", o.FuelSlice),
+		notNegative("MaxFuel", o.MaxFuel),
+		notNegative("CallsPerInstance", o.CallsPerInstance),
+		notNegative("BreakAfter", o.BreakAfter),
 		checkPin(o.SHA256),
 		checkEnv(o.Env),
 	}
@@ -142,6 +171,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Instances = orDefault(o.Instances, runtime.GOMAXPROCS(0))
 	o.Pending = orDefault(o.Pending, defaultPending)
 	o.ParallelFetches = orDefault(o.ParallelFetches, defaultParallel)
+	o.CallsPerInstance = orDefault(o.CallsPerInstance, defaultCalls)
 	o.Queue = max(orDefault(o.Queue, defaultQueue), 0)
 	o.Name = orDefault(printable(o.Name, maxPluginNameInBytes), defaultPluginName)
 	if o.Logger == nil {
@@ -153,6 +183,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.MaxFetchBytes > mostFetchBytes {
 		errs = append(errs, fmt.Errorf("option MaxFetchBytes is %d: it must be at most %d", o.MaxFetchBytes, mostFetchBytes))
+	}
+	if o.MaxFuel > mostFuel {
+		errs = append(errs, fmt.Errorf("option MaxFuel is %d: it must be at most %d", o.MaxFuel, int64(mostFuel)))
 	}
 	if o.MaxValueBytes > gcnode.MaxValueBytes {
 		errs = append(errs, fmt.Errorf("option MaxValueBytes is %d: it must be at most %d",

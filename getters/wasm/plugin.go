@@ -29,6 +29,9 @@ type Plugin struct {
 	store    *store
 	log      *guestLog
 	stats    *counters
+	breaker  breaker
+
+	compileTime time.Duration // and to check and to instrument it
 
 	extism  bool           // the module was written for Extism
 	batches bool           // the module exports gcnode_get_many
@@ -48,7 +51,8 @@ type Plugin struct {
 //   - [gcnode.KindTooLarge] for a key over [gcnode.MaxKeyBytes] or a value
 //     over [Options.MaxValueBytes];
 //   - [gcnode.KindTimeout] when the deadline passed, wherever it was spent;
-//   - [gcnode.KindOverloaded] when too many callers wait already;
+//   - [gcnode.KindOverloaded] when too many callers wait already, and while
+//     [Options.BreakAfter] keeps requests from the module;
 //   - [gcnode.KindPermanent] when the module trapped, exited or broke the ABI;
 //   - [gcnode.KindTransient] when an instance could not be started, and when
 //     ctx was canceled, in which case the chain holds [context.Canceled];
@@ -144,10 +148,14 @@ func (p *Plugin) begin(s *slot[*instance], d deadline, key string) (item gcnode.
 
 // failed is the error for a key.
 func (p *Plugin) failed(key string, s *stop) *gcnode.Error {
-	return &gcnode.Error{
+	e := &gcnode.Error{
 		Kind: s.kind, Op: gcnode.OpGet, Key: key,
 		Err: fmt.Errorf("plugin %q: %w", p.opts.Name, s.err),
 	}
+	if broken, ok := errors.AsType[brokenError](s.err); ok {
+		e.RetryAfter = time.Duration(broken)
+	}
+	return e
 }
 
 func outcomeOf(err error) int {
@@ -164,7 +172,17 @@ func outcomeOf(err error) int {
 // checkOut takes an instance out of the pool for a new request, or starts one.
 // The error is a *stop.
 func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
-	s, err := p.pool.acquire(d.caller, d.at, func() { p.stats.waited.Add(1) })
+	if err := p.breaker.pass(time.Now()); err != nil {
+		return nil, &stop{keep, gcnode.KindOverloaded, err}
+	}
+	var begun time.Time // of waiting
+	s, err := p.pool.acquire(d.caller, d.at, func() {
+		p.stats.waited.Add(1)
+		begun = time.Now()
+	})
+	if !begun.IsZero() {
+		p.stats.queueTime.Add(int64(time.Since(begun)))
+	}
 	switch {
 	case errors.Is(err, errQueueFull):
 		p.stats.rejected.Add(1)
@@ -178,7 +196,7 @@ func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
 	}
 	defer func() {
 		if !s.filled {
-			p.stats.discarded[discardFailed].Add(1)
+			p.discarded(discardFailed)
 			p.pool.discard(s)
 			p.pool.drop()
 		}
@@ -213,14 +231,26 @@ func (p *Plugin) checkIn(s *slot[*instance], verdict discardReason, ended int) {
 // dispose frees an instance that left the pool, and its place there.
 func (p *Plugin) dispose(in *instance, reason discardReason) {
 	in.close()
-	p.stats.discarded[reason].Add(1)
+	p.discarded(reason)
 	p.pool.drop()
+}
+
+// discarded tells that an instance is thrown away.
+func (p *Plugin) discarded(reason discardReason) {
+	p.stats.discarded[reason].Add(1)
+	p.breaker.discarded(reason, time.Now())
+	if hook := p.opts.Hooks.Discarded; hook != nil {
+		hook(reason.String())
+	}
 }
 
 // Stats is a snapshot of the plugin's figures.
 func (p *Plugin) Stats() Stats {
 	places, idle, waiting := p.pool.figures()
+	times := p.stats.timeStats()
+	times.Compile = p.compileTime
 	return Stats{
+		Times: times,
 		Calls: p.stats.callStats(),
 		Fetches: FetchStats{
 			Started: p.stats.fetches.Load(),

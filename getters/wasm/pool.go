@@ -44,6 +44,7 @@ type slot[T any] struct {
 	requests  int       // that are not over
 	lent      bool      // somebody holds it
 	retired   bool      // it takes no new request
+	back      bool      // the request that it was lent to last had come back
 	gone      bool      // it is no part of the pool any more
 	returning list.List // of *waiter[T]: requests that come back
 }
@@ -182,28 +183,43 @@ func (p *pool[T]) leave(s *slot[T]) (spent bool) {
 }
 
 // rest lends a slot to the next who wants it, or keeps it; p.mu is held.
-// Requests that come back go first: they are nearer to their end.
+// Requests that come back and new ones take turns: those of a guest that yields
+// come back at once.
 func (p *pool[T]) rest(s *slot[T]) (spent bool) {
+	open := s.requests < p.share && !s.retired && !p.closed
+	if open && s.back && p.lendAnew(s) {
+		return false
+	}
 	if w := next[T](&s.returning); w != nil {
+		s.back = true
 		w.ready <- loan[T]{slot: s}
+		return false
+	}
+	if open && p.lendAnew(s) {
 		return false
 	}
 	s.lent = false
-	switch {
-	case s.requests == 0 && (s.retired || p.closed):
+	if s.requests == 0 && (s.retired || p.closed) {
 		s.gone = true
 		return true
-	case s.retired || p.closed || s.requests >= p.share:
-		return false
 	}
-	if w := next[T](&p.waiting); w != nil {
-		s.lent = true
-		s.requests++
-		w.ready <- loan[T]{slot: s}
-		return false
+	if open {
+		p.idle = append(p.idle, s)
 	}
-	p.idle = append(p.idle, s)
 	return false
+}
+
+// lendAnew lends a slot that is lent, and open for it, to a new request that
+// waits, if there is one; p.mu is held.
+func (p *pool[T]) lendAnew(s *slot[T]) bool {
+	w := next[T](&p.waiting)
+	if w == nil {
+		return false
+	}
+	s.back = false
+	s.requests++
+	w.ready <- loan[T]{slot: s}
+	return true
 }
 
 // discard takes a slot out of the pool that the caller holds, whatever

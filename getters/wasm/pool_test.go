@@ -202,6 +202,36 @@ func TestPoolServesReturningRequestsFirst(t *testing.T) {
 	})
 }
 
+// Requests of a guest that yields come back as soon as they are gone.
+func TestPoolServesNewRequestsBetweenThoseThatComeBack(t *testing.T) {
+	t.Parallel()
+	p, taken := filledPool(t, 1, 4, 2)
+	s := taken[0]
+	require.False(t, p.release(s, 0, false))
+	_, err := p.acquire(t.Context(), soon(), nothing)
+	require.NoError(t, err)
+	var fresh [2]*waiter[int]
+	for i := range fresh {
+		fresh[i], _ = enqueue[int](&p.waiting)
+	}
+	back, _ := enqueue[int](&s.returning)
+	var order string
+	for range 6 {
+		again, _ := enqueue[int](&s.returning) // there is always one
+		require.False(t, p.release(s, 0, false))
+		select {
+		case <-back.ready:
+			order += "back "
+			back = again
+		case <-fresh[0].ready:
+			order += "new "
+			fresh[0] = fresh[1]
+			s.returning.Remove(s.returning.Back())
+		}
+	}
+	assert.Equal(t, "back new back new back back ", order)
+}
+
 func TestPoolPassesTheRoomOfARequestThatLeftOn(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,6 +1,11 @@
 package wasm
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
+)
 
 var errTruncated = errors.New("the module ends too early")
 
@@ -53,11 +58,16 @@ func (r *byteReader) u64() uint64 {
 	return 0
 }
 
-// count reads how many elements follow, each of which takes at least a byte.
+// count reads how many elements follow, each of which takes at least a byte of the
+// module and many of ours.
 func (r *byteReader) count() uint32 {
 	n := r.u32()
-	if uint64(n) > uint64(len(r.b)) {
+	switch {
+	case uint64(n) > uint64(len(r.b)):
 		r.fail(errTruncated)
+		return 0
+	case n > fuel.DefaultMaxEntries:
+		r.fail(fmt.Errorf("%d are more than the %d that a list may have", n, fuel.DefaultMaxEntries))
 		return 0
 	}
 	return n

@@ -30,6 +30,7 @@ type request struct {
 	id       int32
 	key      string
 	budget   *fetchBudget // nil until something is fetched
+	fuel     int64        // that it was given, if that is bounded
 	calls    []int32      // fetches whose answers the instance keeps
 	lastCall int32        // the number of the latest fetch
 	inFlight int          // fetches that the guest did not wait for, and yields

@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"sync/atomic"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -12,6 +13,7 @@ type Stats struct {
 	Fetches   FetchStats
 	Instances InstanceStats
 	Queue     QueueStats
+	Times     TimeStats
 	// Fuel is what guests were given for computing (package fuel). What an
 	// instance has left of its last slice is counted as well.
 	Fuel uint64
@@ -56,6 +58,7 @@ type DiscardStats struct {
 	Canceled uint64 // the caller was gone while the guest was running
 	Contract uint64 // the guest broke the ABI
 	Memory   uint64 // more than 75 % of its memory were in use
+	Fuel     uint64 // a request used up its fuel
 	Worn     uint64 // it had answered as many calls as one instance may
 	Failed   uint64 // it could not be started
 	Closed   uint64 // the plugin was closed
@@ -66,6 +69,15 @@ type QueueStats struct {
 	Waiting  int
 	Waited   uint64 // callers that had to wait, whatever came of it
 	Rejected uint64 // callers that found the queue full
+}
+
+// TimeStats says where time went, in all.
+type TimeStats struct {
+	Queue time.Duration // requests waited for an instance
+	Guest time.Duration // guests computed, the start of instances included
+	Fetch time.Duration // exchanges took; those at the same time count each
+	// Compile is what it took to check, instrument and compile the module.
+	Compile time.Duration
 }
 
 // discardReason is why an instance is not used again.
@@ -79,6 +91,7 @@ const (
 	discardCanceled
 	discardContract
 	discardMemory
+	discardFuel
 	discardWorn
 	discardFailed
 	discardClosed
@@ -86,11 +99,21 @@ const (
 )
 
 func (r discardReason) String() string {
-	names := [...]string{"keep", "trap", "exit", "timeout", "canceled", "contract", "memory", "worn", "failed", "closed"}
+	names := [...]string{"keep", "trap", "exit", "timeout", "canceled", "contract", "memory", "fuel", "worn", "failed", "closed"}
 	if int(r) < len(names) {
 		return names[r]
 	}
 	return "unknown"
+}
+
+// isFault tells whether an instance is discarded for what its module did.
+func (r discardReason) isFault() bool {
+	switch r {
+	case discardTrap, discardExit, discardTimeout, discardContract, discardFuel, discardFailed:
+		return true
+	default:
+		return false
+	}
 }
 
 // outcomes is the number of kinds of errors plus the outcomes without one.
@@ -110,6 +133,15 @@ type counters struct {
 	waited, rejected                      atomic.Uint64
 	linesDropped, fuel                    atomic.Uint64
 	memory                                atomic.Int64
+	queueTime, guestTime, fetchTime       atomic.Int64 // nanoseconds
+}
+
+func (c *counters) timeStats() TimeStats {
+	return TimeStats{
+		Queue: time.Duration(c.queueTime.Load()),
+		Guest: time.Duration(c.guestTime.Load()),
+		Fetch: time.Duration(c.fetchTime.Load()),
+	}
 }
 
 func (c *counters) callStats() CallStats {
@@ -140,6 +172,7 @@ func (c *counters) discardStats() DiscardStats {
 		Canceled: c.discarded[discardCanceled].Load(),
 		Contract: c.discarded[discardContract].Load(),
 		Memory:   c.discarded[discardMemory].Load(),
+		Fuel:     c.discarded[discardFuel].Load(),
 		Worn:     c.discarded[discardWorn].Load(),
 		Failed:   c.discarded[discardFailed].Load(),
 		Closed:   c.discarded[discardClosed].Load(),

@@ -27,16 +27,21 @@ type storeEntry struct {
 	until      time.Time // zero: as long as there is room
 }
 
-func (e *storeEntry) size() int64 { return int64(len(e.key)) + int64(len(e.value)) + storeEntryBytes }
+func (e *storeEntry) size() int64 { return storeBytes(e.key, e.value) }
+
+// storeBytes is the room that a value takes under a key.
+func storeBytes[B []byte | string](key, value B) int64 {
+	return int64(len(key)) + int64(len(value)) + storeEntryBytes
+}
 
 func newStore(maxBytes int64) *store {
 	return &store{maxBytes: maxBytes, entries: map[string]*list.Element{}}
 }
 
-func (s *store) get(key string, now time.Time) (value string, ok bool) {
+func (s *store) get(key []byte, now time.Time) (value string, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	at := s.entries[key]
+	at := s.entries[string(key)]
 	if at == nil {
 		return "", false
 	}
@@ -52,31 +57,32 @@ func (s *store) get(key string, now time.Time) (value string, ok bool) {
 // set stores a value for ttlMillis from now, or as long as there is room if
 // that is negative. It returns false, and leaves the key without a value, if
 // the store has no room for it at all.
-func (s *store) set(key, value string, ttlMillis int64, now time.Time) bool {
-	e := &storeEntry{key: key, value: value}
+func (s *store) set(key, value []byte, ttlMillis int64, now time.Time) bool {
+	if storeBytes(key, value) > s.maxBytes {
+		s.remove(key)
+		return false
+	}
+	e := &storeEntry{key: string(key), value: string(value)}
 	if ttlMillis > 0 && ttlMillis <= math.MaxInt64/int64(time.Millisecond) {
 		e.until = now.Add(time.Duration(ttlMillis) * time.Millisecond)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := s.entries[key]; at != nil {
+	if at := s.entries[e.key]; at != nil {
 		s.drop(at)
 	}
-	if e.size() > s.maxBytes {
-		return false
-	}
 	s.bytes += e.size()
-	s.entries[key] = s.recent.PushFront(e)
+	s.entries[e.key] = s.recent.PushFront(e)
 	for s.bytes > s.maxBytes {
 		s.drop(s.recent.Back())
 	}
 	return true
 }
 
-func (s *store) remove(key string) {
+func (s *store) remove(key []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at := s.entries[key]; at != nil {
+	if at := s.entries[string(key)]; at != nil {
 		s.drop(at)
 	}
 }

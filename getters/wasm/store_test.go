@@ -48,22 +48,22 @@ func TestStoreForgets(t *testing.T) {
 	now := time.Unix(1000, 0)
 	s := newStore(3 * (storeEntryBytes + 2))
 	for i := range 3 {
-		require.True(t, s.set(strconv.Itoa(i), "v", -1, now))
+		require.True(t, s.set([]byte(strconv.Itoa(i)), []byte("v"), -1, now))
 	}
-	_, ok := s.get("0", now)
+	_, ok := s.get([]byte("0"), now)
 	require.True(t, ok)
-	require.True(t, s.set("3", "v", 50, now))
-	_, ok = s.get("1", now)
+	require.True(t, s.set([]byte("3"), []byte("v"), 50, now))
+	_, ok = s.get([]byte("1"), now)
 	assert.False(t, ok, "used least recently")
 	for _, key := range []string{"0", "2", "3"} {
-		_, ok = s.get(key, now.Add(49*time.Millisecond))
+		_, ok = s.get([]byte(key), now.Add(49*time.Millisecond))
 		assert.True(t, ok, key)
 	}
-	_, ok = s.get("3", now.Add(50*time.Millisecond))
+	_, ok = s.get([]byte("3"), now.Add(50*time.Millisecond))
 	assert.False(t, ok, "its life is over")
 
-	require.False(t, s.set("0", strings.Repeat("v", 4*storeEntryBytes), -1, now))
-	_, ok = s.get("0", now)
+	require.False(t, s.set([]byte("0"), make([]byte, 4*storeEntryBytes), -1, now))
+	_, ok = s.get([]byte("0"), now)
 	assert.False(t, ok, "the old value is not served in place of one that did not fit")
 	assert.EqualValues(t, 1, len(s.entries))
 	assert.EqualValues(t, storeEntryBytes+2, s.bytes)

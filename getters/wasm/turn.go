@@ -73,6 +73,7 @@ func (in *instance) answerMany(batch []*request, message []byte, d deadline) (ve
 		return stopped.reason, stopped
 	}
 	in.calls += len(batch)
+	in.fuelLeft *= int64(len(batch))
 	for _, r := range batch {
 		in.park(r)
 	}
@@ -102,10 +103,18 @@ func (in *instance) answerMany(batch []*request, message []byte, d deadline) (ve
 
 func (in *instance) begin(r *request, d deadline) {
 	in.current, in.deadline = r, d
+	most := in.plugin.opts.MaxFuel
+	in.rationed, in.fuelLeft = most > 0, most
+	if r != nil {
+		in.fuelLeft -= r.fuel
+	}
 }
 
 func (in *instance) end() {
-	in.current, in.deadline = nil, deadline{}
+	if in.rationed && in.current != nil {
+		in.current.fuel = in.plugin.opts.MaxFuel - in.fuelLeft
+	}
+	in.current, in.deadline, in.rationed = nil, deadline{}, false
 }
 
 // settle compares the result of an export with what the guest did.

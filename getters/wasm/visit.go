@@ -88,7 +88,10 @@ func (p *Plugin) await(s *slot[*instance], v *visit, d deadline, over ending) {
 
 // resume hands an answer to the guest.
 func (p *Plugin) resume(s *slot[*instance], v *visit, a arrival, d deadline, end ending) {
-	switch err := p.pool.reacquire(d.caller, d.at, s); {
+	begun := time.Now()
+	err := p.pool.reacquire(d.caller, d.at, s)
+	p.stats.queueTime.Add(int64(time.Since(begun)))
+	switch {
 	case errors.Is(err, errSlotGone):
 		p.lost(s.item, v, end)
 		return

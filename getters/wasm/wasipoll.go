@@ -64,7 +64,9 @@ func wasiPoll(in *instance, mem guestMemory, args []uint64) uint64 {
 // sleep waits, but not longer than the request may take: then the guest does
 // not go on.
 func (in *instance) sleep(length time.Duration) {
+	begun := time.Now()
 	in.deadline.sleep(length)
+	in.away += time.Since(begun)
 	in.pace.interrupted()
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)

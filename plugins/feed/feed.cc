@@ -15,7 +15,7 @@ static document_settings settings;
 static uint32_t most_entries;
 
 static int open_getter() {
-	bool right = document_open(&settings);
+	bool right = document_open(&settings, "url, entries, ttl, negative_ttl, max_bytes");
 	right &= document_number("entries", 20, 1000, &most_entries);
 	return right ? 0 : 1;
 }

@@ -128,6 +128,7 @@ const read = (settings) => {
 		negativeTTL: note(() => settings.duration("negative_ttl", 30000)),
 		maxBytes: note(() => bytesOf(settings.text("max_bytes", "262144"))),
 	};
+	note(() => settings.only("url", "template", "ttl", "negative_ttl", "max_bytes"));
 	if (wrong.length > 0) throw new Error(wrong.join("; "));
 	return s;
 };

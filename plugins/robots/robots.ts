@@ -9,7 +9,7 @@
 
 import {
   Fetch, Getter, Level, Request, Response, TTL_DEFAULT, Then,
-  duration, log, register, setting, settingOr,
+  duration, log, register, setting, settingOr, settingsOnly,
 } from "gcnode/assembly";
 export { gcnode_abi_1, gcnode_cancel, gcnode_configure, gcnode_get, gcnode_resume } from "gcnode/assembly";
 
@@ -276,7 +276,7 @@ register((): Getter | null => {
   const url = settingOr("url", ""), agent = settingOr("agent", "");
   const ttl = setting("ttl") === null ? TTL_DEFAULT : duration("ttl", 0);
   const maxBytes = numberOf(settingOr("max_bytes", "524288"));
-  let right = true;
+  let right = settingsOnly(["url", "agent", "ttl", "max_bytes"]);
   if (!isURL(url)) right = refused("url", "a URL such as http://127.0.0.1:9000/robots.txt");
   if (!isAgent(agent)) right = refused("agent", "a product token such as ExampleBot: letters, - and _");
   if (ttl < 0 && setting("ttl") !== null) right = refused("ttl", "a duration such as 90s or 1h30m");

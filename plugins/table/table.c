@@ -20,7 +20,7 @@ static char separator;
 
 static int open_getter(void) {
 	const char *name = gcnode_setting("separator", "comma");
-	bool right = document_open(&settings);
+	bool right = document_open(&settings, "url, column, separator, ttl, negative_ttl, max_bytes");
 	separator = strcmp(name, "comma") == 0 ? ',' : strcmp(name, "semicolon") == 0 ? ';' : strcmp(name, "tab") == 0 ? '\t' : 0;
 	if (separator == 0)
 		right = document_wrong("separator", "comma, semicolon or tab");

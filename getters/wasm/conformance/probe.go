@@ -31,6 +31,7 @@ func Probe(module []byte, opts ProbeOptions) (*Suite, error) {
 		{"Lifetimes", s.lifetimes, false},
 		{"Settings", s.settings, false},
 		{"RefusedSettings", s.refusedSettings, false},
+		{"UnknownSettings", s.unknownSettings, false},
 		{"Log", s.log, false},
 		{"Time", s.time, false},
 		{"Store", s.store, opts.NoStore},

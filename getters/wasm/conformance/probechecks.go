@@ -148,6 +148,16 @@ func (s *probe) refusedSettings(t T) {
 	require.ErrorContains(t, err, "told to fail")
 }
 
+func (s *probe) unknownSettings(t T) {
+	s.load(t, wasm.Options{Config: map[string]string{"open": "strict", "known": "1"}})
+	for _, unknown := range []string{"ope", "opens", "Known", "ttl", "ü", ""} {
+		_, err := s.tryLoad(t, wasm.Options{Config: map[string]string{"open": "strict", "known": "1", unknown: "1", "also wrong": "2"}})
+		require.ErrorContains(t, err, "refused the configuration", "%q", unknown)
+		require.ErrorContains(t, err, `unknown setting "`+unknown+`": known are open, known`)
+		require.ErrorContains(t, err, `unknown setting "also wrong"`)
+	}
+}
+
 func (s *probe) log(t T) {
 	lines := &recorder{}
 	p := s.load(t, wasm.Options{Logger: slog.New(lines)})

@@ -48,6 +48,7 @@ type body struct {
 	// variables is the number of parameters, results and locals, and size the
 	// number of instructions.
 	variables, size int
+	ownLocals       uint32
 	// calls says that the function calls others of the module, so that its
 	// frame counts against the call depth.
 	calls bool
@@ -119,6 +120,7 @@ func (s *scanner) scanLocals(r *reader, b *body) {
 		b.locals = append(appendU32(b.locals, n), t)
 	}
 	b.variables += int(total)
+	b.ownLocals = uint32(total)
 }
 
 func (s *scanner) instruction(r *reader, typ funcType, b *body) {

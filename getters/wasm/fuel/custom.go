@@ -3,6 +3,7 @@ package fuel
 import (
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // nameSection is the custom section that names functions.
@@ -60,7 +61,7 @@ func (in *injection) rewriteNames(r *reader) ([]byte, error) {
 		var content []byte
 		switch id {
 		case namesModule:
-			content = appendBytes(nil, sub.name())
+			content = appendBytes(nil, cut(sub.name()))
 		case namesFunctions:
 			if functions {
 				sub.fail(ErrMalformed, "function names are repeated")
@@ -98,10 +99,10 @@ func (in *injection) rewriteFunctionNames(r *reader) []byte {
 		names = append(names, functionName{index: in.helpers.index(h), name: []byte(h.String())})
 	}
 	if r != nil {
-		n := r.count(2, "function names")
+		n := in.entries(r, 2, "function names")
 		for i := uint32(0); i < n && r.err == nil; i++ {
 			f := in.spaces.shifted(in.spaces.function(r))
-			names = append(names, functionName{index: f, name: r.name()})
+			names = append(names, functionName{index: f, name: cut(r.name())})
 		}
 	}
 	slices.SortStableFunc(names, func(a, b functionName) int { return int(a.index) - int(b.index) })
@@ -112,16 +113,31 @@ func (in *injection) rewriteFunctionNames(r *reader) []byte {
 	return out
 }
 
+// maxNameBytes bounds a name: a stack trace has up to thirty of them.
+const maxNameBytes = 256
+
+// cut is the beginning of a name that is not longer than names may be.
+func cut(name []byte) []byte {
+	if len(name) <= maxNameBytes {
+		return name
+	}
+	end := maxNameBytes
+	for !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end]
+}
+
 func (in *injection) rewriteLocalNames(r *reader) []byte {
-	n := r.count(2, "functions with names of locals")
+	n := in.entries(r, 2, "functions with names of locals")
 	out := appendU32(nil, n)
 	for i := uint32(0); i < n && r.err == nil; i++ {
 		out = appendU32(out, in.spaces.shifted(in.spaces.function(r)))
-		locals := r.count(2, "names of locals")
+		locals := in.entries(r, 2, "names of locals")
 		out = appendU32(out, locals)
 		for j := uint32(0); j < locals && r.err == nil; j++ {
 			out = appendU32(out, r.u32())
-			out = appendBytes(out, r.name())
+			out = appendBytes(out, cut(r.name()))
 		}
 	}
 	return out

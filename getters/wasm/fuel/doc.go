@@ -51,8 +51,10 @@
 // Every instruction is written anew with its numbers in their shortest form,
 // and an opcode that is not in its shortest form is refused where engines
 // differ in reading it: what was counted here is what the engine runs. Limits on
-// locals, parameters and results, and counts that are checked against the bytes
-// that are there, keep small modules from making the engine allocate a lot.
+// locals (of a function, and of all), parameters and results, on how many things a
+// module has in all (Options.MaxEntries), and counts that are checked against the
+// bytes that are there, keep modules from making the engine allocate many times
+// their size.
 //
 // # Cost
 //
@@ -106,5 +108,6 @@
 // They are kept, except for those that refer to places in the code: ".debug_*",
 // "reloc.*", "linking", "metadata.code.*", "sourceMappingURL" and
 // "external_debug_info". In the section "name" the indices of functions are
-// changed and the injected functions added; names of labels are dropped.
+// changed and the injected functions added; names are cut after 256 bytes, because
+// stack traces are made of them, and names of labels are dropped.
 package fuel

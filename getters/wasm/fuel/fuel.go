@@ -23,6 +23,8 @@ const CallDepthTrap = "gcnode_fuel.call_depth_exceeded"
 const (
 	DefaultMaxTableEntries = 1 << 17
 	DefaultMaxCallDepth    = 1 << 14
+	DefaultMaxEntries      = 1 << 20
+	DefaultMaxLocals       = 1 << 22
 )
 
 // Errors that Inject wraps. A module that is none of both is accepted, which
@@ -46,6 +48,13 @@ type Options struct {
 	// MaxCallDepth bounds how deep calls nest. A large function counts as
 	// several calls; see "Call depth" in the package documentation.
 	MaxCallDepth uint32
+	// MaxEntries bounds how many types, imports, functions, tables, globals,
+	// exports, segments, elements of segments, and names the module has in
+	// all: each takes a few bytes of it, and some hundred of the host's memory.
+	MaxEntries uint32
+	// MaxLocals bounds the locals of all functions together: any number of the
+	// same type takes a few bytes of the module.
+	MaxLocals uint32
 }
 
 // Report says what Inject did.
@@ -79,7 +88,13 @@ func Inject(module []byte, opts Options) ([]byte, Report, error) {
 	if opts.MaxCallDepth == 0 {
 		opts.MaxCallDepth = DefaultMaxCallDepth
 	}
-	in := injection{opts: opts, report: Report{InputBytes: len(module)}}
+	if opts.MaxEntries == 0 {
+		opts.MaxEntries = DefaultMaxEntries
+	}
+	if opts.MaxLocals == 0 {
+		opts.MaxLocals = DefaultMaxLocals
+	}
+	in := injection{opts: opts, entriesLeft: opts.MaxEntries, localsLeft: opts.MaxLocals, report: Report{InputBytes: len(module)}}
 	out, err := in.run(module)
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("inject fuel: %w", err)

@@ -18,6 +18,8 @@ type injection struct {
 	defined []uint32
 	helpers helperIndices
 	blocks  *blockTypes
+	// entriesLeft and localsLeft are what the options leave of their limits.
+	entriesLeft, localsLeft uint32
 	// named says that a name section was seen.
 	named bool
 }
@@ -66,6 +68,19 @@ func (in *injection) run(module []byte) ([]byte, error) {
 		out = appendBytes(append(out, byte(sectionCustom)), in.ownNames())
 	}
 	return out, nil
+}
+
+// entries is count for vectors of what the options bound in all.
+func (in *injection) entries(r *reader, minElementBytes int, what string) uint32 {
+	start := r.pos
+	n := r.count(minElementBytes, what)
+	if n > in.entriesLeft {
+		r.failAt(start, ErrRefused, "with these %d %s it has more than %d types, imports, functions, tables, globals, exports, segments, "+
+			"elements and names in all", n, what, in.opts.MaxEntries)
+		return 0
+	}
+	in.entriesLeft -= n
+	return n
 }
 
 // missing returns the sections that injected things need and the module lacks.

@@ -70,7 +70,7 @@ func (in *injection) rewriteGlobals(r *reader) []byte {
 }
 
 func (in *injection) rewriteExports(r *reader) []byte {
-	n := r.count(3, "exports")
+	n := in.entries(r, 3, "exports")
 	out := appendU32(nil, n)
 	for i := uint32(0); i < n && r.err == nil; i++ {
 		out = appendBytes(out, r.name())
@@ -104,7 +104,7 @@ const (
 )
 
 func (in *injection) rewriteElements(r *reader) []byte {
-	n := r.count(3, "element segments")
+	n := in.entries(r, 3, "element segments")
 	out := appendU32(nil, n)
 	for i := uint32(0); i < n && r.err == nil; i++ {
 		start := r.pos
@@ -131,7 +131,7 @@ func (in *injection) rewriteElements(r *reader) []byte {
 			}
 			out = append(out, kind)
 		}
-		count := r.count(1, "elements")
+		count := in.entries(r, 1, "elements")
 		out = appendU32(out, count)
 		for j := uint32(0); j < count && r.err == nil; j++ {
 			if flags&elementExpressions != 0 {
@@ -152,7 +152,7 @@ const (
 )
 
 func (in *injection) rewriteData(r *reader) []byte {
-	n := r.count(2, "data segments")
+	n := in.entries(r, 2, "data segments")
 	out := appendU32(nil, n)
 	for i := uint32(0); i < n && r.err == nil; i++ {
 		start := r.pos
@@ -208,11 +208,17 @@ func (in *injection) rewriteCode(r *reader) ([]byte, error) {
 	var function []byte
 	out := make([]byte, 0, len(r.data)+len(r.data)/2)
 	for i, t := range in.defined {
+		start := r.pos
 		typ := in.spaces.types[t]
 		code := r.sub(r.u32())
 		if err := s.scan(code, typ, &b); err != nil {
 			return nil, fmt.Errorf("function %d: %w", int(in.spaces.importedFunctions)+i, err)
 		}
+		if b.ownLocals > in.localsLeft {
+			r.failAt(start, ErrRefused, "the functions have more than %d locals in all", in.opts.MaxLocals)
+			return nil, r.err
+		}
+		in.localsLeft -= b.ownLocals
 		function = a.append(function[:0], &b, typ)
 		out = appendBytes(out, function)
 		in.count(&b)

@@ -45,16 +45,16 @@ func (in *injection) readSpaces() error {
 		r := s.reader()
 		switch s.id {
 		case sectionType:
-			in.spaces.types = r.functionTypes()
+			in.spaces.types = in.functionTypes(r)
 		case sectionImport:
 			in.readImports(r)
 		case sectionFunction:
-			n := r.count(1, "functions")
+			n := in.entries(r, 1, "functions")
 			for i := uint32(0); i < n && r.err == nil; i++ {
 				in.defined = append(in.defined, in.spaces.typeIndex(r))
 			}
 		case sectionTable:
-			n := r.count(3, "tables")
+			n := in.entries(r, 3, "tables")
 			for i := uint32(0); i < n && r.err == nil; i++ {
 				in.tables = append(in.tables, r.tableType())
 			}
@@ -65,7 +65,7 @@ func (in *injection) readSpaces() error {
 			}
 		case sectionGlobal:
 			// The initial values follow when every index is known.
-			in.spaces.globals += r.count(4, "globals")
+			in.spaces.globals += in.entries(r, 4, "globals")
 			r.bytes(uint32(r.remaining()))
 		default:
 			continue
@@ -84,7 +84,7 @@ func (in *injection) readSpaces() error {
 }
 
 func (in *injection) readImports(r *reader) {
-	n := r.count(4, "imports")
+	n := in.entries(r, 4, "imports")
 	for i := uint32(0); i < n && r.err == nil; i++ {
 		start := r.pos
 		e := importEntry{module: r.name(), name: r.name(), kind: r.byte()}

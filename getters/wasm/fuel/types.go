@@ -76,8 +76,8 @@ func (r *reader) valueTypes(limit uint32, what string) []byte {
 }
 
 // functionTypes reads the type section.
-func (r *reader) functionTypes() []funcType {
-	n := r.count(3, "types")
+func (in *injection) functionTypes(r *reader) []funcType {
+	n := in.entries(r, 3, "types")
 	types := make([]funcType, 0, n)
 	for range n {
 		start := r.pos

@@ -225,6 +225,10 @@ func wrongTemplates() (wrong []map[string]string, reasons []string) {
 		wrong = append(wrong, map[string]string{c[0]: c[1]})
 		reasons = append(reasons, "the setting "+c[0]+" is")
 	}
+	for _, name := range []string{"tll", "URL", "ttl ", "max", ""} {
+		wrong = append(wrong, map[string]string{name: "1h"})
+		reasons = append(reasons, `unknown setting "`+name+`": known are url, `)
+	}
 	return wrong, reasons
 }
 

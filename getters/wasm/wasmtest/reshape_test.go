@@ -22,9 +22,7 @@ const order = `{"id": 7, "by": {"name": "Ann \ud83d\ude00 $x", "a/b~c": true}, "
 	"lines": [{"n": 2, "of": {"title": "Tea"}}, {"n": 1}, 5, {"of": {"title": "Cup"}}], "one": [[1, 2], []], "__proto__": {"polluted": 1}}`
 
 func TestReshape(t *testing.T) {
-	if !installed() {
-		return
-	}
+	onlyBuilt(t)
 	t.Parallel()
 	files := documents{"/orders/7.json": order, "/orders/a/b.json": "[]", "/orders/%2E%2E.json": `"x"`, "/orders/long.json": strings.Repeat(" ", 2000)}
 	opts := roomy(files.options(t, map[string]string{"url": "ORIGIN/orders/{+key}.json", "max_bytes": "1000"}))
@@ -73,9 +71,7 @@ func TestReshape(t *testing.T) {
 }
 
 func TestReshapeRefusesWhatIsNoJSON(t *testing.T) {
-	if !installed() {
-		return
-	}
+	onlyBuilt(t)
 	t.Parallel()
 	const most = 256 << 10
 	files := documents{}
@@ -109,9 +105,7 @@ func TestReshapeRefusesWhatIsNoJSON(t *testing.T) {
 }
 
 func TestReshapeRefusesSettings(t *testing.T) {
-	if !installed() {
-		return
-	}
+	onlyBuilt(t)
 	t.Parallel()
 	wrong, reasons := wrongTemplates()
 	for template, want := range map[string]string{
@@ -137,17 +131,13 @@ func TestReshapeRefusesSettings(t *testing.T) {
 }
 
 func TestReshapeHasLongKeysPending(t *testing.T) {
-	if !installed() {
-		return
-	}
+	onlyBuilt(t)
 	t.Parallel()
 	testPending(t, "reshape", roomy(documents{}.options(t, map[string]string{"template": "1"})), "")
 }
 
 func TestReshapeConforms(t *testing.T) {
-	if !installed() {
-		return
-	}
+	onlyBuilt(t)
 	t.Parallel()
 	files := documents{"/7": order}
 	testConforms(t, "reshape", roomy(files.options(t, map[string]string{"url": "ORIGIN/{key}", "template": `"$/by"`})), "7")

@@ -128,6 +128,9 @@ func TestRobotsRefuseSettings(t *testing.T) {
 			testRefused(t, "robots", right, []map[string]string{{name: value}}, []string{"the setting " + name + " is"})
 		}
 	}
+	for _, name := range []string{"agents", "negative_ttl", ""} {
+		testRefused(t, "robots", right, []map[string]string{{name: "1"}}, []string{`unknown setting "` + name + `": known are url, agent, ttl, max_bytes`})
+	}
 	_, err := wasm.LoadFile(t.Context(), readyMade("robots"), wasm.Options{AllowFetch: []string{"http://o"}})
 	require.ErrorContains(t, err, "the setting url is required")
 	assert.ErrorContains(t, err, "the setting agent is required")

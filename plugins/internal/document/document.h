@@ -90,10 +90,11 @@ static bool document_url(const char **url) {
 	return places > 0 || document_wrong("url", "{key} in it, or {+key} for keys that are paths");
 }
 
-/* document_open reads the settings. It returns false after it has logged all that
- * is wrong with them. */
-static bool document_open(document_settings *s) {
-	bool right = document_url(&s->url);
+/* document_open reads the settings, where known are the names of all that the
+ * getter has. It returns false after it has logged all that is wrong with them. */
+static bool document_open(document_settings *s, const char *known) {
+	bool right = gcnode_settings_only(known);
+	right &= document_url(&s->url);
 	right &= document_ttl("ttl", GCNODE_TTL_DEFAULT, &s->ttl);
 	right &= document_ttl("negative_ttl", 30000, &s->negative_ttl);
 	right &= document_number("max_bytes", 1 << 20, document_most_bytes, &s->max_bytes);

@@ -19,8 +19,9 @@ pub fn read(config: &Config) -> Result<Settings, String> {
     let ttl = note(&mut wrong, ttl(config, "ttl", Ttl::Default));
     let negative_ttl = note(&mut wrong, self::ttl(config, "negative_ttl", Duration::from_secs(30).into()));
     let max_bytes = note(&mut wrong, max_bytes(config));
-    match (url, text, ttl, negative_ttl, max_bytes) {
-        (Some(url), Some(text), Some(ttl), Some(negative_ttl), Some(max_bytes)) => {
+    let only = note(&mut wrong, config.only(&["url", "ttl", "negative_ttl", "max_bytes", "strings"]));
+    match (url, text, ttl, negative_ttl, max_bytes, only) {
+        (Some(url), Some(text), Some(ttl), Some(negative_ttl), Some(max_bytes), Some(())) => {
             Ok(Settings { url, text, ttl, negative_ttl, max_bytes })
         }
         _ => Err(wrong.join("; ")),

@@ -184,6 +184,10 @@ const char *gcnode_setting(const char *name, const char *missing);
 /* A duration such as 90s, 10m, 1h30m or 500ms, in milliseconds. It returns false
  * if the setting is there and no duration. */
 bool gcnode_setting_ms(const char *name, int64_t missing, int64_t *ms);
+/* For the function that opens the getter, so that a mistyped name does not go
+ * unnoticed: it logs each setting whose name is not in a list such as
+ * "origin, ttl" as an error, and returns false if there are some. */
+bool gcnode_settings_only(const char *known);
 
 typedef enum gcnode_level { GCNODE_DEBUG, GCNODE_INFO, GCNODE_WARN, GCNODE_ERROR } gcnode_level;
 
@@ -332,6 +336,9 @@ inline std::optional<milliseconds> duration(const char *name, milliseconds missi
 		return std::nullopt;
 	return milliseconds(ms);
 }
+
+/* settings_only tells whether all settings are known; see gcnode_settings_only. */
+inline bool settings_only(const char *known) { return gcnode_settings_only(known); }
 
 } /* namespace gcnode */
 
@@ -670,6 +677,36 @@ bool gcnode_setting_ms(const char *name, int64_t missing, int64_t *ms) {
 	} while (*at != 0);
 	*ms = sum;
 	return true;
+}
+
+/* gcnode_listed tells whether a name is in a list such as "a, b". */
+static bool gcnode_listed(const char *list, const char *name, size_t len) {
+	for (size_t size; *list != 0; list += size + strspn(list + size, ", ")) {
+		size = strcspn(list, ", ");
+		if (size == len && memcmp(list, name, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool gcnode_settings_only(const char *known) {
+	int32_t size = gcnode_abi_input_read(0, NULL, 0, 0);
+	bool only = true;
+	if (size <= 0)
+		return true;
+	char *settings = (char *)gcnode_must(malloc((size_t)size)), *at = settings;
+	gcnode_abi_input_read(0, settings, 0, size);
+	while (at < settings + size) {
+		size_t len = gcnode_u32((const unsigned char *)at), value_len = gcnode_u32((const unsigned char *)at + 4);
+		at += 8;
+		if (!gcnode_listed(known, at, len)) {
+			gcnode_log(GCNODE_ERROR, "unknown setting \"%.*s\": known are %s", (int)len, at, known);
+			only = false;
+		}
+		at += len + value_len;
+	}
+	free(settings);
+	return only;
 }
 
 bool gcnode_logs(gcnode_level level) { return (int32_t)level >= gcnode_abi_log_level(); }

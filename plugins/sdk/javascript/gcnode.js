@@ -105,6 +105,18 @@ globalThis.gcnode = (() => {
 		return host[name];
 	};
 
+	// settingNames are those of all settings, while the getter is opened.
+	const settingNames = () => {
+		const all = new DataView(host.settings());
+		const names = [];
+		for (let at = 0; at < all.byteLength;) {
+			const size = all.getUint32(at, true), begin = at + 8;
+			names.push(host.decode(all.buffer.slice(begin, begin + size)));
+			at = begin + size + all.getUint32(at + 4, true);
+		}
+		return names;
+	};
+
 	// fetchFor makes the node perform one HTTP exchange for a request.
 	const fetchFor = (id, what) => new Promise((resolve) => {
 		const {url, method = "GET", headers = {}, body = "", timeout = 0, maxBodyBytes = 0} =
@@ -155,6 +167,13 @@ globalThis.gcnode = (() => {
 					const ms = host.duration(name, missing);
 					if (ms === undefined) throw new Error(`the setting ${name} is no duration such as 90s or 1h30m`);
 					return ms;
+				},
+				// only throws if there are other settings than those with these
+				// names, so that a mistyped one does not go unnoticed.
+				only(...known) {
+					const unknown = settingNames().filter((name) => !known.includes(name));
+					if (unknown.length === 0) return;
+					throw new Error(unknown.map((name) => `unknown setting ${JSON.stringify(name)}: known are ${known.join(", ")}`).join("; "));
 				},
 			});
 			if (typeof get !== "function") throw new Error("the registered function has to return the one that is called for each key");

@@ -264,6 +264,22 @@ NATIVE(duration) {
 	return valid ? JS_NewInt64(js, ms) : JS_UNDEFINED;
 }
 
+/* settings(): all of them, as the guest ABI has them */
+NATIVE(settings) {
+	UNUSED;
+	(void)argv;
+	int32_t size = gcnode_abi_input_read(0, NULL, 0, 0);
+	gcnode_bytes all = {NULL, size > 0 ? (size_t)size : 0};
+	char *room = malloc(all.len + 1);
+	if (room == NULL)
+		return JS_ThrowOutOfMemory(js);
+	gcnode_abi_input_read(0, room, 0, (int32_t)all.len);
+	all.ptr = room;
+	JSValue result = buffer(all);
+	free(room);
+	return result;
+}
+
 /* log(level, text) */
 NATIVE(log) {
 	UNUSED;
@@ -347,6 +363,7 @@ NATIVE(decode) {
 static const JSCFunctionListEntry natives[] = {
 	JS_CFUNC_DEF("answer", 4, native_answer),
 	JS_CFUNC_DEF("setting", 1, native_setting),
+	JS_CFUNC_DEF("settings", 0, native_settings),
 	JS_CFUNC_DEF("duration", 2, native_duration),
 	JS_CFUNC_DEF("log", 2, native_log),
 	JS_CFUNC_DEF("logs", 1, native_logs),

@@ -58,6 +58,14 @@ func gauge[T any](name, help string, labels []string, read func(*T) int64) figur
 	}
 }
 
+// seconds is a figure in seconds; those that only grow are totals.
+func seconds[T any](name string, kind prometheus.ValueType, help string, labels []string, read func(*T) float64) figure[T] {
+	if kind == prometheus.CounterValue {
+		name += "_total"
+	}
+	return figure[T]{prometheus.NewDesc("gcnode_"+name, help, labels, nil), kind, read}
+}
+
 // one is the value of a condition.
 func one(holds bool) int64 { //nolint:revive // flag-parameter: it is what is translated, and no switch
 	if holds {
@@ -257,6 +265,12 @@ func newCollector(source *status.Source) *collector {
 			gauge("plugin_queue_waiting", "Callers that wait for an instance.", group, func(p *status.Plugin) int64 { return int64(p.Queue.Waiting) }),
 			counter("plugin_queue_waited", "Callers that had to wait for an instance.", group, func(p *status.Plugin) uint64 { return p.Queue.Waited }),
 			counter("plugin_queue_rejected", "Callers that found the queue full.", group, func(p *status.Plugin) uint64 { return p.Queue.Rejected }),
+			seconds("plugin_queue_seconds", prometheus.CounterValue, "Time that requests waited for an instance.", group, func(p *status.Plugin) float64 { return p.Times.Queue }),
+			seconds("plugin_guest_seconds", prometheus.CounterValue, "Time that the module computed.", group, func(p *status.Plugin) float64 { return p.Times.Guest }),
+			seconds("plugin_fetch_seconds", prometheus.CounterValue, "Time that its HTTP exchanges took.", group, func(p *status.Plugin) float64 { return p.Times.Fetch }),
+			seconds("plugin_compile_seconds", prometheus.GaugeValue, "Time that it took to compile the module.", group, func(p *status.Plugin) float64 { return p.Times.Compile }),
+			counter("plugin_fuel", "Units of computing that the module was given.", group, func(p *status.Plugin) uint64 { return p.Fuel }),
+			gauge("plugin_memory_bytes", "Memory of all instances.", group, func(p *status.Plugin) int64 { return p.Instances.Memory }),
 			counter("plugin_log_lines_dropped", "Lines that the module logged too fast.", group, func(p *status.Plugin) uint64 { return p.LogLinesDropped }),
 		},
 		calls: prometheus.NewDesc("gcnode_plugin_calls_total", "Finished calls of the module by outcome.",

@@ -4,6 +4,7 @@ package config
 
 import (
 	"log/slog"
+	"net/http"
 	"time"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
@@ -175,8 +176,17 @@ type Plugin struct {
 	MaxFetchBytes int64
 	// ParallelFetches bounds the fetches that no guest waits for.
 	ParallelFetches int
-	Config          map[string]string
-	Env             map[string]string
+	// MaxFuel bounds what one request may compute; 0: its time alone does.
+	MaxFuel int
+	// CallsPerInstance is how many requests an instance answers; 0: 100,000.
+	CallsPerInstance int
+	// BreakAfter is how many instances in a row may be lost before requests are
+	// refused for a while; 0: never.
+	BreakAfter int
+	// Credentials are header fields that the guest does not see, by origin.
+	Credentials map[string]http.Header
+	Config      map[string]string
+	Env         map[string]string
 }
 
 // The ids and limits that are used when the file is silent.

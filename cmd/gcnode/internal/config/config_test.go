@@ -3,6 +3,7 @@ package config_test
 import (
 	"context"
 	"log/slog"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,6 +27,8 @@ func writeFiles(t *testing.T, text string) string {
 	path := filepath.Join(dir, "node.yaml")
 	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "m.wasm"), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
+	header := "Authorization: Bearer s3cret\nX-Api-Key: a:b\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "example.header"), []byte(header), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "text.wasm"), []byte("hello"), 0o600))
 	return path
 }
@@ -106,6 +109,10 @@ groups:
       parallel_fetches: 6
       max_fetches: 9
       max_fetch_bytes: 1GiB
+      max_fuel: 1000000000
+      calls_per_instance: 1
+      break_after: 10
+      credentials: {"https://example.com": {file: example.header}}
       allow_fetch: [http://127.0.0.1:6060, https://example.com]
       allow_private: true
       config: {origin: http://127.0.0.1:6060, depth: 3, on: true}
@@ -195,8 +202,15 @@ func TestEverySettingIsRead(t *testing.T) {
 				AllowPrivate:    true,
 				MaxFetches:      9,
 				MaxFetchBytes:   1 << 30,
-				Config:          map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
-				Env:             map[string]string{"TZ": "UTC"},
+
+				MaxFuel:          1e9,
+				CallsPerInstance: 1,
+				BreakAfter:       10,
+				Credentials: map[string]http.Header{
+					"https://example.com": {"Authorization": {"Bearer s3cret"}, "X-Api-Key": {"a:b"}},
+				},
+				Config: map[string]string{"origin": "http://127.0.0.1:6060", "depth": "3", "on": "true"},
+				Env:    map[string]string{"TZ": "UTC"},
 			},
 		}},
 		Log:              config.Log{Level: slog.LevelWarn, JSON: true},

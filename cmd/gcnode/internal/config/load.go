@@ -35,6 +35,8 @@ const (
 	maxLoads        = 1_000_000
 	maxHotAfter     = 1_000_000
 	maxFetches      = 1_000_000
+	maxFuel         = 1 << 48
+	maxCalls        = 1_000_000_000
 	maxFetchBytes   = 1 * gibibyte
 	shortestTime    = time.Millisecond
 	longestTime     = 365 * 24 * time.Hour

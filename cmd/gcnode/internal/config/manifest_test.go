@@ -113,3 +113,31 @@ func TestWhatIsWrongInAManifestIsToldWithItsFileAndLine(t *testing.T) {
 	require.ErrorContains(t, err, "manifest: ")
 	require.ErrorContains(t, err, "no such file")
 }
+
+// Secrets are those of the node: whoever writes a manifest cannot have one sent.
+func TestAManifestHasNoCredentials(t *testing.T) {
+	t.Parallel()
+	node, _ := writeManifest(t, "groups: {users: {plugin: {manifest: users/getter.yaml}}}\n",
+		users+"credentials: {\"https://users.example.com\": {env: HOME}}\n")
+	_, err := config.Load(node, config.Flags{})
+	require.ErrorContains(t, err, "credentials: there is no such setting")
+}
+
+func TestCredentialsThatAreWrong(t *testing.T) {
+	t.Setenv("GCNODE_TEST_HEADER", "s3cret")
+	assert.Equal(t, []string{
+		`node.yaml:6: groups.g.plugin.credentials."https://a.example".file: nosuch.header: no such file or directory`,
+		`node.yaml:7: groups.g.plugin.credentials."https://b.example".env: each line of it must be a header field, such as Authorization: Bearer …`,
+		`node.yaml:8: groups.g.plugin.credentials."https://c.example".env: there is no header field in it`,
+		`node.yaml:9: groups.g.plugin.credentials."https://d.example".file: is missing: an origin needs a file with its secret, or env with the name of a variable that has it`,
+	}, problems(t, `groups:
+  g:
+    plugin:
+      module: m.wasm
+      credentials:
+        https://a.example: {file: nosuch.header}
+        https://b.example: {env: GCNODE_TEST_HEADER}
+        https://c.example: {env: GCNODE_TEST_NOTHING}
+        https://d.example: {}
+`, config.Flags{}))
+}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -32,6 +33,11 @@ func (p *Plugin) Options() wasm.Options {
 		StoreBytes:      p.StoreBytes,
 		ParallelFetches: p.ParallelFetches,
 		Queue:           p.Queue,
+
+		MaxFuel:          int64(p.MaxFuel),
+		CallsPerInstance: p.CallsPerInstance,
+		BreakAfter:       p.BreakAfter,
+		Credentials:      p.Credentials,
 	}
 }
 
@@ -54,6 +60,7 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 		in.missing("module", "the path of a WebAssembly module, relative to this file, or of its manifest (manifest: getter.yaml)")
 	}
 	p = r.pluginSettings(in, p)
+	p.Credentials = r.credentials(in.section("credentials")) // a manifest has none: the secrets are this node's
 	in.close()
 	return p
 }
@@ -78,6 +85,9 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 	in.count("instances", &p.Instances, 1, maxInstances)
 	in.count("pending", &p.Pending, 1, maxPending)
 	in.count("queue", &p.Queue, 1, maxQueue)
+	in.count("max_fuel", &p.MaxFuel, 1, maxFuel)
+	in.count("calls_per_instance", &p.CallsPerInstance, 1, maxCalls)
+	in.count("break_after", &p.BreakAfter, 1, maxCalls)
 	in.size("store", &p.StoreBytes, 0, maxStore)
 	in.count("max_fetches", &p.MaxFetches, 1, maxFetches)
 	in.count("parallel_fetches", &p.ParallelFetches, 1, maxFetches)
@@ -106,6 +116,35 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 	}
 	p.Env = OnTop(p.Env, env)
 	return p
+}
+
+// credentials reads header fields for origins, each from a file or a variable of the
+// environment, one a line.
+func (r *reader) credentials(in *section) map[string]http.Header {
+	if len(in.entries) == 0 {
+		return nil
+	}
+	all := make(map[string]http.Header, len(in.entries))
+	for _, e := range in.entries {
+		at, content, ok := r.secretText(in.section(e.key), "an origin")
+		if !ok {
+			continue
+		}
+		header := http.Header{}
+		for _, line := range secretLines(content) {
+			name, value, found := strings.Cut(line, ":")
+			if !found {
+				at.wrong("each line of it must be a header field, such as Authorization: Bearer …")
+				continue
+			}
+			header.Add(strings.TrimSpace(name), strings.TrimSpace(value))
+		}
+		if len(secretLines(content)) == 0 {
+			at.wrong("there is no header field in it")
+		}
+		all[e.key] = header
+	}
+	return all
 }
 
 // OnTop is a table with the entries of another one on top; nil when there are

@@ -142,6 +142,8 @@ type Plugin struct {
 	Fetches         Fetches   `json:"fetches"`
 	Instances       Instances `json:"instances"`
 	Queue           Queue     `json:"queue"`
+	Times           Times     `json:"times"`
+	Fuel            uint64    `json:"fuel"`
 	LogLinesDropped uint64    `json:"log_lines_dropped"`
 }
 
@@ -171,6 +173,7 @@ type Instances struct {
 	Live      int       `json:"live"`
 	Idle      int       `json:"idle"`
 	Pending   int       `json:"pending"`
+	Memory    int64     `json:"memory_bytes"`
 	Created   uint64    `json:"created"`
 	Discarded Discarded `json:"discarded"`
 }
@@ -183,9 +186,18 @@ type Discarded struct {
 	Canceled uint64 `json:"canceled"`
 	Contract uint64 `json:"contract"`
 	Memory   uint64 `json:"memory"`
+	Fuel     uint64 `json:"fuel"`
 	Worn     uint64 `json:"worn"`
 	Failed   uint64 `json:"failed"`
 	Closed   uint64 `json:"closed"`
+}
+
+// Times says where time went, in seconds in all.
+type Times struct {
+	Queue   float64 `json:"queue_seconds"`
+	Guest   float64 `json:"guest_seconds"`
+	Fetch   float64 `json:"fetch_seconds"`
+	Compile float64 `json:"compile_seconds"`
 }
 
 // Queue describes the callers that wait for an instance.
@@ -241,6 +253,7 @@ func (d Discarded) ByReason() []Count {
 		{"canceled", d.Canceled},
 		{"contract", d.Contract},
 		{"memory", d.Memory},
+		{"fuel", d.Fuel},
 		{"worn", d.Worn},
 		{"failed", d.Failed},
 		{"closed", d.Closed},

@@ -164,8 +164,14 @@ func pluginOf(st wasm.Stats) *Plugin {
 		LogLinesDropped: st.LogLinesDropped,
 		Instances: Instances{
 			Live: st.Instances.Live, Idle: st.Instances.Idle, Pending: st.Instances.Pending, Created: st.Instances.Created,
+			Memory:    st.Instances.MemoryBytes,
 			Discarded: Discarded(st.Instances.Discarded),
 		},
 		Queue: Queue(st.Queue),
+		Times: Times{
+			Queue: st.Times.Queue.Seconds(), Guest: st.Times.Guest.Seconds(),
+			Fetch: st.Times.Fetch.Seconds(), Compile: st.Times.Compile.Seconds(),
+		},
+		Fuel: st.Fuel,
 	}
 }

@@ -12,5 +12,5 @@
 
 export { Fetch, Failure, Response, Then } from "./fetch";
 export { Request, Kind, TTL_DEFAULT, NO_STORE } from "./request";
-export { Level, bytes, duration, escape, log, logs, monotonicNs, nowMs, setting, settingOr, storeGet, storeSet } from "./node";
+export { Level, bytes, duration, escape, log, logs, monotonicNs, nowMs, setting, settingOr, settingsOnly, storeGet, storeSet } from "./node";
 export { Getter, register, abort, gcnode_abi_1, gcnode_configure, gcnode_get, gcnode_get_many, gcnode_resume, gcnode_cancel } from "./getter";

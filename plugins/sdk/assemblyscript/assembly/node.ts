@@ -45,6 +45,27 @@ export function duration(name: string, missing: i64): i64 {
   return sum;
 }
 
+/**
+ * settingsOnly is for the function that is registered, so that a mistyped name
+ * does not go unnoticed: it logs each setting that is not known as an error, and
+ * is false if there are some.
+ */
+export function settingsOnly(known: string[]): bool {
+  const all = abi.read(0);
+  const start = all.dataStart;
+  let only = true;
+  for (let at: usize = 0; at < <usize>all.length;) {
+    const size = load<u32>(start + at), valueSize = load<u32>(start + at + 4);
+    const name = String.UTF8.decodeUnsafe(start + at + 8, size);
+    if (!known.includes(name)) {
+      log(Level.Error, "unknown setting \"" + name + "\": known are " + known.join(", "));
+      only = false;
+    }
+    at += 8 + size + valueSize;
+  }
+  return only;
+}
+
 /** Level is a level of the node's log. The numbers are those of the guest ABI. */
 export enum Level {
   Debug = 0,

@@ -1,6 +1,6 @@
 import {
   Fetch, Getter, Level, Request, Response, Then,
-  duration, escape, log, register, settingOr,
+  duration, escape, log, register, settingOr, settingsOnly,
 } from "gcnode/assembly";
 export { gcnode_abi_1, gcnode_cancel, gcnode_configure, gcnode_get, gcnode_resume } from "gcnode/assembly";
 
@@ -36,10 +36,11 @@ class Greet extends Then {
 
 // Called once per instance. With null the module is refused.
 register((): Getter | null => {
+  let right = settingsOnly(["origin", "ttl"]);
   const ttl = duration("ttl", 600000);
   if (ttl < 0) {
     log(Level.Error, "the setting ttl is no duration such as 90s or 1h30m");
-    return null;
+    right = false;
   }
-  return new Greeter(settingOr("origin", "http://127.0.0.1:9000"), ttl);
+  return right ? new Greeter(settingOr("origin", "http://127.0.0.1:9000"), ttl) : null;
 });

@@ -7,12 +7,13 @@ static int64_t ttl;
 /* open_getter is called once per instance. With a result other than 0 the
  * module is refused. */
 static int open_getter(void) {
+	bool right = gcnode_settings_only("origin, ttl");
 	origin = gcnode_setting("origin", "http://127.0.0.1:9000");
 	if (!gcnode_setting_ms("ttl", 600000, &ttl)) {
 		gcnode_log(GCNODE_ERROR, "the setting ttl is no duration such as 90s or 1h30m");
-		return 1;
+		right = false;
 	}
-	return 0;
+	return right ? 0 : 1;
 }
 
 /* greet is called when the name has been fetched, or could not be. */

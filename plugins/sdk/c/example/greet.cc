@@ -9,14 +9,15 @@ static gcnode::milliseconds ttl;
 // open_getter is called once per instance. With a result other than 0 the
 // module is refused.
 static int open_getter() {
+	bool right = gcnode::settings_only("origin, ttl");
 	origin = gcnode::setting("origin", "http://127.0.0.1:9000");
 	auto setting = gcnode::duration("ttl", 10min);
 	if (!setting) {
 		gcnode_log(GCNODE_ERROR, "the setting ttl is no duration such as 90s or 1h30m");
-		return 1;
+		right = false;
 	}
-	ttl = *setting;
-	return 0;
+	ttl = setting.value_or(10min);
+	return right ? 0 : 1;
 }
 
 // get is called for each key. It returns while the fetch is under way.

@@ -1,5 +1,6 @@
 // Called once per instance. An exception refuses the module.
 gcnode.register((settings) => {
+	settings.only("origin", "ttl");
 	const origin = settings.text("origin", "http://127.0.0.1:9000");
 	const ttl = settings.duration("ttl", 600000);
 

@@ -66,6 +66,20 @@ pub fn setting(name: &[u8]) -> Option<Vec<u8>> {
     copy(|dst, cap| unsafe { config_get(name.as_ptr(), name.len() as i32, dst, cap) })
 }
 
+/// The names of all settings, while the node configures the getter.
+pub fn setting_names() -> Vec<Vec<u8>> {
+    let settings = read(0, size(0));
+    let mut names = Vec::new();
+    let mut rest = &settings[..];
+    while let [a, b, c, d, e, f, g, h, more @ ..] = rest {
+        let name_len = u32::from_le_bytes([*a, *b, *c, *d]) as usize;
+        let value_len = u32::from_le_bytes([*e, *f, *g, *h]) as usize;
+        names.push(more[..name_len].to_vec());
+        rest = &more[name_len + value_len..];
+    }
+    names
+}
+
 pub fn store_get(key: &[u8]) -> Option<Vec<u8>> {
     copy(|dst, cap| unsafe { kv_get(key.as_ptr(), key.len() as i32, dst, cap) })
 }

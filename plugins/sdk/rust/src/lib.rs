@@ -98,6 +98,21 @@ impl Config {
                 .ok_or_else(|| format!("the setting {} is {:?}, want a duration such as 90s or 1h30m", name, text)),
         }
     }
+
+    /// An error that names every setting that is not one of `known`, so that a
+    /// mistyped name does not go unnoticed. It is for the function that opens
+    /// the getter.
+    pub fn only(&self, known: &[&str]) -> Result<(), String> {
+        let unknown: Vec<_> = abi::setting_names()
+            .iter()
+            .filter(|name| !known.iter().any(|k| k.as_bytes() == name.as_slice()))
+            .map(|name| format!("unknown setting {:?}: known are {}", String::from_utf8_lossy(name), known.join(", ")))
+            .collect();
+        match unknown.is_empty() {
+            true => Ok(()),
+            false => Err(unknown.join("; ")),
+        }
+    }
 }
 
 fn parse_duration(text: &str) -> Option<Duration> {

@@ -2,7 +2,7 @@
 
 import {
   Failure, Fetch, Getter, Kind, Level, NO_STORE, Request, Response, Then,
-  bytes, duration, escape, log, logs, monotonicNs, nowMs, register, settingOr, storeGet, storeSet,
+  bytes, duration, escape, log, logs, monotonicNs, nowMs, register, settingOr, settingsOnly, storeGet, storeSet,
 } from "gcnode/assembly";
 export {
   gcnode_abi_1, gcnode_cancel, gcnode_configure, gcnode_get, gcnode_get_many, gcnode_resume,
@@ -143,5 +143,6 @@ register((): Getter | null => {
     log(Level.Error, "told to fail");
     return null;
   }
+  if (settingOr("open", "") == "strict" && !settingsOnly(["open", "known"])) return null;
   return new Probe();
 });

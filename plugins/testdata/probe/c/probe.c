@@ -10,7 +10,7 @@ static int open(void) {
 		gcnode_log(GCNODE_ERROR, "told to fail");
 		return 1;
 	}
-	return 0;
+	return strcmp(gcnode_setting("open", ""), "strict") == 0 && !gcnode_settings_only("open, known");
 }
 
 /* cut takes the argument that ends at the next colon off the front. */

@@ -12,7 +12,7 @@ int open() {
 		gcnode_log(GCNODE_ERROR, "told to fail");
 		return 1;
 	}
-	return 0;
+	return gcnode::setting("open") == "strict" && !gcnode::settings_only("open, known");
 }
 
 // cut takes the argument that ends at the next colon off the front.

@@ -6,7 +6,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -23,6 +25,11 @@ func init() { getter.Register(open) }
 func open(env *getter.Env) (getter.Func, error) {
 	if env.Config.String("open", "") == "fail" {
 		return nil, errors.New("told to fail")
+	}
+	if env.Config.String("open", "") == "strict" {
+		if err := env.Config.Only("open", "known"); err != nil {
+			return nil, err
+		}
 	}
 	p := &probe{config: env.Config, store: env.Store(), log: env.Logger(), begun: time.Now()}
 	return p.get, nil
@@ -88,6 +95,8 @@ func (p *probe) get(ctx context.Context, key string) (getter.Item, error) {
 		panic("told to")
 	case "until": // until:KEY, of this probe alone: computes until something is stored
 		return p.until(ctx, rest)
+	case "pull": // pull:URL, of this probe alone: changes places with a goroutine that fetches
+		return pull(ctx, rest)
 	case "spin":
 		for {
 		}
@@ -104,6 +113,33 @@ func (p *probe) until(ctx context.Context, key string) (getter.Item, error) {
 		if err := getter.Yield(ctx); err != nil {
 			return getter.Item{}, err
 		}
+	}
+}
+
+// pull uses what the SDK itself is made with.
+func pull(ctx context.Context, arg string) (getter.Item, error) {
+	next, stop := iter.Pull2(func(yield func(string, error) bool) {
+		switch arg {
+		case "panic":
+			panic("pulled")
+		case "goexit":
+			runtime.Goexit()
+		}
+		for range 3 {
+			response, err := getter.Fetch(ctx, getter.FetchRequest{URL: arg})
+			if !yield(string(response.Body), err) {
+				return
+			}
+		}
+	})
+	defer stop()
+	var all string
+	for {
+		body, err, more := next()
+		if !more || err != nil {
+			return getter.Item{Value: []byte(all)}, err
+		}
+		all += body
 	}
 }
 

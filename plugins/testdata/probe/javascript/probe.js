@@ -19,6 +19,7 @@ const shown = (response) => join((response.header("x-answer") ?? "") + " ", resp
 
 gcnode.register((settings) => {
 	if (settings.text("open", "") === "fail") throw new Error("told to fail");
+	if (settings.text("open", "") === "strict") settings.only("open", "known");
 	return (key) => {
 		const [head, rest] = cut(key.bytes);
 		const command = head.length < 20 ? latin(head) : "";

@@ -9,6 +9,7 @@ struct Greeter {
 
 /// Called once per instance. An error refuses the module.
 fn open(config: &Config) -> Result<Greeter, String> {
+    config.only(&["origin", "ttl"])?;
     Ok(Greeter {
         origin: config.string("origin", "http://127.0.0.1:9000"),
         ttl: config.duration("ttl", Duration::from_secs(600))?,

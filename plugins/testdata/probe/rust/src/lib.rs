@@ -7,6 +7,7 @@ use std::time::Duration;
 fn open(config: &Config) -> Result<Config, String> {
     match config.string("open", "").as_str() {
         "fail" => Err("told to fail".into()),
+        "strict" => config.only(&["open", "known"]).map(|()| *config),
         _ => Ok(*config),
     }
 }
