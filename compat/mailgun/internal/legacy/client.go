@@ -202,7 +202,8 @@ func (p *httpPeer) exchange(ctx context.Context, method, group, key string, body
 		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }() // what there is to know, reading has told
-	if res.StatusCode == http.StatusSwitchingProtocols { // its body is the connection, that no context ends
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection, that no context ends.
 		return answer{}, fmt.Errorf("the answer is %s, which nobody has asked for", res.Status)
 	}
 	most := int64(maxTextBytes)
