@@ -89,7 +89,7 @@ func (q *Queue) WriteReply(r gcnode.Reply) error {
 func (q *Queue) End(err error) {
 	q.change(func() {
 		if q.ended {
-			panic("a second end")
+			panic("a second end") //nolint:forbidigo // it must not pass unnoticed, and there is no test at hand
 		}
 		q.ended, q.err = true, err
 	})
