@@ -35,19 +35,24 @@ type Result[V any] struct {
 	Item[V]
 }
 
+// piece is a part of some keys, by their indices: from the one to before the
+// other.
+type piece struct{ from, to int }
+
 // batches cuts keys into pieces that a [BatchGetter] may be asked for.
-func batches(keys []string, piece func(from, to int)) {
+func batches(keys []string) (pieces []piece) {
 	from, size := 0, 0
 	for i, key := range keys {
 		if i > from && (i-from == MaxBatchKeys || size+len(key) > MaxBatchBytes) {
-			piece(from, i)
+			pieces = append(pieces, piece{from, i})
 			from, size = i, 0
 		}
 		size += len(key)
 	}
 	if from < len(keys) {
-		piece(from, len(keys))
+		pieces = append(pieces, piece{from, len(keys)})
 	}
+	return pieces
 }
 
 // collect are the values of a stream of n results, and the errors of those that

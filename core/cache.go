@@ -61,8 +61,9 @@ type CacheOptions[V any] struct {
 	// place meanwhile.
 	MaxLoads int
 	// MaxQueuedLoads is how many more loads may wait for their turn. Beyond
-	// that a Get gets [ErrOverloaded] at once. Reloading in the background
-	// does not wait: it is put off.
+	// that a Get gets [ErrOverloaded] at once. A batch that takes several loads
+	// waits for each of them, however many others wait. Reloading in the
+	// background does not wait: it is put off.
 	MaxQueuedLoads int
 	// ClockResolution is how much longer than its life a value may be served,
 	// since reading the clock takes as long as a hit; the time that the
@@ -145,15 +146,12 @@ func NewCache[V any](getter Getter[V], opts CacheOptions[V]) (*Cache[V], error) 
 		clock:     clock.New(opts.ClockResolution),
 		freshness: loading.freshness(),
 		limit:     loading.limit(),
-		window:    maxBatchLoads,
+		window:    loading.window(),
 		counts:    count.New(),
 	}
 	c.batch, _ = getter.(BatchGetter[V])
 	if c.log == nil {
 		c.log = slog.New(slog.DiscardHandler)
-	}
-	if opts.MaxLoads > 0 {
-		c.window = min(c.window, opts.MaxLoads)
 	}
 	store := objects.Options{Max: opts.MaxEntries, Entries: opts.MaxEntries, Grace: int64(c.freshness.grace())}
 	if opts.MaxCost > 0 {

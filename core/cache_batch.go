@@ -26,7 +26,8 @@ type reply[V any] struct {
 // one call if the getter is a [BatchGetter], otherwise key by key, with at
 // most 1000 loads at a time, and at most [CacheOptions.MaxLoads].
 //
-// The loads that nobody else waits for end when the iteration does.
+// The loads that nobody else waits for end when the iteration does, and no more
+// begin.
 func (c *Cache[V]) Stream(ctx context.Context, keys []string) iter.Seq2[Result[V], error] {
 	return func(yield func(Result[V], error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -103,16 +104,13 @@ func (c *Cache[V]) loadAll(ctx context.Context, keys []string, indices []int, re
 				r := reply[V]{index: missing[n-1]}
 				key := keys[r.index]
 				c.counts.Add(countMisses)
-				plan := c.plan(key)
-				// The batch is a queue of its own: one key of it at a time waits
-				// for each place, however many others wait.
-				plan.Run = func(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
-					if err := c.limit.Wait(ctx); err != nil {
-						return found[V]{}, err
-					}
-					defer c.limit.Release()
-					return c.load(ctx, call)
+				if err := ctx.Err(); err != nil { // begin nothing more
+					r.err = c.failure(ctx, key, err)
+					replies <- r
+					continue
 				}
+				plan := c.plan(key)
+				plan.Run = c.flyInBatch
 				r.found, r.err = c.settle(ctx, key, c.flights.Board(ctx, plan))
 				replies <- r
 			}
@@ -127,9 +125,13 @@ func (c *Cache[V]) loadBatches(ctx context.Context, keys []string, indices []int
 	for n, i := range indices {
 		missing[n] = keys[i]
 	}
-	batches(missing, func(from, to int) {
+	pieces, acquire := batches(missing), c.acquire
+	if len(pieces) > 1 {
+		acquire = c.acquireInBatch
+	}
+	for _, p := range pieces {
 		b := flight.NewBatch[found[V]](ctx, c.timeout)
-		for n := from; n < to; n++ {
+		for n := p.from; n < p.to; n++ {
 			plan := c.plan(missing[n])
 			plan.Batch = b
 			c.counts.Add(countMisses)
@@ -140,17 +142,17 @@ func (c *Cache[V]) loadBatches(ctx context.Context, keys []string, indices []int
 				replies <- r
 			}()
 		}
-		b.Run(func(ctx context.Context) error { return c.loadBatch(ctx, b) }, func(err error) { c.reportDefect(missing[from], err) })
-	})
+		b.Run(func(ctx context.Context) error { return c.loadBatch(ctx, b, acquire) }, func(err error) { c.reportDefect(missing[p.from], err) })
+	}
 }
 
 // loadBatch calls the getter for a batch, and keeps what it says.
-func (c *Cache[V]) loadBatch(ctx context.Context, b *flight.Batch[found[V]]) error {
-	if err := c.acquire(ctx); err != nil {
+func (c *Cache[V]) loadBatch(ctx context.Context, b *flight.Batch[found[V]], acquire acquireFunc) error {
+	keys := b.Keys()
+	if err := acquire(ctx, len(keys)); err != nil {
 		return err
 	}
 	defer c.limit.Release()
-	keys := b.Keys()
 	for range keys {
 		c.counts.Add(countLoads)
 	}

@@ -145,6 +145,56 @@ func TestABatchThatIsLeftEndsItsLoads(t *testing.T) {
 	})
 }
 
+// hung is a getter that has the key "0" and hangs for all others. It counts how
+// often it is called.
+func hung[V any](calls *atomic.Int64) gcnode.GetterFunc[V] {
+	return func(ctx context.Context, key string) (it gcnode.Item[V], err error) {
+		if calls.Add(1); key != "0" {
+			<-ctx.Done()
+			err = ctx.Err()
+		}
+		return it, err
+	}
+}
+
+// What was not begun yet is not begun at all.
+func TestABatchThatIsLeftBeginsNoMoreLoads(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int64
+		for name, test := range map[string]struct {
+			batch gcnode.BatchGetter[string]
+			most  int64
+		}{
+			"cache":              {newCache(t, hung[string](&calls), stringCacheO{}), 1001},
+			"cache with a limit": {newCache(t, hung[string](&calls), stringCacheO{MaxLoads: 2}), 3},
+			"group":              {view(t, local(t, hung[gcnode.Value](&calls), defaultOptions), gcnode.String()), 1001},
+			"group with a limit": {view(t, local(t, hung[gcnode.Value](&calls), gcnode.GroupOptions{MaxBytes: 1 << 20, MaxLoads: 2}), gcnode.String()), 3},
+		} {
+			calls.Store(0)
+			ctx, cancel := context.WithCancel(t.Context())
+			yielded := 0
+			err := test.batch.GetItems(ctx, numbers(5000), func(int, gcnode.Item[string], error) {
+				if yielded++; yielded == 1 {
+					synctest.Wait()
+					cancel()
+				}
+			})
+			synctest.Wait()
+			if n := calls.Load(); n > test.most || yielded != 5000 || err != nil {
+				t.Errorf("%s: %d loads, %d answers, %v", name, n, yielded, err)
+			}
+		}
+	})
+}
+
+func numbers(n int) []string {
+	keys := make([]string, n)
+	for i := range keys {
+		keys[i] = strconv.Itoa(i)
+	}
+	return keys
+}
+
 func TestABatchDoesNotOverloadTheCacheByItself(t *testing.T) {
 	bothWays(t, byKey, stringCacheO{MaxLoads: 3}, func(t *testing.T, c *stringCache) {
 		t.Helper()
@@ -219,7 +269,7 @@ func TestACarelessBatchGetterHarmsNobody(t *testing.T) {
 
 func TestLargeBatchesAreCutForTheGetter(t *testing.T) {
 	g := &careless{Getter: byKey}
-	c := newCache(t, g, stringCacheO{MaxLoads: 1, MaxQueuedLoads: 100, MaxEntries: 100_000})
+	c := newCache(t, g, stringCacheO{MaxLoads: 1, MaxEntries: 100_000})
 	keys := make([]string, 2*gcnode.MaxBatchKeys+1)
 	for i := range keys {
 		keys[i] = strconv.Itoa(i)
@@ -252,10 +302,7 @@ func TestABatchWaitsForItsTurn(t *testing.T) {
 			go func() { _, _ = c.Get(t.Context(), key) }()
 		}
 		synctest.Wait()
-		keys := make([]string, 20)
-		for i := range keys {
-			keys[i] = strconv.Itoa(i)
-		}
+		keys := numbers(20)
 		if got, err := c.GetMany(t.Context(), keys); err != nil || len(got) != len(keys) {
 			t.Errorf("%d of %d, %v", len(got), len(keys), err)
 		}

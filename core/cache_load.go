@@ -87,23 +87,36 @@ func (c *Cache[V]) fresh(key string) (found[V], bool) {
 
 // fly is a flight of one key.
 func (c *Cache[V]) fly(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
-	if err := c.acquire(ctx); err != nil {
+	return c.loadInTurn(ctx, call, c.acquire)
+}
+
+// flyInBatch is fly for a key of a batch that is loaded in several parts.
+func (c *Cache[V]) flyInBatch(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {
+	return c.loadInTurn(ctx, call, c.acquireInBatch)
+}
+
+func (c *Cache[V]) loadInTurn(ctx context.Context, call *flight.Call[found[V]], acquire acquireFunc) (found[V], error) {
+	if err := acquire(ctx, 1); err != nil {
 		return found[V]{}, err
 	}
 	defer c.limit.Release()
 	return c.load(ctx, call)
 }
 
-// acquire waits for a load's turn.
-func (c *Cache[V]) acquire(ctx context.Context) error {
+// acquire waits for the turn of a load of some keys; see [Group.acquire].
+func (c *Cache[V]) acquire(ctx context.Context, keys int) error {
 	err := c.limit.Acquire(ctx)
 	if errors.Is(err, limit.ErrFull) {
-		c.counts.Add(countOverloaded)
+		for range keys {
+			c.counts.Add(countOverloaded)
+		}
 		running, waiting := c.limit.Load()
 		return &Error{Kind: KindOverloaded, Group: c.name, Err: fmt.Errorf("%d loads are running and %d are waiting", running, waiting)}
 	}
 	return err
 }
+
+func (c *Cache[V]) acquireInBatch(ctx context.Context, _ int) error { return c.limit.Wait(ctx) }
 
 // load calls the getter and keeps what it says.
 func (c *Cache[V]) load(ctx context.Context, call *flight.Call[found[V]]) (found[V], error) {

@@ -65,8 +65,9 @@ type GroupOptions struct {
 	// holds its own place meanwhile.
 	MaxLoads int
 	// MaxQueuedLoads is how many more loads may wait for their turn. Beyond
-	// that a Get gets [ErrOverloaded] at once. Reloading in the background
-	// does not wait: it is put off.
+	// that a Get gets [ErrOverloaded] at once. A batch that takes several loads
+	// of this node waits for each of them, however many others wait. Reloading in
+	// the background does not wait: it is put off.
 	MaxQueuedLoads int
 	// HotAfter is the how-manieth fetch of another member's value within
 	// [Config.HotTTL] makes a copy of it: 0 is [DefaultHotAfter], with 1 every
@@ -93,6 +94,7 @@ type Group struct {
 	attentive bool          // answers may be due for reloading, or of use beyond their life
 	timeout   time.Duration // of a load
 	limit     *limit.Limit  // of loads
+	window    int           // how many misses of one batch are under way at a time
 	pauses    pauses
 	hotAfter  int
 	dropped   atomic.Bool // it keeps nothing any more
@@ -140,6 +142,7 @@ func newGroup(n *Node, name string, getter Getter[Value], opts GroupOptions) (*G
 		attentive: fresh.ahead > 0 || fresh.grace() > 0,
 		timeout:   loading.timeout(),
 		limit:     loading.limit(),
+		window:    loading.window(),
 		owned: store.New(store.Options{
 			MaxBytes: opts.MaxBytes - opts.MaxBytes/hotShare, Now: n.clock.Now, Grace: int64(fresh.grace()),
 		}),

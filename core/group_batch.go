@@ -25,9 +25,11 @@ type groupReply struct {
 // the order of their readiness. It yields once for each key, with an error as
 // that of [Group.GetItem], or with the result. Owners are asked for many keys
 // at once, and what they load is loaded with one call if the getter is a
-// [BatchGetter].
+// [BatchGetter], otherwise key by key, with at most 1000 loads at a time, and at
+// most [GroupOptions.MaxLoads].
 //
-// The loads that nobody else waits for end when the iteration does.
+// The loads that nobody else waits for end when the iteration does, and no more
+// begin.
 func (g *Group) Stream(ctx context.Context, keys []string) iter.Seq2[Result[Value], error] {
 	return func(yield func(Result[Value], error) bool) {
 		ctx, cancel := context.WithCancel(ctx)
@@ -105,7 +107,7 @@ func (g *Group) fillAll(ctx context.Context, keys []string, indices []int, take 
 		return
 	}
 	if g.node.is(joining) {
-		g.each(&pick{keys: keys, indices: indices}, func(key string) (answer, error) { return g.fill(ctx, key) }, take)
+		g.each(ctx, &pick{keys: keys, indices: indices}, maxBatchLoads, func(key string) (answer, error) { return g.fill(ctx, key) }, take)
 		return
 	}
 	v := g.node.view.Load()
@@ -137,7 +139,6 @@ func (g *Group) fillAll(ctx context.Context, keys []string, indices []int, take 
 func (g *Group) admit(keys []string, indices []int, take func(i int, a answer, err error)) (good []int) {
 	begun := g.node.begin()
 	for _, i := range indices {
-		g.lookups.Add(lookupMiss)
 		err := checkKey(keys[i])
 		switch {
 		case err != nil:
@@ -145,6 +146,7 @@ func (g *Group) admit(keys []string, indices []int, take func(i int, a answer, e
 		case !begun:
 			take(i, answer{}, ErrDraining)
 		default:
+			g.lookups.Add(lookupMiss)
 			good = append(good, i)
 		}
 	}
@@ -161,23 +163,26 @@ type pick struct {
 }
 
 // pieces cuts it into what fits into a request.
-func (p *pick) pieces(piece func(indices []int)) {
+func (p *pick) pieces() (pieces [][]int) {
 	picked := make([]string, len(p.indices))
 	for n, i := range p.indices {
 		picked[n] = p.keys[i]
 	}
-	batches(picked, func(from, to int) { piece(p.indices[from:to]) })
+	for _, b := range batches(picked) {
+		pieces = append(pieces, p.indices[b.from:b.to])
+	}
+	return pieces
 }
 
 // askMany asks the owner of the keys for all of them.
 func (g *Group) askMany(ctx context.Context, v *view, owner *peer, of *pick, take func(i int, a answer, err error)) {
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	of.pieces(func(indices []int) {
+	for _, indices := range of.pieces() {
 		g.boardMany(ctx, flight.Ask, timeout, of.keys, indices, take, func(ctx context.Context, b *flight.Batch[answer]) error {
 			g.fetchMany(ctx, b, v, owner)
 			return nil
 		})
-	})
+	}
 }
 
 // boardMany joins or starts a flight for each of the keys. Those that are
@@ -306,27 +311,42 @@ func (g *Group) askOthers(ctx context.Context, v *view, owner *peer, key string)
 }
 
 // loadMany loads keys here: together if the getter can do that and no previous
-// owner is to be asked first, and otherwise each on its own.
+// owner is to be asked first, and otherwise each on its own. A batch that takes
+// several loads is a queue of its own.
 func (g *Group) loadMany(ctx context.Context, v *view, of *pick, take func(i int, a answer, err error)) {
 	if g.batch == nil || v.estate.open(g.node.now()) {
-		g.each(of, func(key string) (answer, error) { return g.load(ctx, key) }, take)
+		run := flightFunc(nil)
+		if len(of.keys) > 1 {
+			run = g.flyInBatch
+		}
+		g.each(ctx, of, g.window, func(key string) (answer, error) { return g.loadBy(ctx, key, run) }, take)
 		return
 	}
-	of.pieces(func(indices []int) {
-		g.boardMany(ctx, flight.Load, g.timeout, of.keys, indices, take, g.loadBatch)
-	})
+	pieces, acquire := of.pieces(), g.acquire
+	if len(pieces) > 1 {
+		acquire = g.acquireInBatch
+	}
+	for _, indices := range pieces {
+		g.boardMany(ctx, flight.Load, g.timeout, of.keys, indices, take, func(ctx context.Context, b *flight.Batch[answer]) error {
+			return g.loadBatch(ctx, b, acquire)
+		})
+	}
 }
 
-// each gets the keys one by one, some at a time.
-func (g *Group) each(of *pick, get func(key string) (answer, error), take func(i int, a answer, err error)) {
+// each gets the keys one by one, some at a time, and begins nothing more when ctx
+// has ended.
+func (g *Group) each(ctx context.Context, of *pick, window int, get func(key string) (answer, error), take func(i int, a answer, err error)) {
 	var next atomic.Int64
-	for range min(len(of.indices), maxBatchLoads) {
+	for range min(len(of.indices), window) {
 		g.node.beginMore()
 		go func() {
 			defer g.node.end()
 			for n := next.Add(1); n <= int64(len(of.indices)); n = next.Add(1) {
 				i := of.indices[n-1]
-				a, err := get(of.keys[i])
+				a, err := answer{}, ctx.Err()
+				if err == nil {
+					a, err = get(of.keys[i])
+				}
 				take(i, a, err)
 			}
 		}()
@@ -334,9 +354,9 @@ func (g *Group) each(of *pick, get func(key string) (answer, error), take func(i
 }
 
 // loadBatch calls the getter for a batch, and keeps what it says.
-func (g *Group) loadBatch(ctx context.Context, b *flight.Batch[answer]) error {
+func (g *Group) loadBatch(ctx context.Context, b *flight.Batch[answer], acquire acquireFunc) error {
 	keys := b.Keys()
-	if err := g.acquire(ctx, keys[0]); err != nil {
+	if err := acquire(ctx, len(keys)); err != nil {
 		return err
 	}
 	defer g.limit.Release()

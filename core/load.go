@@ -34,7 +34,8 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	start := time.Now()
 	begun := g.node.clock.At(start)
 	for {
-		a, err := g.wait(ctx, g.board(ctx, flight.Ask, key, timeout, start), key, timeout)
+		plan := flight.Plan[answer]{Role: flight.Ask, Key: key, Timeout: timeout, Start: start}
+		a, err := g.wait(ctx, g.board(ctx, plan), key, timeout)
 		if err != nil || !a.endedBy(begun) {
 			return a, err
 		}
@@ -73,16 +74,23 @@ func (g *Group) settleIn(ctx context.Context) error {
 // What this node is just inheriting it waits for, and loads what is not there
 // any more.
 func (g *Group) load(ctx context.Context, key string) (answer, error) {
+	return g.loadBy(ctx, key, nil)
+}
+
+// loadBy is load with a flight that runs otherwise than [Group.fly], unless run
+// is nil.
+func (g *Group) loadBy(ctx context.Context, key string, run flightFunc) (answer, error) {
 	for {
-		a, err := g.loadOnce(ctx, key)
+		a, err := g.loadOnce(ctx, key, run)
 		if !errors.Is(err, errNotHeld) {
 			return a, err
 		}
 	}
 }
 
-func (g *Group) loadOnce(ctx context.Context, key string) (answer, error) {
-	a, err := g.wait(ctx, g.board(ctx, flight.Load, key, g.timeout, time.Time{}), key, g.timeout)
+func (g *Group) loadOnce(ctx context.Context, key string, run flightFunc) (answer, error) {
+	plan := flight.Plan[answer]{Role: flight.Load, Key: key, Timeout: g.timeout, Run: run}
+	a, err := g.wait(ctx, g.board(ctx, plan), key, g.timeout)
 	if err != nil && !errors.Is(err, errNotHeld) {
 		return g.instead(ctx, key, err)
 	}
@@ -99,14 +107,13 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 	return answer{}, err
 }
 
-// board joins or starts a flight; now is the time, if it is known.
+// board joins or starts a flight.
 //
 // Whoever calls it has begun a piece of work on the node, so that a flight can
 // begin another one that may last longer.
-func (g *Group) board(ctx context.Context, role flight.Role, key string, timeout time.Duration, now time.Time) flight.Seat[answer] {
+func (g *Group) board(ctx context.Context, plan flight.Plan[answer]) flight.Seat[answer] {
 	g.node.beginMore()
-	plan := flight.Plan[answer]{Role: role, Key: key, Timeout: timeout, Start: now}
-	if role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil {
+	if plan.Role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil {
 		plan.Patience = g.node.cfg.PeerTimeout // a hook would hold up whoever brings the answers
 	}
 	seat := g.flights.Board(ctx, plan)
@@ -146,17 +153,32 @@ func (g *Group) rules() flight.Rules[answer] {
 	return flight.Rules[answer]{Alone: g.alone, Look: g.fresh, Run: g.fly, Begin: g.begin, Report: g.reportDefect}
 }
 
+// flightFunc is what a flight of one key runs.
+type flightFunc = func(context.Context, *flight.Call[answer]) (answer, error)
+
 // fly is a flight of one key, as a piece of work on the node that has begun.
 func (g *Group) fly(ctx context.Context, call *flight.Call[answer]) (answer, error) {
 	defer g.node.end()
-	key := call.Key()
 	if call.Role() == flight.Ask {
-		return g.askLine(ctx, call, g.node.view.Load(), key)
+		return g.askLine(ctx, call, g.node.view.Load(), call.Key())
 	}
+	return g.loadInTurn(ctx, call, g.acquire)
+}
+
+// flyInBatch is fly for a key of a batch that is loaded in several parts.
+func (g *Group) flyInBatch(ctx context.Context, call *flight.Call[answer]) (answer, error) {
+	defer g.node.end()
+	return g.loadInTurn(ctx, call, g.acquireInBatch)
+}
+
+// loadInTurn is the flight that loads: from a previous owner that has the value,
+// or from the getter, once acquire has got a place.
+func (g *Group) loadInTurn(ctx context.Context, call *flight.Call[answer], acquire acquireFunc) (answer, error) {
+	key := call.Key()
 	if a, ok := g.peekOne(ctx, call, key); ok {
 		return a, nil
 	}
-	if err := g.acquire(ctx, key); err != nil {
+	if err := acquire(ctx, 1); err != nil {
 		return answer{}, err
 	}
 	defer g.limit.Release()

@@ -89,6 +89,15 @@ func (o loading) limit() *limit.Limit {
 	return limit.New(o.maxLoads, o.maxQueued)
 }
 
+// window is how many loads of one batch are under way at a time when its keys
+// are loaded one by one.
+func (o loading) window() int {
+	if o.maxLoads == 0 {
+		return maxBatchLoads
+	}
+	return min(o.maxLoads, maxBatchLoads)
+}
+
 // freshness is how long answers live.
 func (o loading) freshness() freshness {
 	f := freshness{

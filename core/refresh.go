@@ -90,19 +90,24 @@ func (g *Group) refresh(ctx context.Context, key string, old answer, now int64) 
 	g.counts.refreshes.Add(1)
 }
 
-// acquire waits for a load's turn.
-func (g *Group) acquire(ctx context.Context, key string) error {
+// acquireFunc waits for the turn of a load of some keys.
+type acquireFunc = func(ctx context.Context, keys int) error
+
+// acquire is for a load of its own: there may be too many before it.
+func (g *Group) acquire(ctx context.Context, keys int) error {
 	err := g.limit.Acquire(ctx)
 	if errors.Is(err, limit.ErrFull) {
-		g.counts.overloaded.Add(1)
+		g.counts.overloaded.Add(uint64(keys))
 		running, waiting := g.limit.Load()
-		return &Error{
-			Kind: KindOverloaded, Group: g.name, Key: key,
-			Err: fmt.Errorf("%d loads are running and %d are waiting", running, waiting),
-		}
+		return &Error{Kind: KindOverloaded, Err: fmt.Errorf("%d loads are running and %d are waiting", running, waiting)}
 	}
 	return err
 }
+
+// acquireInBatch is for one of the loads of a batch, which is a queue of its own:
+// no more of them wait at a time than may run, however many others wait. So a
+// batch does not overload the group by itself.
+func (g *Group) acquireInBatch(ctx context.Context, _ int) error { return g.limit.Wait(ctx) }
 
 // maxPauses bounds how many keys are remembered whose reloading has failed.
 const maxPauses = 1000

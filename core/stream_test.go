@@ -141,6 +141,71 @@ func TestErrorsOfABatchAreThoseOfTheirKeys(t *testing.T) {
 	})
 }
 
+// The keys of a batch wait for their turn, here and at another owner.
+func TestABatchDoesNotOverloadAGroupByItself(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, gcnode.GroupOptions{MaxBytes: 1 << 20, MaxLoads: 3})
+		c.origin.takes = time.Second
+		keys := someKeys(40)
+		begun := time.Now()
+		if values, err := c.groups[0].GetMany(t.Context(), keys); err != nil || len(values) != len(keys) {
+			t.Errorf("%d of %d, %v", len(values), len(keys), err)
+		}
+		if took := time.Since(begun); took < 7*time.Second { // the larger half, three at a time
+			t.Errorf("it took %v", took)
+		}
+		for i, g := range c.groups {
+			if st := g.Stats(); st.Overloaded != 0 || st.Loading != 0 || st.Queued != 0 {
+				t.Errorf("n%d: %d overloaded, %d loading, %d queued", i, st.Overloaded, st.Loading, st.Queued)
+			}
+		}
+		large := numbers(2*gcnode.MaxBatchKeys + 1)
+		g := local(t, &batching{}, gcnode.GroupOptions{MaxBytes: 16 << 20, MaxLoads: 1})
+		if values, err := g.GetMany(t.Context(), large); err != nil || len(values) != len(large) {
+			t.Errorf("for a batch getter: %d of %d, %v", len(values), len(large), err)
+		}
+	})
+}
+
+// A batch that is one load is refused like one, and each of its keys by its own
+// name.
+func TestABatchThatIsOneLoadTooManyIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		wait := func(key string) {
+			if key == "slow" {
+				<-release
+			}
+		}
+		cache := newCache(t, stackedGetter[string]{gcnode.GetterFunc[string](func(_ context.Context, key string) (gcnode.Item[string], error) {
+			wait(key)
+			return gcnode.Item[string]{}, nil
+		})}, stringCacheO{Name: groupName, MaxLoads: 1})
+		group := local(t, stackedGetter[gcnode.Value]{gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+			wait(key)
+			return gcnode.Item[gcnode.Value]{}, nil
+		})}, gcnode.GroupOptions{MaxBytes: 1 << 20, MaxLoads: 1})
+		batch := func(of gcnode.BatchGetter[string]) {
+			go func() { _, _ = of.GetItem(t.Context(), "slow") }()
+			synctest.Wait()
+			keys := []string{"a", "b", "c"}
+			_ = of.GetItems(t.Context(), keys, func(i int, _ gcnode.Item[string], err error) {
+				want := `get "` + keys[i] + `" in group "g": overloaded, try later: 1 loads are running and 0 are waiting`
+				if err == nil || err.Error() != want {
+					t.Errorf("key %q: %v", keys[i], err)
+				}
+			})
+		}
+		batch(cache)
+		batch(view(t, group, gcnode.String()))
+		if a, b := cache.Stats().Overloaded, group.Stats().Overloaded; a != 3 || b != 3 {
+			t.Errorf("%d and %d keys of 3 were counted", a, b)
+		}
+		close(release)
+		synctest.Wait()
+	})
+}
+
 func TestABatchThatARemovalOvertookIsNotKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 2, defaultOptions)

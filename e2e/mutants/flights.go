@@ -44,7 +44,7 @@ func flights() []mutant {
 			flightFile, "if c := calls[key]; c != nil {\n\t\t\tc.detach()", "if c := calls[key]; c != nil {\n\t\t\tc.detached = true",
 			"TestALoadThatARemovalOvertookIsNotServedToLaterGets", "internal/flight:TestDetachedCallsAnswerTheirWaitersAndNobodyElse"),
 		one("hop-limit", "a request of a peer is asked further",
-			"serve.go", "g.loadMany(ctx, v, &misses, func(", "g.each(&misses, func(key string) (answer, error) { return g.fill(ctx, key) }, func(",
+			"serve.go", "g.loadMany(ctx, v, &misses, func(", "g.each(ctx, &misses, maxBatchLoads, func(key string) (answer, error) { return g.fill(ctx, key) }, func(",
 			"TestNodesThatDisagreeAboutTheOwnerDoNotWaitForEachOther"),
 		one("late-peek-waits", "a peek waits for a load",
 			"handover.go", "a, ok := g.ownedAnswer(key)\n\t\tr := Reply", "a, err := g.load(context.Background(), key)\n\t\tok := err == nil\n\t\tr := Reply",

@@ -32,10 +32,10 @@ func TestModuleThatLosesItsInstancesIsSpared(t *testing.T) {
 		spared(time.Second)
 		time.Sleep(time.Second - 1)
 		spared(1)
-		for _, pause := range []time.Duration{2, 4, 8, 16, 30, 30} {
-			time.Sleep(max(1, p.breaker.until.Sub(time.Now())))
+		for _, pause := range []time.Duration{2 * time.Second, 4 * time.Second, 8 * time.Second, 16 * time.Second, longestBreak, longestBreak} {
+			time.Sleep(time.Until(p.breaker.until))
 			lose()
-			spared(pause * time.Second)
+			spared(pause)
 		}
 		time.Sleep(longestBreak)
 		get(t, p, goodKey)

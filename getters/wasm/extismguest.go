@@ -52,8 +52,7 @@ func (in *instance) addKernel() error {
 		return &stop{discardFailed, gcnode.KindInternal, err}
 	}
 	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string]string{}}}
-	ctx = experimental.WithMemoryAllocator(ctx, experimental.MemoryAllocatorFunc(in.newMemory))
-	in.ctx.Context = experimental.WithImportResolver(ctx, func(name string) api.Module {
+	in.ctx.Context = experimental.WithImportResolver(in.ctx.Context, func(name string) api.Module {
 		if name == kernel.Name {
 			return mod
 		}
@@ -65,7 +64,6 @@ func (in *instance) addKernel() error {
 // bootExtism runs an Extism module that was instantiated up to the point where
 // it can answer keys.
 func (in *instance) bootExtism() error {
-	in.ctx.Context = context.Background() // all imports are resolved
 	err := in.initialize()
 	in.extism.forget()
 	in.get = in.mod.ExportedFunction(in.plugin.opts.function())

@@ -148,6 +148,10 @@ func (f *fetcher) exchange(ctx context.Context, req *fetchRequest, budget *fetch
 		return failedFetch(classify(err), withoutURL(err))
 	}
 	defer func() { _ = resp.Body.Close() }() // nothing can be done about it, and the bytes are here
+	if resp.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection, that no context ends.
+		return failedFetch(fetchUnreachable, fmt.Errorf("the answer is %s, which nobody has asked for", resp.Status))
+	}
 	return f.receive(resp, req, budget)
 }
 

@@ -222,6 +222,26 @@ func TestFetchHasATimeoutOfItsOwn(t *testing.T) {
 	assert.Equal(t, FetchStats{Started: 2, Failed: 2}, p.Stats().Fetches)
 }
 
+// TestAnotherProtocolIsNoAnswer has an origin that says nothing after an Upgrade
+// that nobody has asked for: what comes then is no body that ends with a context.
+func TestAnotherProtocolIsNoAnswer(t *testing.T) {
+	t.Parallel()
+	over := make(chan struct{})
+	origin := newOrigin(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if assert.NoError(t, err) {
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+			<-over
+			_ = conn.Close()
+		}
+	})
+	t.Cleanup(func() { close(over) })
+	p := loadVerbs(t, Options{AllowFetch: []string{origin.URL}, Timeout: patience, Instances: 1})
+	a := fetchThrough(t, p, "0:0:GET:"+origin.URL)
+	assert.Equal(t, fetchUnreachable, a.failure)
+	assert.Contains(t, string(a.body), "101 Switching Protocols")
+}
+
 func TestCanceledCallerEndsAFetch(t *testing.T) {
 	t.Parallel()
 	arrived := make(chan struct{})

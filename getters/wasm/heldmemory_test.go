@@ -154,3 +154,23 @@ func TestFetchesOfAnInstanceAtTheSameTimeAreBounded(t *testing.T) {
 	require.ErrorIs(t, (<-many).err, context.Canceled)
 	assert.NotEqual(t, "-3", get(t, p, "flood:2:"+origin.url+"/wait"))
 }
+
+// A memory that grows bit by bit takes what it has, and nothing for later.
+func TestMemoryTakesNoMoreThanItsLimit(t *testing.T) {
+	const limit = 33 << 20
+	a := newAssembler()
+	respond := a.abi("respond")
+	grow := slices.Concat([]byte{opLoop, opVoid}, constI32(1), []byte{opMemoryGrow, 0}, constI32(-1), []byte{0x47, 0x0d, 0, opEnd})
+	p := loadModule(t, a.getter(slices.Concat(grow, respondWith(respond, statusOK, ttlDefault, 0, 0))...).bytes(), Options{
+		Instances: 1, Pending: 1, MaxMemoryBytes: limit,
+	})
+	before := heapBytes()
+	d := newDeadline(t.Context(), p.life, patience)
+	s, err := p.checkOut(&d)
+	require.NoError(t, err)
+	_, stopped := s.item.answer(s.item.open("key"), d)
+	require.Nil(t, stopped)
+	assert.EqualValues(t, limit, s.item.mod.Memory().Size())
+	assert.Less(t, heapBytes()-before, int64(limit+1<<20))
+	p.checkIn(s, keep, 1)
+}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
+	"github.com/tetratelabs/wazero/experimental"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -92,7 +93,7 @@ func (p *Plugin) start(d deadline) (*instance, error) {
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
-	in.ctx = &guestContext{Context: context.Background(), inst: in}
+	in.ctx = &guestContext{Context: experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(in.newMemory)), inst: in}
 	in.deadline = d
 	in.pace.fixed = p.opts.FuelSlice
 	begun := time.Now()
@@ -127,6 +128,7 @@ func (in *instance) boot() (err error) {
 		return stopOf(err)
 	}
 	in.mod = mod
+	in.ctx.Context = context.Background() // it was for the instantiation
 	if in.extism != nil {
 		return in.bootExtism()
 	}

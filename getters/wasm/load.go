@@ -75,8 +75,9 @@ func checkSize(moduleBytes int64) error {
 // and imports nothing that it was not granted, instruments and compiles it,
 // and starts and configures one instance, so that what is wrong comes to light
 // now. The error says what to change. module is not kept. Compiling takes up
-// to seconds for a large module and does not end early when ctx does; starting
-// the instance is bounded by ctx and by [Options.Timeout].
+// to seconds for a large module, at most some tens of them for one that is made
+// for it, and does not end early when ctx does; starting the instance is bounded
+// by ctx and by [Options.Timeout].
 //
 // The caller has to Close the plugin.
 func Load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {

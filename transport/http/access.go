@@ -7,12 +7,18 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // EveryGroup stands in a list of groups for all of them.
 const EveryGroup = "*"
+
+// maxAhead is how far the stamps of a client may be ahead of the clock here. Members
+// take over the time of each stamp, for all groups: with one at the end of time no
+// write could be later.
+const maxAhead = 365 * 24 * time.Hour
 
 // Grant is what one identity may do: a member everything, and a client of the
 // members what is said of groups.
@@ -32,8 +38,10 @@ type Grant struct {
 // Access says what senders may do: each by its identity, which is the ID of the
 // secret that it signs with, or, where it does not sign ([Secrets.AcceptUnsigned]
 // included), a name of its client certificate, the first of the common name and
-// the DNS names that is on the list. Who is not on it may do nothing. It may be
-// used from any goroutine.
+// the DNS names that is on the list. Who is not on it may do nothing. Who is no
+// member speaks in the name of lives whose IDs begin with its name and a slash, so
+// that no member and no other client should have one like that. It may be used from
+// any goroutine.
 type Access struct {
 	list atomic.Pointer[map[string]Grant]
 }
@@ -83,7 +91,7 @@ func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnod
 	}
 	id, err := h.opts.Access.identify(who.names)
 	if err == nil && !id.grant.Member {
-		err = id.check(req)
+		err = id.check(req, h.opts.Now().Add(maxAhead).UnixNano())
 	}
 	if err != nil {
 		h.denied.Add(1)
@@ -94,8 +102,9 @@ func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnod
 
 // check says why a client may not ask for this. Removals that go along with
 // something else are removals: nothing of the request is done without the right
-// to all of it, or it would seem to have removed what it has not.
-func (id identity) check(req *gcnode.Request) error {
+// to all of it, or it would seem to have removed what it has not. Stamps have the
+// latest time at most.
+func (id identity) check(req *gcnode.Request, latest int64) error {
 	if !strings.HasPrefix(req.From.ID, id.name+"/") {
 		return fmt.Errorf("%q is no member, so that the ID in its requests begins with %q; it is %q", id.name, id.name+"/", req.From.ID)
 	}
@@ -122,8 +131,10 @@ func (id identity) check(req *gcnode.Request) error {
 	default:
 		return fmt.Errorf("%q may not do what only members do", id.name)
 	}
+	ahead := req.Stamp.Time > latest
 	for i := range req.Removals {
 		r := &req.Removals[i]
+		ahead = ahead || r.Stamp.Time > latest
 		if err := id.owns(r.ID); err != nil {
 			return err
 		}
@@ -138,6 +149,9 @@ func (id identity) check(req *gcnode.Request) error {
 		if err := id.owns(done); err != nil {
 			return err
 		}
+	}
+	if ahead {
+		return fmt.Errorf("%q is no member, and has a stamp that is more than %v ahead of the clock here", id.name, maxAhead)
 	}
 	return nil
 }

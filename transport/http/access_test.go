@@ -2,8 +2,10 @@ package httptransport_test
 
 import (
 	"context"
+	"math"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -15,6 +17,13 @@ import (
 // removalBy takes a key out of a group in the name of a sender.
 func removalBy(sender, group string) gcnode.Removal {
 	return gcnode.Removal{ID: gcnode.RemovalID{Sender: sender, Incarnation: 1, Seq: 1}, Group: group, Keys: []string{"k"}}
+}
+
+// stamped is a removal with a time so far ahead.
+func stamped(sender string, ahead time.Duration) gcnode.Request {
+	r := removalBy(sender, "catalog")
+	r.Stamp.Time = time.Now().Add(ahead).UnixNano()
+	return gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{r}}
 }
 
 // TestWhoMayDoWhat asks for everything in all names, over both ways.
@@ -86,6 +95,21 @@ func TestWhoMayDoWhat(t *testing.T) {
 				req.Removals = []gcnode.Removal{removalBy("shop/1", "catalog"), removalBy("shop/1", "catalog")}
 				return req
 			}(), map[string]string{"shop": `"shop" may not remove values of the group "catalog"`},
+		},
+		{
+			"remove with a stamp", stamped("job/1", time.Hour),
+			map[string]string{"job": ""},
+		},
+		{
+			"remove with a stamp that leaves no time for others", stamped("job/1", 10_000*time.Hour),
+			map[string]string{"job": `"job" is no member, and has a stamp that is more than 8760h0m0s ahead of the clock here`},
+		},
+		{
+			"set with such a stamp", func() gcnode.Request {
+				req := in(stamped("shop/1", 0), "catalog")
+				req.Op, req.Stamp = gcnode.OpSet, gcnode.Stamp{Time: math.MaxInt64}
+				return req
+			}(), map[string]string{"shop": `"shop" is no member, and has a stamp that is more than`},
 		},
 		{
 			"finish",

@@ -2,13 +2,9 @@ package httptransport_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -20,121 +16,8 @@ import (
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-// beginning is a client whose requests begin with Begin where that is possible.
-type beginning struct {
-	*httptransport.Client
-
-	begun *atomic.Int32
-}
-
-// RoundTrip implements [gcnode.Transport].
-func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if ctx.Err() != nil { // Begin does not look
-		return b.Client.RoundTrip(ctx, to, req, w)
-	}
-	x := &queue{news: make(chan struct{}, 1)}
-	sent := *req
-	sent.Keys, sent.Digests = slices.Clone(req.Keys), slices.Clone(req.Digests)
-	ticket, ok := b.Begin(ctx, to, &sent, x)
-	clear(sent.Keys) // Begin keeps nothing
-	clear(sent.Digests)
-	sent = gcnode.Request{}
-	if !ok {
-		return b.Client.RoundTrip(ctx, to, req, w)
-	}
-	b.begun.Add(1)
-	for {
-		replies, ended, err := x.take()
-		_, repeat := errors.AsType[*gcnode.RepeatError](err)
-		for _, r := range replies {
-			if err := w.WriteReply(r); err != nil {
-				ticket.Cancel()
-				return err
-			}
-		}
-		switch {
-		case ended && repeat:
-			return b.Client.RoundTrip(ctx, to, req, w)
-		case ended:
-			return err
-		}
-		select {
-		case <-x.news:
-		case <-ctx.Done():
-			ticket.Cancel()
-			return fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
-		}
-	}
-}
-
-// queue is an exchange whose replies wait.
-type queue struct {
-	news chan struct{} // holds one element when something has come
-
-	mu      sync.Mutex
-	replies []gcnode.Reply
-	ended   bool
-	err     error
-}
-
-func (x *queue) take() (replies []gcnode.Reply, ended bool, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	replies, x.replies = x.replies, nil
-	return replies, x.ended, x.err
-}
-
-func (x *queue) WriteReply(r gcnode.Reply) error {
-	x.change(func() { x.replies = append(x.replies, r) })
-	return nil
-}
-
-func (x *queue) End(err error) {
-	x.change(func() {
-		if x.ended {
-			panic("a second end")
-		}
-		x.ended, x.err = true, err
-	})
-}
-
-func (x *queue) change(change func()) {
-	x.mu.Lock()
-	change()
-	x.mu.Unlock()
-	select {
-	case x.news <- struct{}{}:
-	default:
-	}
-}
-
-// wait is the end.
-func (x *queue) wait(t *testing.T) error {
-	t.Helper()
-	_, err := x.all(t)
-	return err
-}
-
-// all is the replies that are not taken, once the exchange has ended, and its
-// error.
-func (x *queue) all(t *testing.T) (replies []gcnode.Reply, _ error) {
-	t.Helper()
-	for {
-		more, ended, err := x.take()
-		replies = append(replies, more...)
-		if ended {
-			return replies, err
-		}
-		select {
-		case <-x.news:
-		case <-time.After(patience):
-			t.Fatal("the exchange does not end")
-		}
-	}
-}
-
 func TestConformanceOfBegunRequests(t *testing.T) {
-	var begun atomic.Int32
+	var begun int64
 	overStream := carrier{name: "stream", stream: true, server: overTCP, client: own}
 	transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 		t.Helper()
@@ -149,16 +32,18 @@ func TestConformanceOfBegunRequests(t *testing.T) {
 		require.True(t, ok)
 		_, err := fetch(t.Context(), client, e.Peer.Addr, first)
 		require.NoError(t, err)
-		e.Transport = &beginning{Client: client, begun: &begun}
+		b := &transporttest.Beginning{Beginner: client}
+		t.Cleanup(func() { begun += b.Begun() })
+		e.Transport = b
 		return e
 	})
-	require.Greater(t, begun.Load(), int32(500))
+	require.Greater(t, begun, int64(500))
 }
 
 // begin begins a fetch on a client that has a stream.
-func begin(t *testing.T, c *httptransport.Client, addr, key string) (*queue, gcnode.Ticket) {
+func begin(t *testing.T, c *httptransport.Client, addr, key string) (*transporttest.Queue, gcnode.Ticket) {
 	t.Helper()
-	x := &queue{news: make(chan struct{}, 1)}
+	x := transporttest.NewQueue()
 	req := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{key}}
 	ticket, ok := c.Begin(t.Context(), gcnode.Peer{ID: "server", Addr: addr}, req, x)
 	require.True(t, ok)
@@ -191,14 +76,14 @@ func TestATicketCancelsItsRequest(t *testing.T) {
 	require.Equal(t, "second", <-begun)
 	first.Cancel()
 	require.Equal(t, "first", <-ended)
-	err = a.wait(t)
+	_, err = a.Wait(t)
 	require.Error(t, err)
 	require.NotErrorAs(t, err, new(*gcnode.RepeatError))
 	first.Cancel() // once more, and for what has ended
-	_, over, _ := b.take()
-	require.False(t, over)
+	require.False(t, b.Ended())
 	second.Cancel()
-	require.Error(t, b.wait(t))
+	_, err = b.Wait(t)
+	require.Error(t, err)
 	_, err = fetch(t.Context(), client, server.URL, "k")
 	require.NoError(t, err)
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
@@ -265,14 +150,15 @@ func TestCancelInTheMiddleOfAPiece(t *testing.T) {
 	require.NoError(t, err)
 	large, ticket := begin(t, client, addr, "large")
 	beside, _ := begin(t, client, addr, "beside")
-	require.NoError(t, beside.wait(t)) // so that the half that follows is read as well, or soon
+	_, err = beside.Wait(t)
+	require.NoError(t, err) // so that the half that follows is read as well, or soon
 	ticket.Cancel()
-	replies, err := large.all(t)
+	replies, err := large.Wait(t)
 	require.Error(t, err)
 	require.Empty(t, replies)
 	close(cancelled)
 	after, _ := begin(t, client, addr, "after")
-	replies, err = after.all(t)
+	replies, err = after.Wait(t)
 	require.NoError(t, err)
 	require.Equal(t, []gcnode.Reply{{Value: gcnode.StringValue("after")}}, replies)
 }
@@ -285,7 +171,7 @@ func TestBegunRequestsEndWithTheirStream(t *testing.T) {
 	x, ticket := begin(t, client, server.URL, "lost")
 	require.Equal(t, "lost", <-begun)
 	server.drop()
-	err = x.wait(t)
+	_, err = x.Wait(t)
 	require.ErrorIs(t, err, gcnode.ErrUnreachable)
 	require.ErrorAs(t, err, new(*gcnode.RepeatError), "the connection had been in use")
 	ticket.Cancel()
@@ -299,7 +185,8 @@ func TestAClosedStreamIsNoticedBeforeTheNextRequest(t *testing.T) {
 	_, err := fetch(t.Context(), client, server.URL, "k")
 	require.NoError(t, err)
 	x, _ := begin(t, client, server.URL, "k")
-	require.NoError(t, x.wait(t))
+	_, err = x.Wait(t)
+	require.NoError(t, err)
 	server.drop()
 	require.Eventually(t, func() bool { return !statsOf(t, client).Stream }, patience, time.Millisecond)
 }
@@ -331,7 +218,7 @@ func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
 				require.NoError(t, err)
 			}
 			test.req.Op = gcnode.OpFetch
-			_, ok := client.Begin(t.Context(), gcnode.Peer{Addr: server.URL}, &test.req, &queue{})
+			_, ok := client.Begin(t.Context(), gcnode.Peer{Addr: server.URL}, &test.req, transporttest.NewQueue())
 			require.False(t, ok)
 		})
 	}

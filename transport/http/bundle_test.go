@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/wire"
 )
@@ -215,7 +216,7 @@ func TestABundleEndsWithItsLastCaller(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		one := p.ask(ctx, "one")
 		two, cancelTwo := context.WithCancel(t.Context())
-		x := &queue{news: make(chan struct{}, 1)}
+		x := transporttest.NewQueue()
 		ticket, ok := p.client.Begin(two, gcnode.Peer{ID: "server", Addr: p.url}, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"two"}}, x)
 		require.True(t, ok)
 		cancelTwo() // which says nothing of a fetch that was begun
@@ -229,7 +230,8 @@ func TestABundleEndsWithItsLastCaller(t *testing.T) {
 		default:
 		}
 		ticket.Cancel()
-		require.ErrorIs(t, x.wait(t), gcnode.ErrUnreachable)
+		_, err := x.Wait(t)
+		require.ErrorIs(t, err, gcnode.ErrUnreachable)
 		<-gone
 		close(l.release)
 		for _, slow := range held {
@@ -244,7 +246,7 @@ func TestACancelledFetchIsNotServed(t *testing.T) {
 	l := newLibrary()
 	inTurn(t, l, func(t *testing.T, p *piped) {
 		t.Helper()
-		x := &queue{news: make(chan struct{}, 1)}
+		x := transporttest.NewQueue()
 		req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"slow"}}
 		ticket, ok := p.client.Begin(t.Context(), gcnode.Peer{ID: "server", Addr: p.url}, req, x)
 		require.True(t, ok)
@@ -252,7 +254,8 @@ func TestACancelledFetchIsNotServed(t *testing.T) {
 			time.Sleep(time.Millisecond)
 		}
 		ticket.Cancel()
-		require.Error(t, x.wait(t))
+		_, err := x.Wait(t)
+		require.Error(t, err)
 		require.Equal(t, "slow", <-l.ended)
 		ticket.Cancel()
 	})

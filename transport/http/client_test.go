@@ -96,6 +96,50 @@ func TestClientRefusesAnswers(t *testing.T) {
 	}
 }
 
+// TestClientLeavesAnotherProtocol has a server that turns each connection into
+// something else, and says nothing: what comes over it belongs to no request, so
+// that no context ends reading it.
+func TestClientLeavesAnotherProtocol(t *testing.T) {
+	over := make(chan struct{})
+	addr := serveHTTP(t, func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Errorf("hijack: %v", err)
+			return
+		}
+		defer conn.Close()
+		_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+		<-over
+	})
+	t.Cleanup(func() { close(over) })
+	for way, opts := range ways() {
+		for _, signed := range []*httptransport.Secrets{nil, secrets(t, "k")} {
+			opts.Secrets = signed
+			client := newClient(t, opts)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond) // which reading would survive
+			defer cancel()
+			left := make(chan error)
+			for range 20 { // some of them together
+				go func() {
+					_, err := fetch(ctx, client, addr, "k")
+					left <- err
+				}()
+			}
+			for range 20 {
+				select {
+				case err := <-left:
+					require.Error(t, err)
+				case <-time.After(patience):
+					require.FailNow(t, "a caller cannot leave", way)
+				}
+			}
+			_, err := fetch(t.Context(), client, addr, "k")
+			require.ErrorIs(t, err, gcnode.ErrUnreachable, way)
+			require.ErrorContains(t, err, "the answer is 101 Switching Protocols", way)
+		}
+	}
+}
+
 // TestClientStopsEndlessAnswers has servers that send for ever: the client
 // stops on its own, or when its context ends.
 func TestClientStopsEndlessAnswers(t *testing.T) {

@@ -200,6 +200,25 @@ func TestUpgradesOfOtherVersions(t *testing.T) {
 	}
 }
 
+// TestAnUpgradeIsOfHTTP11AndHasNoBody refuses what would be understood differently
+// on the way: HTTP/1.0 has no Upgrade, and what follows it is the stream.
+func TestAnUpgradeIsOfHTTP11AndHasNoBody(t *testing.T) {
+	server := serve(t, handlerFunc(echo), httptransport.HandlerOptions{})
+	for name, request := range map[string]string{
+		"HTTP/1.0": strings.Replace(upgrade, "HTTP/1.1", "HTTP/1.0", 1),
+		"a body":   strings.Replace(upgrade, "Host: x\r\n", "Host: x\r\nContent-Length: 4\r\n", 1) + "body",
+		"chunks":   strings.Replace(upgrade, "Host: x\r\n", "Host: x\r\nTransfer-Encoding: chunked\r\n", 1) + "0\r\n\r\n",
+	} {
+		conn := dial(t, server.Listener.Addr())
+		_, err := io.WriteString(conn, request)
+		require.NoError(t, err)
+		resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		_ = resp.Body.Close()
+		require.Equal(t, http.StatusMethodNotAllowed, resp.StatusCode, name)
+	}
+}
+
 // TestClientFallsBackFromOtherVersions has members that answer an Upgrade with
 // another protocol, or ask for one.
 func TestClientFallsBackFromOtherVersions(t *testing.T) {

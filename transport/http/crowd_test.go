@@ -202,7 +202,7 @@ func TestConformanceOfBundles(t *testing.T) {
 				client, ok := e.Transport.(*httptransport.Client)
 				require.True(t, ok)
 				if begins {
-					e.Transport = &beginning{Client: client, begun: new(atomic.Int32)}
+					e.Transport = &transporttest.Beginning{Beginner: client}
 				}
 				e.Transport = &crowded{Transport: e.Transport}
 				t.Cleanup(func() {

@@ -17,9 +17,13 @@ import (
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-// maxProblemBytes is how much an error shows of what a server says that does
-// not answer as a peer.
-const maxProblemBytes = 256
+const (
+	// maxProblemBytes is how much an error shows of what a server says that does
+	// not answer as a peer.
+	maxProblemBytes = 256
+	// maxRepeats is how often a signed request is sent again.
+	maxRepeats = 3
+)
 
 // ask sends a request without a stream, and hands the replies to w.
 func (p *peer) ask(ctx context.Context, request []byte, req *gcnode.Request, w gcnode.ReplyWriter) error {
@@ -62,9 +66,10 @@ func (p *peer) post(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWrit
 // send sends a body. Every request may be repeated, and is when the peer has
 // closed a connection that was kept. It is signed anew each time, since the peer
 // may have read it; net/http, which does the same for what is not signed, sends
-// it as it is.
+// it as it is. A peer may give up the request and keep the connection (HTTP/2), so
+// there is an end to that.
 func (p *peer) send(ctx context.Context, contentType string, body []byte) (*http.Response, *signed, error) {
-	for {
+	for repeats := 0; ; repeats++ {
 		var kept atomic.Bool
 		watched := ctx
 		if p.client.secrets != nil {
@@ -90,10 +95,13 @@ func (p *peer) send(ctx context.Context, contentType string, body []byte) (*http
 			post.Header["Idempotency-Key"] = nil // net/http may repeat it; without a value it is not sent
 		}
 		resp, err := p.client.http.Do(post)
-		if err == nil {
+		switch {
+		case err == nil && resp.StatusCode == http.StatusSwitchingProtocols:
+			_ = resp.Body.Close() // which is the connection, that no context ends
+			return nil, nil, fmt.Errorf("the answer is %s, which nobody has asked for", resp.Status)
+		case err == nil:
 			return resp, signed, nil
-		}
-		if signed == nil || !kept.Load() || ctx.Err() != nil || isTimeout(err) {
+		case signed == nil || !kept.Load() || repeats == maxRepeats || ctx.Err() != nil || isTimeout(err):
 			return nil, nil, withoutURL(err)
 		}
 	}

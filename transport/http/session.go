@@ -39,9 +39,10 @@ var (
 	errNotSigned     = errors.New("the stream is not signed, as it has to be by now")
 )
 
-// isUpgrade reports whether a request asks for a stream.
+// isUpgrade reports whether a request asks for a stream. One with a body does not:
+// what follows an Upgrade is the stream.
 func isUpgrade(r *http.Request) bool {
-	return r.Method == http.MethodGet && hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", upgradeToken)
+	return r.Method == http.MethodGet && r.ContentLength == 0 && r.ProtoAtLeast(1, 1) && hasToken(r.Header, "Connection", "upgrade") && hasToken(r.Header, "Upgrade", upgradeToken)
 }
 
 // hasToken looks for a token in a header field that is a list of some.

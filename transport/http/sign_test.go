@@ -489,6 +489,27 @@ func TestASignedRequestIsSignedAnewWhenItIsSentAgain(t *testing.T) {
 	}
 }
 
+// TestASignedRequestIsNotSentAgainForEver has a member that gives up each request
+// on a connection that stays.
+func TestASignedRequestIsNotSentAgainForEver(t *testing.T) {
+	var came atomic.Int32
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		if came.Add(1) <= 100 {
+			panic(http.ErrAbortHandler)
+		}
+		http.Error(w, "enough", http.StatusTeapot)
+	}))
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	client := newClient(t, httptransport.ClientOptions{HTTPClient: server.Client(), Secrets: secrets(t, "k"), Plain: true})
+	for range 2 { // the second one over a connection that was used before
+		_, err := fetchFrom(t, client, "a", server.URL, "k")
+		require.ErrorIs(t, err, gcnode.ErrUnreachable)
+	}
+	require.Less(t, came.Load(), int32(10))
+}
+
 // TestARefusalIsSigned has a request that is over a limit of the receiver.
 func TestARefusalIsSigned(t *testing.T) {
 	shared := secrets(t, "k")

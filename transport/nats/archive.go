@@ -31,9 +31,8 @@ const (
 	// reader that has ended.
 	readerBeat = time.Second
 	readerTime = 10 * time.Second
-	// apiPrefix and inboxPrefix are what subjects of JetStream begin with.
-	apiPrefix   = "$JS.API."
-	inboxPrefix = "_INBOX."
+	// apiPrefix is what subjects of JetStream begin with.
+	apiPrefix = "$JS.API."
 )
 
 // ArchiveOptions are those of [NewArchive]. The zero value is ready for use.
@@ -114,7 +113,8 @@ func (a *Archive) begin() error {
 	ctx, cancel := context.WithTimeout(context.Background(), streamTimeout)
 	defer cancel()
 	a.check(ctx)
-	return settle(a.nc, before, inboxPrefix)
+	inbox := a.nc.NewInbox() // where JetStream answers is beside it
+	return settle(a.nc, before, strings.TrimSuffix(inbox, lastToken(inbox)))
 }
 
 // check makes the stream unless it is there.

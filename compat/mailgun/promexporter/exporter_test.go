@@ -87,13 +87,13 @@ func TestEachFigureIsThatOfItsName(t *testing.T) {
 	got := map[string]float64{}
 	for _, f := range families {
 		for _, m := range f.GetMetric() {
-			name := strings.TrimPrefix(f.GetName(), "groupcache_")
+			name := []string{strings.TrimPrefix(f.GetName(), "groupcache_")}
 			for _, l := range m.GetLabel() {
 				if l.GetName() == "type" {
-					name += " " + l.GetValue()
+					name = append(name, l.GetValue())
 				}
 			}
-			got[name] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
+			got[strings.Join(name, " ")] = m.GetCounter().GetValue() + m.GetGauge().GetValue()
 		}
 	}
 	assert.Equal(t, map[string]float64{

@@ -49,11 +49,43 @@ type body struct {
 	// number of instructions.
 	variables, size int
 	ownLocals       uint32
+	// branching is what the places where the function branches weigh.
+	branching uint64
 	// calls says that the function calls others of the module, so that its
 	// frame counts against the call depth.
 	calls bool
 	bulk  int
 }
+
+// What it takes an engine to compile a function grows with the square of how much
+// it branches. These are the weights that have been measured with wazero; a loop
+// has what is injected at its head, and a bulk instruction takes as long wherever
+// it is.
+const (
+	blockWeight  = 1 // and a label of a table, and an indirect call
+	branchWeight = 4 // an if, or a branch that is taken or not
+	loopWeight   = 12
+	bulkCost     = 1 << 17
+)
+
+// branching is what the instruction weighs.
+func (ins *instruction) branching() uint64 {
+	switch ins.op {
+	case opIf, opBrIf:
+		return branchWeight
+	case opLoop:
+		return loopWeight
+	case opBlock, opCallIndirect:
+		return blockWeight
+	case opBrTable:
+		return blockWeight * uint64(ins.labels)
+	default:
+		return 0
+	}
+}
+
+// compileCost is what it takes to compile the function.
+func (b *body) compileCost() uint64 { return b.branching*b.branching + bulkCost*uint64(b.bulk) }
 
 // unitsOf is the fuel that a region of so many instructions costs.
 func unitsOf(instructions uint32) int64 {
@@ -125,6 +157,7 @@ func (s *scanner) scanLocals(r *reader, b *body) {
 
 func (s *scanner) instruction(r *reader, typ funcType, b *body) {
 	ins := &s.ins
+	b.branching += ins.branching()
 	switch op := ins.op; op {
 	case opBlock, opIf:
 		s.enclosing = append(s.enclosing, s.region)

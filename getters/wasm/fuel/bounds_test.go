@@ -96,3 +96,45 @@ func TestLongNamesAreCut(t *testing.T) {
 	_, err := m.ExportedFunction("f").Call(t.Context())
 	require.ErrorContains(t, err, ".x"+long[:254]+"()", "cut at the border of a character")
 }
+
+// What is small can take minutes to compile: engines are quadratic in how much a
+// function branches.
+func TestModulesThatTakeLongToCompileAreRefused(t *testing.T) {
+	t.Parallel()
+	refused := func(t *testing.T, module wasm, most uint64) {
+		t.Helper()
+		_, _, err := fuel.Inject(module.bytes(), fuel.Options{MaxCompileCost: most})
+		require.NoError(t, err)
+		_, _, err = fuel.Inject(module.bytes(), fuel.Options{MaxCompileCost: most - 1})
+		require.ErrorIs(t, err, fuel.ErrRefused)
+		require.ErrorContains(t, err, "function 0 the module takes too long to compile: split functions that have many branches")
+	}
+	for what, c := range map[string]struct {
+		unit []byte
+		cost uint64 // of 1000 of them
+	}{
+		"loops":          {[]byte{loop, empty, end}, 12_000 * 12_000},
+		"ifs":            {[]byte{i32Const, 0, ifelse, empty, end}, 4_000 * 4_000},
+		"branches":       {[]byte{i32Const, 0, brIf, 0}, 4_000 * 4_000},
+		"blocks":         {[]byte{block, empty, end}, 1_000 * 1_000},
+		"indirect calls": {[]byte{i32Const, 0, callIndirect, 0, 0}, 1_000 * 1_000},
+		"tables":         {[]byte{block, empty, i32Const, 0, 0x0e, 2, 0, 0, 0, end}, 3_000 * 3_000},
+		"fills":          {[]byte{i32Const, 0, i32Const, 0, i32Const, 0, misc, 11, 0}, 1_000 << 17},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			refused(t, procedure(body(bytes.Repeat(c.unit, 1_000))), c.cost)
+			times := 1 << 17
+			_, _, err := fuel.Inject(procedure(body(bytes.Repeat(c.unit, times))).bytes(), fuel.Options{})
+			require.ErrorIs(t, err, fuel.ErrRefused, "by default")
+		})
+	}
+	const functions, loops = 10, 100
+	several := procedure(body())
+	several.functions = repeated(functions, 0)
+	several.codes = repeated(functions, body(bytes.Repeat([]byte{loop, empty, end}, loops))...)
+	_, _, err := fuel.Inject(several.bytes(), fuel.Options{MaxCompileCost: functions * (12 * loops) * (12 * loops)})
+	require.NoError(t, err)
+	_, _, err = fuel.Inject(several.bytes(), fuel.Options{MaxCompileCost: functions*(12*loops)*(12*loops) - 1})
+	require.ErrorIs(t, err, fuel.ErrRefused, "it is the sum of all functions")
+}

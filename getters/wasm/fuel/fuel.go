@@ -25,6 +25,7 @@ const (
 	DefaultMaxCallDepth    = 1 << 14
 	DefaultMaxEntries      = 1 << 20
 	DefaultMaxLocals       = 1 << 22
+	DefaultMaxCompileCost  = 1 << 33
 )
 
 // Errors that Inject wraps. A module that is none of both is accepted, which
@@ -55,6 +56,12 @@ type Options struct {
 	// MaxLocals bounds the locals of all functions together: any number of the
 	// same type takes a few bytes of the module.
 	MaxLocals uint32
+	// MaxCompileCost bounds what it takes to compile the module, in a unit of a few
+	// nanoseconds: the sum, over its functions, of the square of how much each
+	// branches, and something for each bulk instruction; see "Compiling" in the
+	// package documentation. At the default that is at most some tens of seconds; a
+	// program of 6 MB in Go has a twentieth of it.
+	MaxCompileCost uint64
 }
 
 // Report says what Inject did.
@@ -94,7 +101,10 @@ func Inject(module []byte, opts Options) ([]byte, Report, error) {
 	if opts.MaxLocals == 0 {
 		opts.MaxLocals = DefaultMaxLocals
 	}
-	in := injection{opts: opts, entriesLeft: opts.MaxEntries, localsLeft: opts.MaxLocals, report: Report{InputBytes: len(module)}}
+	if opts.MaxCompileCost == 0 {
+		opts.MaxCompileCost = DefaultMaxCompileCost
+	}
+	in := injection{opts: opts, costLeft: opts.MaxCompileCost, entriesLeft: opts.MaxEntries, localsLeft: opts.MaxLocals, report: Report{InputBytes: len(module)}}
 	out, err := in.run(module)
 	if err != nil {
 		return nil, Report{}, fmt.Errorf("inject fuel: %w", err)

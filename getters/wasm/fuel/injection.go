@@ -20,6 +20,7 @@ type injection struct {
 	blocks  *blockTypes
 	// entriesLeft and localsLeft are what the options leave of their limits.
 	entriesLeft, localsLeft uint32
+	costLeft                uint64
 	// named says that a name section was seen.
 	named bool
 }

@@ -9,6 +9,8 @@ type instruction struct {
 	op     opcode
 	// index is that of the function or type to call.
 	index uint32
+	// labels is the number of labels of a table.
+	labels uint32
 	// encoded is the whole instruction with every number in its shortest
 	// form. Writing instructions anew instead of copying their bytes makes
 	// sure that the engine decodes the very instructions that were counted
@@ -61,6 +63,7 @@ func (ins *instruction) read(r *reader, s *indexSpaces) {
 		b = appendU32(b, r.u32())
 	case immLabels:
 		n := r.count(1, "labels")
+		ins.labels = n
 		b = appendU32(b, n)
 		for range n + 1 {
 			if r.err != nil {

@@ -11,6 +11,7 @@ const (
 	opIf                 opcode = 0x04
 	opEnd                opcode = 0x0b
 	opBr                 opcode = 0x0c
+	opBrIf               opcode = 0x0d
 	opBrTable            opcode = 0x0e
 	opReturn             opcode = 0x0f
 	opCall               opcode = 0x10
@@ -102,7 +103,7 @@ func (op opcode) immediates() immediates {
 		return immNone
 	case op >= opBlock && op <= opIf:
 		return immBlockType
-	case op == opBr, op == 0x0d:
+	case op == opBr, op == opBrIf:
 		return immLabel
 	case op == opBrTable:
 		return immLabels

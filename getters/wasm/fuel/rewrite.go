@@ -219,6 +219,12 @@ func (in *injection) rewriteCode(r *reader) ([]byte, error) {
 			return nil, r.err
 		}
 		in.localsLeft -= b.ownLocals
+		if cost := b.compileCost(); cost > in.costLeft {
+			r.failAt(start, ErrRefused, "with function %d the module takes too long to compile: split functions that have many branches",
+				int(in.spaces.importedFunctions)+i)
+			return nil, r.err
+		}
+		in.costLeft -= b.compileCost()
 		function = a.append(function[:0], &b, typ)
 		out = appendBytes(out, function)
 		in.count(&b)

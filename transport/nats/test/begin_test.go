@@ -3,9 +3,7 @@ package test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,117 +18,8 @@ import (
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
-// beginning is a client whose requests begin with Begin where that is possible.
-type beginning struct {
-	*natstransport.Client
-
-	begun *atomic.Int32
-}
-
-// RoundTrip implements [gcnode.Transport].
-func (b *beginning) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if ctx.Err() != nil { // Begin does not look
-		return b.Client.RoundTrip(ctx, to, req, w)
-	}
-	x := newQueue()
-	sent := *req
-	sent.Keys, sent.Digests = slices.Clone(req.Keys), slices.Clone(req.Digests)
-	ticket, ok := b.Begin(ctx, to, &sent, x)
-	clear(sent.Keys) // Begin keeps nothing
-	clear(sent.Digests)
-	sent = gcnode.Request{}
-	if !ok {
-		return b.Client.RoundTrip(ctx, to, req, w)
-	}
-	b.begun.Add(1)
-	for {
-		replies, ended, err := x.take()
-		_, repeat := errors.AsType[*gcnode.RepeatError](err)
-		for _, r := range replies {
-			if err := w.WriteReply(r); err != nil {
-				ticket.Cancel()
-				return err
-			}
-		}
-		switch {
-		case ended && repeat:
-			return b.Client.RoundTrip(ctx, to, req, w)
-		case ended:
-			return err
-		}
-		select {
-		case <-x.news:
-		case <-ctx.Done():
-			ticket.Cancel()
-			return fmt.Errorf("%w: %w", ctx.Err(), context.Cause(ctx))
-		}
-	}
-}
-
-// queue is an exchange whose replies wait.
-type queue struct {
-	news chan struct{} // holds one element when something has come
-
-	mu      sync.Mutex
-	replies []gcnode.Reply
-	ended   bool
-	err     error
-}
-
-func newQueue() *queue { return &queue{news: make(chan struct{}, 1)} }
-
-func (x *queue) take() (replies []gcnode.Reply, ended bool, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	replies, x.replies = x.replies, nil
-	return replies, x.ended, x.err
-}
-
-// WriteReply implements [gcnode.Exchange].
-func (x *queue) WriteReply(r gcnode.Reply) error {
-	x.change(func() { x.replies = append(x.replies, r) })
-	return nil
-}
-
-// End implements [gcnode.Exchange].
-func (x *queue) End(err error) {
-	x.change(func() {
-		if x.ended {
-			panic("a second end")
-		}
-		x.ended, x.err = true, err
-	})
-}
-
-func (x *queue) change(change func()) {
-	x.mu.Lock()
-	change()
-	x.mu.Unlock()
-	select {
-	case x.news <- struct{}{}:
-	default:
-	}
-}
-
-// wait is the replies, once the exchange has ended, and its error.
-func (x *queue) wait(t *testing.T) (replies []gcnode.Reply, _ error) {
-	t.Helper()
-	for {
-		more, ended, err := x.take()
-		replies = append(replies, more...)
-		if ended {
-			return replies, err
-		}
-		select {
-		case <-x.news:
-		case <-time.After(patience):
-			t.Fatal("the exchange does not end")
-		}
-	}
-}
-
 func TestConformanceOfBegunRequests(t *testing.T) {
-	var begun atomic.Int32
+	var begun int64
 	transporttest.Run(t, func(t *testing.T, h gcnode.Handler) transporttest.Endpoint {
 		t.Helper()
 		const first = "that there is a stream"
@@ -147,21 +36,23 @@ func TestConformanceOfBegunRequests(t *testing.T) {
 		require.NoError(t, err)
 		silent := connect(t, url)
 		hold(t, silent, natstransport.DefaultCluster, "silent")
+		b := &transporttest.Beginning{Beginner: client}
+		t.Cleanup(func() { begun += b.Begun() })
 		return transporttest.Endpoint{
-			Transport: &beginning{Client: client, begun: &begun},
+			Transport: b,
 			Peer:      gcnode.Peer{ID: "server"},
 			Absent:    gcnode.Peer{ID: "nobody"},
 			Silent:    gcnode.Peer{ID: "silent"},
 			Cut:       members.Close,
 		}
 	})
-	require.Greater(t, begun.Load(), int32(500))
+	require.Greater(t, begun, int64(500))
 }
 
 // begin begins a fetch on a client that has a stream.
-func begin(t *testing.T, c *natstransport.Client, key string) (*queue, gcnode.Ticket) {
+func begin(t *testing.T, c *natstransport.Client, key string) (*transporttest.Queue, gcnode.Ticket) {
 	t.Helper()
-	x := newQueue()
+	x := transporttest.NewQueue()
 	req := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{key}}
 	ticket, ok := c.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, x)
 	require.True(t, ok)
@@ -197,14 +88,13 @@ func TestATicketCancelsItsRequest(t *testing.T) {
 	require.Equal(t, "second", <-member.begun)
 	first.Cancel()
 	require.Equal(t, "first", <-member.ended)
-	_, err = a.wait(t)
+	_, err = a.Wait(t)
 	require.Error(t, err)
 	require.NotErrorAs(t, err, new(*gcnode.RepeatError))
 	first.Cancel() // once more, and for what has ended
-	_, over, _ := b.take()
-	require.False(t, over)
+	require.False(t, b.Ended())
 	second.Cancel()
-	_, err = b.wait(t)
+	_, err = b.Wait(t)
 	require.Error(t, err)
 	_, err = fetch(t.Context(), client, "k")
 	require.NoError(t, err)
@@ -233,7 +123,7 @@ func TestBegunRequestsEndWithTheirStream(t *testing.T) {
 			default:
 				client.Close()
 			}
-			_, err = x.wait(t)
+			_, err = x.Wait(t)
 			require.ErrorIs(t, err, gcnode.ErrUnreachable)
 			_, repeat := errors.AsType[*gcnode.RepeatError](err)
 			require.Equal(t, again, repeat)
@@ -267,7 +157,7 @@ func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
 				to.ID = test.req.To
 			}
 			test.req.Op = gcnode.OpFetch
-			_, ok := client.Begin(t.Context(), to, &test.req, newQueue())
+			_, ok := client.Begin(t.Context(), to, &test.req, transporttest.NewQueue())
 			require.False(t, ok)
 		})
 	}
@@ -291,7 +181,7 @@ func TestNothingBeginsBeforeTheStreamIsOpen(t *testing.T) {
 	}()
 	<-asked
 	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
-	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, newQueue())
+	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, transporttest.NewQueue())
 	require.False(t, ok)
 	cancel()
 	require.ErrorIs(t, <-waiting, context.Canceled)
@@ -299,7 +189,7 @@ func TestNothingBeginsBeforeTheStreamIsOpen(t *testing.T) {
 
 // quitter abandons its request at the first reply.
 type quitter struct {
-	*queue
+	*transporttest.Queue
 
 	ticket chan gcnode.Ticket
 }
@@ -307,7 +197,7 @@ type quitter struct {
 // WriteReply implements [gcnode.Exchange].
 func (q quitter) WriteReply(r gcnode.Reply) error {
 	(<-q.ticket).Cancel()
-	return q.queue.WriteReply(r)
+	return q.Queue.WriteReply(r)
 }
 
 func TestAnExchangeMayAbandonItselfWhileItIsTold(t *testing.T) {
@@ -317,12 +207,12 @@ func TestAnExchangeMayAbandonItselfWhileItIsTold(t *testing.T) {
 	for range 2 { // the second one has the memory of the first one
 		_, err := fetch(t.Context(), client, "k")
 		require.NoError(t, err)
-		q := quitter{newQueue(), make(chan gcnode.Ticket, 1)}
+		q := quitter{transporttest.NewQueue(), make(chan gcnode.Ticket, 1)}
 		req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
 		ticket, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, q)
 		require.True(t, ok)
 		q.ticket <- ticket
-		replies, err := q.wait(t)
+		replies, err := q.Wait(t)
 		require.Len(t, replies, 1)
 		require.ErrorContains(t, err, "abandoned")
 	}
@@ -330,7 +220,7 @@ func TestAnExchangeMayAbandonItselfWhileItIsTold(t *testing.T) {
 
 // pausing is an exchange that is told something for as long as it likes.
 type pausing struct {
-	*queue
+	*transporttest.Queue
 
 	told, goOn chan struct{}
 }
@@ -339,7 +229,7 @@ type pausing struct {
 func (p pausing) WriteReply(r gcnode.Reply) error {
 	close(p.told)
 	<-p.goOn
-	return p.queue.WriteReply(r)
+	return p.Queue.WriteReply(r)
 }
 
 // Close says goodbye even while something is received, and returns when that is
@@ -351,7 +241,7 @@ func TestCloseWhileAnExchangeIsTold(t *testing.T) {
 	client := newClient(t, nc, natstransport.ClientOptions{})
 	_, err := fetch(t.Context(), client, "k")
 	require.NoError(t, err)
-	p := pausing{newQueue(), make(chan struct{}), make(chan struct{})}
+	p := pausing{transporttest.NewQueue(), make(chan struct{}), make(chan struct{})}
 	req := &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}
 	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, p)
 	require.True(t, ok)
@@ -370,7 +260,7 @@ func TestCloseWhileAnExchangeIsTold(t *testing.T) {
 	<-closed
 	require.NoError(t, nc.Flush())
 	eventually(t, func() bool { return server.Stats().Streams == 0 }, "the member knows")
-	_, err = p.wait(t)
+	_, err = p.Wait(t)
 	require.Error(t, err)
 }
 
@@ -424,13 +314,13 @@ func TestAConnectionThatIsStuckHoldsUpNoCaller(t *testing.T) {
 	_, err = fetch(ctx, client, "k")
 	require.ErrorIs(t, err, context.DeadlineExceeded)
 	ticket.Cancel()
-	_, err = second.wait(t)
+	_, err = second.Wait(t)
 	require.ErrorContains(t, err, "abandoned")
 	require.True(t, lifted.Stop(), "all of this takes no time")
 
 	dialer.shut.Store(false)
 	dialer.gate.Unlock()
-	replies, err := first.wait(t)
+	replies, err := first.Wait(t)
 	require.NoError(t, err)
 	require.Equal(t, "first", replies[0].Value.String())
 }

@@ -7,13 +7,14 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
 // slowEnd is an exchange whose end takes until it is let: so long its client
 // hears nothing else of what happens to the connection.
 type slowEnd struct {
-	*queue
+	*transporttest.Queue
 
 	ending, open chan struct{}
 }
@@ -22,7 +23,7 @@ type slowEnd struct {
 func (x slowEnd) End(err error) {
 	close(x.ending)
 	<-x.open
-	x.queue.End(err)
+	x.Queue.End(err)
 }
 
 // TestTheNewsOfAnInterruptionIsNotAboutWhatHasBegunSince interrupts a connection
@@ -36,7 +37,7 @@ func TestTheNewsOfAnInterruptionIsNotAboutWhatHasBegunSince(t *testing.T) {
 	client := newClient(t, nc, natstransport.ClientOptions{})
 	_, err := fetch(t.Context(), client, "k")
 	require.NoError(t, err)
-	lost := slowEnd{newQueue(), make(chan struct{}), make(chan struct{})}
+	lost := slowEnd{transporttest.NewQueue(), make(chan struct{}), make(chan struct{})}
 	req := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"slow"}}
 	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "server"}, req, lost)
 	require.True(t, ok)
@@ -50,14 +51,14 @@ func TestTheNewsOfAnInterruptionIsNotAboutWhatHasBegunSince(t *testing.T) {
 	x, _ := begin(t, client, "slow")
 	<-member.begun
 	close(lost.open)
-	_, err = lost.wait(t)
+	_, err = lost.Wait(t)
 	require.ErrorIs(t, err, gcnode.ErrUnreachable)
 	for range 50 { // in which it hears of the second one
 		_, err = fetch(t.Context(), client, "k")
 		require.NoError(t, err)
 	}
 	close(member.open)
-	replies, err := x.wait(t)
+	replies, err := x.Wait(t)
 	require.NoError(t, err)
 	require.Len(t, replies, 1)
 }

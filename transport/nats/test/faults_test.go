@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 )
 
@@ -326,7 +327,7 @@ func TestSlowConsumer(t *testing.T) {
 	answer, err := answers.NextMsg(patience)
 	require.NoError(t, err)
 
-	p := pausing{newQueue(), make(chan struct{}), make(chan struct{})}
+	p := pausing{transporttest.NewQueue(), make(chan struct{}), make(chan struct{})}
 	_, ok := client.Begin(t.Context(), gcnode.Peer{ID: "other"}, req, p)
 	require.True(t, ok)
 	<-p.told

@@ -203,14 +203,14 @@ func TestEachPermissionIsNeeded(t *testing.T) {
 // the documents, and makes no archive without one of them.
 func TestPermissionsOfTheArchive(t *testing.T) {
 	all := archiveRights(t, "n1")
-	open := func(t *testing.T, r rights) (*natstransport.Archive, error) {
+	open := func(t *testing.T, r rights, opts ...nats.Option) (*natstransport.Archive, error) {
 		t.Helper()
 		keep := withJetStream(t)
 		s := startServer(t, func(o *natsserver.Options) {
 			keep(o)
 			o.Users = []*natsserver.User{r.user("n1")}
 		})
-		client := newClient(t, asUser(t, s, "n1"), natstransport.ClientOptions{Cluster: "shop"})
+		client := newClient(t, asUser(t, s, "n1", opts...), natstransport.ClientOptions{Cluster: "shop"})
 		return natstransport.NewArchive(client, natstransport.ArchiveOptions{})
 	}
 	archive, err := open(t, all)
@@ -235,11 +235,18 @@ func TestPermissionsOfTheArchive(t *testing.T) {
 		}
 	}
 	t.Run("_INBOX.>", func(t *testing.T) {
+		t.Parallel()
 		less := all
 		less.subscribe = all.subscribe[:len(all.subscribe)-1]
 		_, err := open(t, less)
 		require.ErrorIs(t, err, nats.ErrPermissionViolation)
 		require.ErrorContains(t, err, "_INBOX.")
+	})
+	t.Run("another inbox", func(t *testing.T) {
+		t.Parallel()
+		_, err := open(t, all, nats.CustomInboxPrefix("mine"))
+		require.ErrorIs(t, err, nats.ErrPermissionViolation)
+		require.ErrorContains(t, err, "mine.")
 	})
 }
 

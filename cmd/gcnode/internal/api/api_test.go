@@ -433,6 +433,15 @@ func TestRemoval(t *testing.T) {
 	assert.Equal(t, "loaded", s.do(t, http.MethodGet, path(echoGroup, "a")).header.Get("Gcnode-Source"))
 	assert.EqualValues(t, 2, s.loads.Load())
 	assert.Equal(t, 204, s.do(t, http.MethodDelete, path(echoGroup, "never seen")).status)
+	for request, body := range map[string]string{
+		"DELETE " + path(echoGroup, "a"): "", "DELETE /v1/groups/echo/values?all=true": "", "POST /v1/groups/echo/removals": `["a"]`,
+	} {
+		method, target, _ := strings.Cut(request, " ")
+		got := s.send(t, method, target, []string{"If-Match", `"a"`, "Content-Type", "application/json"}, strings.NewReader(body))
+		assert.Equal(t, 400, got.status, request)
+		assert.Contains(t, got.problem(t).Message, "If-Match")
+	}
+	assert.Equal(t, "hit", s.do(t, http.MethodGet, path(echoGroup, "a")).header.Get("Gcnode-Source"))
 	assert.Equal(t, "no_such_group", s.do(t, http.MethodDelete, path("nobody", "a")).problem(t).Kind)
 	assert.Equal(t, 400, s.do(t, http.MethodDelete, "/v1/groups/echo/value").status)
 }

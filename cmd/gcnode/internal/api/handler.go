@@ -95,6 +95,10 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.turnAway(w, r, refusal)
 			return
 		}
+		if condition := conditionOf(r); condition != "" && right != access.Read {
+			writeError(w, malformed("%s: values are set and removed without conditions; nothing is changed", condition).failure)
+			return
+		}
 	}
 	switch suffix {
 	case valuesSuffix:
@@ -174,6 +178,18 @@ func (h *Handler) serveValue(w http.ResponseWriter, r *http.Request, name string
 	default:
 		h.get(w, r, group, key)
 	}
+}
+
+// conditionOf is the header field that lets a request change something only if it
+// is as its sender thinks; empty: there is none. Values have no versions that could
+// be compared, and a read without its condition is good for everybody.
+func conditionOf(r *http.Request) string {
+	for _, name := range []string{"If-Match", "If-None-Match", "If-Unmodified-Since"} {
+		if len(r.Header.Values(name)) > 0 {
+			return name
+		}
+	}
+	return ""
 }
 
 // finish answers a request that has changed something, or failed to.

@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"strings"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -33,7 +34,7 @@ func (h *Handler) readValue(r *http.Request) (*body, gcnode.Lifetime, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	if encoding := r.Header.Get("Content-Encoding"); encoding != "" && encoding != "identity" {
+	if encoding := strings.Join(r.Header.Values("Content-Encoding"), ", "); encoding != "" && encoding != "identity" {
 		return nil, 0, malformed("Content-Encoding %.64q: a value is kept and given as it is sent, and nothing would tell its readers of the encoding", encoding)
 	}
 	if r.Header.Get("Content-Range") != "" {

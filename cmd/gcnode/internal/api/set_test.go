@@ -88,6 +88,10 @@ func TestASetThatCannotBeMeantIsRefused(t *testing.T) {
 		{"Cache-Control", "max-age=60, no-store"},
 		{"Cache-Control", "max-age=60", "Cache-Control", "max-age=61"},
 		{"Content-Encoding", "gzip"},
+		{"Content-Encoding", "identity", "Content-Encoding", "gzip"},
+		{"If-Match", `"a"`},
+		{"If-None-Match", "*"},
+		{"If-Unmodified-Since", "Mon, 30 Nov 2026 00:00:00 GMT"},
 		{"Content-Range", "bytes 0-3/10"},
 	} {
 		got := s.send(t, http.MethodPut, path(echoGroup, "k"), headers, strings.NewReader("x"))

@@ -127,3 +127,22 @@ func TestNodesThatDoNotSignYet(t *testing.T) {
 		`node.yaml:3: peer_access."cache.test": nobody can be this: peer_secrets has no such id`,
 	}, problems(t, strings.ReplaceAll(shared, "file: k.secret", "env: GCNODE_TEST_PEERS")+minimal, config.Flags{}))
 }
+
+// TestAClientDoesNotHaveTheIDOfANode refuses one that could speak in the name of
+// a node.
+func TestAClientDoesNotHaveTheIDOfANode(t *testing.T) {
+	t.Setenv("GCNODE_TEST_K", "0123456789abcdef0123456789abcdef")
+	t.Setenv("GCNODE_TEST_SHOP", "fedcba9876543210fedcba9876543210")
+	text := "id: a\nlisten: {peers: \"127.0.0.1:7001\"}\npeers: [{id: a, url: \"http://127.0.0.1:7001\"}, {id: shop/1, url: \"http://127.0.0.1:7002\"}]\n" +
+		"peer_secrets: {k: {env: GCNODE_TEST_K}, shop: {env: GCNODE_TEST_SHOP}}\npeer_access:\n  k: {member: true}\n  shop: {read: [g]}\n" + minimal
+	assert.Equal(t, []string{
+		`node.yaml:7: peer_access.shop: the ids of this client begin with "shop/", as that of the node "shop/1" does: give one of them another name`,
+	}, problems(t, text, config.Flags{}))
+	for what, other := range map[string]string{
+		"a node":        strings.Replace(text, "shop: {read: [g]}", "shop: {member: true}", 1),
+		"no ids of its": strings.Replace(text, "id: shop/1", "id: shop", 1),
+	} {
+		_, err := config.Load(writeFiles(t, other), config.Flags{})
+		assert.NoError(t, err, what)
+	}
+}

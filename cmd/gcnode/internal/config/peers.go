@@ -3,7 +3,9 @@ package config
 import (
 	"fmt"
 	"slices"
+	"strings"
 
+	gcnode "github.com/gcnode/gcnode/core"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
@@ -97,5 +99,10 @@ func (r *reader) checkPeer(in *section, name string, cfg *Config) {
 		in.wrongKey(name, "nobody can be this: peer_secrets has no such id")
 	case !isSecret && !cfg.PeerTLS.On():
 		in.wrongKey(name, "nobody can be this: there are no peer_secrets and no peer_tls")
+	}
+	nodes := append([]gcnode.Peer{{ID: cfg.ID}}, cfg.Peers...)
+	if i := slices.IndexFunc(nodes, func(p gcnode.Peer) bool { return strings.HasPrefix(p.ID, name+"/") }); i >= 0 && !grant.Member {
+		in.wrongKey(name, fmt.Sprintf("the ids of this client begin with %q, as that of the node %q does: give one of them another name",
+			name+"/", nodes[i].ID))
 	}
 }

@@ -65,15 +65,18 @@ func TestALinkSaysWhoItIs(t *testing.T) {
 	}{
 		"user": {
 			natsserver.Options{Username: "ann", Password: "secret"},
-			config.NATS{User: "ann", Password: "secret"}, config.NATS{User: "ann", Password: "guessed"},
+			config.NATS{User: "ann", Password: "secret"},
+			config.NATS{User: "ann", Password: "guessed"},
 		},
 		"token": {
 			natsserver.Options{Authorization: "secret"},
-			config.NATS{Token: "secret"}, config.NATS{Token: "guessed"},
+			config.NATS{Token: "secret"},
+			config.NATS{Token: "guessed"},
 		},
 		"NKey": {
 			natsserver.Options{Nkeys: []*natsserver.NkeyUser{{Nkey: public}}},
-			config.NATS{NKey: file("user.nk", seedOf(user))}, config.NATS{NKey: file("stranger.nk", seedOf(stranger))},
+			config.NATS{NKey: file("user.nk", seedOf(user))},
+			config.NATS{NKey: file("stranger.nk", seedOf(stranger))},
 		},
 		"credentials": {
 			natsserver.Options{TrustedOperators: []*jwt.OperatorClaims{jwt.NewOperatorClaims(operatorKey)}, AccountResolver: accounts},

@@ -88,7 +88,7 @@ func (l *looker) call(n *ast.CallExpr) {
 		}
 		return
 	case ok && l.isPool(n):
-		l.say(n, meanwhile(s.old))
+		l.say(n, meanwhile(s))
 		return
 	case ok:
 		return
@@ -107,8 +107,8 @@ func (l *looker) call(n *ast.CallExpr) {
 
 // meanwhile is what is said of a pool: what else there is to know shows when it is
 // compiled, and this when it is deployed.
-func meanwhile(old bool) string {
-	if old {
+func meanwhile(s source) string {
+	if s.old {
 		return "processes of golang/groupcache are no peers of this one: give it another BasePath or port while they are there (\"From golang/groupcache\" in docs/migrating.md)"
 	}
 	return "while processes of the old library are its peers it needs HTTPPoolOptions{OldPeers: true} (\"A deployment without a gap\" in docs/migrating.md)"

@@ -72,6 +72,13 @@ func TestBadAnswersAreNone(t *testing.T) {
 			w.WriteHeader(http.StatusInternalServerError)
 			endless(w, "x")
 		}, "500"},
+		"another protocol": {func(w http.ResponseWriter, _ *http.Request) { // and nothing after it
+			if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
+				_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: other\r\n\r\n")
+				_, _ = io.Copy(io.Discard, conn) // until the client is gone
+				_ = conn.Close()
+			}
+		}, "101 Switching Protocols"},
 		"a long header": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "headers exceeded"},
 	} {
 		t.Run(name, func(t *testing.T) {

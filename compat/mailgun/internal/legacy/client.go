@@ -202,6 +202,10 @@ func (p *httpPeer) exchange(ctx context.Context, method, group, key string, body
 		return answer{}, err
 	}
 	defer func() { _ = res.Body.Close() }() // what there is to know, reading has told
+	if res.StatusCode == http.StatusSwitchingProtocols {
+		// Its body is the connection, that no context ends.
+		return answer{}, fmt.Errorf("the answer is %s, which nobody has asked for", res.Status)
+	}
 	most := int64(maxTextBytes)
 	if res.StatusCode == http.StatusOK {
 		most = maxMessageBytes
