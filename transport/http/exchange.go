@@ -170,7 +170,7 @@ func (x *exchange) end(err error) {
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
 	x.memory.release()
-	<-x.s.h.places
+	x.s.h.places.leave(x.client)
 	if !abandoned {
 		*x.buf = wire.AppendEnd(append((*x.buf)[:0], x.held...), x.id, failureOf(err))
 		_ = x.s.out.send(x.s.ctx, *x.buf, "", x.s.running()) // or there is nobody to tell
