@@ -56,7 +56,8 @@ type HandlerOptions struct {
 	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time that a peer takes to receive a reply, or a
-	// piece of a large one. 0 is DefaultWriteTimeout.
+	// piece of a large one, and on a stream to say that it takes more. 0 is
+	// DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// Self is the ID of the member, for which requests are signed. It goes with
 	// Secrets.
