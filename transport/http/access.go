@@ -80,6 +80,18 @@ func (a *Access) identify(names []string) (identity, error) {
 	return identity{}, fmt.Errorf("%q may do nothing here: it is not in the access list", names[0])
 }
 
+// isClient reports whether a sender is no member.
+func (a *Access) isClient(names []string) bool {
+	if a == nil {
+		return false
+	}
+	id, err := a.identify(names)
+	return err != nil || !id.grant.Member
+}
+
+// isClient reports whether a sender is no member.
+func (h *Handler) isClient(who *caller) bool { return h.opts.Access.isClient(who.names) }
+
 // admit says whether a sender is a member, and why it may not ask for this; nil:
 // it may.
 func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnode.Error) {

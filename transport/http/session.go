@@ -274,7 +274,7 @@ func (s *session) begin(call wire.Call) error {
 	if prompt && reply.Value.Len() <= copyBytes {
 		return s.answer(call.Exchange, &reply)
 	}
-	memory, refusal := s.place(&s.req, len(call.Request))
+	memory, refusal := s.place(&s.req, len(call.Request), !member)
 	if refusal != nil {
 		return s.refuse(call.Exchange, refusal)
 	}
@@ -302,7 +302,7 @@ func (s *session) begin(call wire.Call) error {
 
 // place takes a place for a request, and memory if it is large, or says that
 // there is none. The exchange gives both back.
-func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error) {
+func (s *session) place(req *gcnode.Request, encoded int, client bool) (share, *gcnode.Error) {
 	memory := share{of: s.h.large}
 	if s.running() >= s.h.opts.MaxPerStream {
 		return memory, &gcnode.Error{
@@ -313,7 +313,7 @@ func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error)
 	if err := memory.set(sizeOf(req, encoded)); err != nil {
 		return memory, err
 	}
-	err := s.h.place()
+	err := s.h.places.take(client)
 	if err != nil {
 		memory.release()
 	}
