@@ -227,7 +227,11 @@ func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer,
 		g.counts.notFound.Add(1)
 		a.value, a.notFound = messageOf(err), true
 		if a.value != "" {
-			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: err}
+			cause := err
+			if e, ok := err.(*Error); ok { //nolint:errorlint // one further down does not say it all
+				cause = e.Err
+			}
+			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: cause}
 		}
 		a.expires = g.freshness.negativeExpires(now, item.Keep)
 	case err != nil:
