@@ -148,6 +148,9 @@ func TestWhoWaitsForALoadIsToldWhyThereIsNothing(t *testing.T) {
 					if !errors.Is(err, errNoRow) || !errors.Is(err, gcnode.ErrNotFound) || strings.Count(err.Error(), "in group") != 1 {
 						t.Errorf("%v", err)
 					}
+					if e, ok := errors.AsType[*gcnode.Error](err); !ok || e.Group != groupName || e.Key != "k" || strings.Contains(e.Err.Error(), "get") {
+						t.Errorf("the cause of %v is %v", err, e.Err)
+					}
 				})
 			}
 			wg.Wait()

@@ -165,20 +165,18 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 		if unknown = n.removals.learn(r, key); !unknown {
 			return false
 		}
-		g.dropOlder(key, r.Stamp)
-		if !n.removals.store(r, key) {
-			return true
-		}
+		g.hot.Remove(key)
+		latest := n.removals.store(r, key)
 		if e, ok := g.owned.Get(key); ok && Stamp(e.Stamp).Compare(r.Stamp) > 0 {
 			return true
 		}
-		g.hot.Remove(key)
-		g.owned.Remove(key)
-		if a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v) {
-			e := a.entry()
-			e.Stamp = store.Stamp(r.Stamp)
-			g.owned.Set(key, e)
+		if !(latest && a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v)) {
+			g.owned.Remove(key)
+			return true
 		}
+		e := a.entry()
+		e.Stamp = store.Stamp(r.Stamp)
+		g.owned.Set(key, e) // in the place of an older one
 		return true
 	})
 	n.removals.complete(r.ID)
