@@ -122,7 +122,11 @@ func (k *knowledge) has(id RemovalID) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	t := k.lives[Sender{id.Sender, id.Incarnation}]
-	return t != nil && id.Seq > t.told && id.Seq <= t.upTo
+	if t == nil {
+		return false
+	}
+	_, ahead := t.ahead[id.Seq]
+	return ahead || id.Seq > t.told && id.Seq <= t.upTo
 }
 
 // lacks reports whether another member that knows this has applied a removal

@@ -171,6 +171,16 @@ func (n *Node) applyWhole(r Removal) {
 	n.knowledge.applied(r.ID)
 }
 
+// applyCarried applies a removal that came along with a request: a Clear as a
+// whole, and of others the keys that the request concerns.
+func (n *Node) applyCarried(r Removal) {
+	if r.All {
+		n.applyWhole(r)
+	} else {
+		n.apply(r)
+	}
+}
+
 // apply takes the removal's keys out of this node, unless that was done.
 func (n *Node) apply(r Removal) {
 	n.stamps.merge(r.Stamp)

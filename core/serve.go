@@ -16,7 +16,7 @@ func (n *Node) ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 	// Removals are applied also while the node is closing: what it still
 	// serves must obey them.
 	for _, r := range causal(req) {
-		n.apply(r)
+		n.applyCarried(r)
 	}
 	if req.To != "" && req.To != n.cfg.Self.ID {
 		return refuse(w, req, &Error{

@@ -117,11 +117,11 @@ func (c *call) answer(ctx context.Context, w *world, key, source string, v gcnod
 		return false
 	}
 	a := history.Answer{Key: key, Source: source}
-	switch e, ok := errors.AsType[*gcnode.Error](err); {
+	switch text := absence(err); {
 	case err == nil:
 		a.Value = trim(v.String())
-	case ok && e.Kind == gcnode.KindNotFound && e.Err != nil:
-		a.NotFound, a.Value = true, e.Err.Error()
+	case text != "":
+		a.NotFound, a.Value = true, text
 	default:
 		a.Error = err.Error()
 		kind := gcnode.KindOf(err)
@@ -133,6 +133,15 @@ func (c *call) answer(ctx context.Context, w *world, key, source string, v gcnod
 	}
 	w.rec.Answer(c.ID, a)
 	return excused
+}
+
+// absence is what the origin says beside not found: its error is in the chain for
+// who has waited for it, and its message for others.
+func absence(err error) (text string) {
+	for e, ok := errors.AsType[*gcnode.Error](err); ok && e.Kind == gcnode.KindNotFound && e.Err != nil; e, ok = errors.AsType[*gcnode.Error](e.Err) {
+		text = e.Err.Error()
+	}
+	return text
 }
 
 // trim takes off what makes a value longer.
