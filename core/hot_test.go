@@ -1,6 +1,8 @@
 package gcnode_test
 
 import (
+	"errors"
+	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -144,19 +146,17 @@ func TestACopyThatIsNotVouchedForIsNotServed(t *testing.T) {
 	})
 }
 
+// hedgingCluster is n nodes that ask a second one after 100 ms.
+func hedgingCluster(t *testing.T, n int) *cluster {
+	t.Helper()
+	c := configuredCluster(t, n, func(cfg *gcnode.Config) { cfg.HedgeAfter = 100 * time.Millisecond })
+	time.Sleep(2 * time.Minute) // until nobody asks previous owners
+	return c
+}
+
 func TestASlowFetchIsHedged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := &cluster{t: t, net: transporttest.NewNetwork(), origin: newOrigin()}
-		c.config = func(cfg *gcnode.Config) { cfg.HedgeAfter = 100 * time.Millisecond }
-		for i := range 3 {
-			c.start(id(i), defaultOptions)
-		}
-		for _, node := range c.nodes {
-			c.setPeers(node, 3)
-		}
-		defer c.close()
-		c.join()
-		time.Sleep(2 * time.Minute)
+		c := hedgingCluster(t, 3)
 		key := c.keyOf(1, 2)
 		c.net.SetFault("n1", "n0", transporttest.Fault{Delay: time.Second})
 		begun := time.Now()
@@ -173,4 +173,60 @@ func TestASlowFetchIsHedged(t *testing.T) {
 			t.Errorf("%d fetches were hedged", n)
 		}
 	})
+}
+
+// Of two members the second one is this node, as for some keys of three.
+func TestASlowFetchIsHedgedByTheNodeItself(t *testing.T) {
+	for _, line := range [][]int{{1}, {1, 0, 2}} {
+		t.Run(fmt.Sprint(line), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := hedgingCluster(t, max(len(line), 2))
+				key := c.keyOf(line[:min(len(line), 2)]...)
+				c.net.SetFault("n1", "n0", transporttest.Fault{Delay: time.Second})
+				begun := time.Now()
+				c.want(0, key, 0, gcnode.SourceLoaded)
+				if took := time.Since(begun); took != 100*time.Millisecond {
+					t.Errorf("it took %v", took)
+				}
+				if st := c.groups[0].Stats(); st.Hedges != 1 || st.HedgesWon != 1 || st.Owned.Entries != 0 {
+					t.Errorf("hedges %d, won %d, owned %d", st.Hedges, st.HedgesWon, st.Owned.Entries)
+				}
+				time.Sleep(gcnode.DefaultHotTTL) // it is a copy
+				c.net.SetFault("n1", "n0", transporttest.Fault{})
+				c.want(0, key, 0, gcnode.SourceOwner)
+			})
+		})
+	}
+}
+
+// Without a hedge nobody would have asked who fails, unless the owner does not
+// answer.
+func TestAHedgeThatFailsDoesNotFailTheGet(t *testing.T) {
+	for _, line := range [][]int{{1}, {1, 2, 0}} {
+		for _, crash := range []bool{false, true} {
+			t.Run(fmt.Sprint(line, crash), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					c := hedgingCluster(t, max(len(line), 2))
+					key := c.keyOf(line[:min(len(line), 2)]...)
+					c.origin.takes = time.Second
+					got := c.get(0, key)
+					c.origin.mu.Lock()
+					c.origin.takes, c.origin.fail = 0, gcnode.ErrPermanent
+					c.origin.mu.Unlock()
+					time.Sleep(500 * time.Millisecond)
+					c.wantLoads(key, 2)
+					if crash {
+						c.net.Crash("n1")
+					}
+					switch r := <-got; {
+					case crash && !errors.Is(r.err, gcnode.ErrPermanent):
+						t.Errorf("the owner does not answer: %q, %v", r.value, r.err)
+					case !crash && (r.value != "0" || r.err != nil):
+						t.Errorf("the owner answers: %q, %v", r.value, r.err)
+					}
+					c.wantLoads(key, 2)
+				})
+			})
+		}
+	}
 }

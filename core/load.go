@@ -289,12 +289,12 @@ func messageOf(err error) string {
 // not kept here.
 func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view, key string) (answer, error) {
 	line := g.line(v, key)
-	if g.node.cfg.HedgeAfter > 0 && len(line) > 1 {
-		a, err := g.askHedged(ctx, call, v, line[0], line[1], key)
+	if g.node.cfg.HedgeAfter > 0 && len(line) > 0 {
+		a, err := g.askHedged(ctx, call, v, line, key)
 		if !errors.Is(err, errGoOn) {
 			return a, err
 		}
-		line = line[2:]
+		line = line[2:] // if it was one, this node has loaded the key
 	}
 	for _, p := range line {
 		a, err := g.askOne(ctx, call, v, p, key)
@@ -370,54 +370,6 @@ func (g *Group) keepFetched(v *view, key string, a answer, sent int64) {
 		g.counts.hotAdmitted.Add(1)
 		g.keepHot(key, a, sent)
 	}
-}
-
-// askHedged asks the first member, and the second one as well when the first
-// has not answered for a while.
-func (g *Group) askHedged(ctx context.Context, call *flight.Call[answer], v *view, first, second *peer, key string) (answer, error) {
-	type outcome struct {
-		a   answer
-		err error
-		of  *peer
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	outcomes := make(chan outcome, 2)
-	ask := func(p *peer) {
-		g.node.beginMore()
-		go func() {
-			defer g.node.end()
-			o := outcome{of: p}
-			o.a, o.err = g.askOne(ctx, call, v, p, key)
-			outcomes <- o
-		}()
-	}
-	ask(first)
-	hedge := time.NewTimer(g.node.cfg.HedgeAfter)
-	defer hedge.Stop()
-	asked, done := 1, 0
-	for done < 2 {
-		select {
-		case <-hedge.C:
-			if asked == 1 {
-				g.counts.hedges.Add(1)
-				asked++
-				ask(second)
-			}
-		case o := <-outcomes:
-			if done++; !errors.Is(o.err, errGoOn) {
-				if o.of == second && asked == 2 && done == 1 {
-					g.counts.hedgesWon.Add(1)
-				}
-				return o.a, o.err
-			}
-			if asked == 1 {
-				asked++
-				ask(second)
-			}
-		}
-	}
-	return answer{}, errGoOn
 }
 
 // goesOn reports whether an error says nothing about the key, so that the

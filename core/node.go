@@ -69,9 +69,10 @@ type Config struct {
 	// compared what they know, and if they know of removals that it has missed,
 	// it drops everything that it has kept. 0 is [DefaultJoinTimeout].
 	JoinTimeout time.Duration
-	// HedgeAfter, if it is not 0, is how long a fetch waits for a member before
-	// the next in line is asked as well. The first answer counts; the getter
-	// may be called twice for it.
+	// HedgeAfter, if it is not 0, is how long Get waits for another member before
+	// the next in line is asked as well, which may be this node: then it calls its
+	// getter. The first answer counts, and the getter may be called twice for it.
+	// That the second one fails changes nothing while the first may answer.
 	HedgeAfter time.Duration
 	// ClockResolution is how much longer than its life a value may be served,
 	// since reading the clock takes as long as a hit; the time that the

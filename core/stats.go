@@ -65,8 +65,8 @@ type GroupStats struct {
 	HotAdmitted   uint64 // fetched values of which a copy was made
 	HotRefused    uint64 // those that are not asked for often enough
 	Revalidated   uint64 // copies that their owner vouched for anew
-	Hedges        uint64 // fetches that were sent to a second member since the first took long
-	HedgesWon     uint64 // those that the second answered first
+	Hedges        uint64 // fetches for which another member, or the getter here, was asked as well
+	HedgesWon     uint64 // those that this answered first
 	Sets          uint64 // calls of Set
 	Removals      uint64 // calls of Remove
 	Clears        uint64 // calls of Clear

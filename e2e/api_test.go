@@ -344,7 +344,7 @@ func TestTheSettingsOfCopiesAndHedgesReachTheNode(t *testing.T) {
 	c[0].clear(t, "doc")
 	o.hold("/slow/")
 	var waiting []func() answer
-	for _, n := range c.others(owner) { // the next in line is one of them, and asks nobody else
+	for _, n := range c.others(owner) { // the next in line is one of them, and runs its own plugin
 		waiting = append(waiting, sendLater(t, http.MethodGet, n.valueURL("doc", "slow")))
 	}
 	require.Eventually(t, func() bool {
@@ -356,7 +356,7 @@ func TestTheSettingsOfCopiesAndHedgesReachTheNode(t *testing.T) {
 			}
 			hedges += s.group("doc").Hedges
 		}
-		return hedges == 1
+		return hedges == 2
 	}, patience, pollEvery, "nobody but the owner was asked")
 	o.release()
 	for _, wait := range waiting {

@@ -43,7 +43,7 @@ type Config struct {
 	// answer.
 	JoinTimeout time.Duration
 	// HedgeAfter is how long a fetch waits for a node before the next in line is
-	// asked as well; 0: never.
+	// asked as well, or runs its plugin if it is this one; 0: never.
 	HedgeAfter time.Duration
 	// ClockResolution is how much longer than its life a value may be served;
 	// negative: the clock is read each time.
