@@ -3,7 +3,7 @@ package gcnode_test
 import (
 	"context"
 	"errors"
-	"fmt"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -36,7 +36,7 @@ func (e *endless) RoundTrip(_ context.Context, _ gcnode.Peer, req *gcnode.Reques
 func TestAMemberThatAnswersWithoutEndIsGivenUp(t *testing.T) {
 	for name, reply := range map[string]func(int) gcnode.Reply{
 		"what it knows": func(i int) gcnode.Reply {
-			return gcnode.Reply{Ack: &gcnode.Ack{Incarnation: 1, Known: []gcnode.Known{{Sender: gcnode.Sender{ID: fmt.Sprint(i)}, Seq: 1}}}}
+			return gcnode.Reply{Ack: &gcnode.Ack{Incarnation: 1, Known: []gcnode.Known{{Sender: gcnode.Sender{ID: strconv.Itoa(i)}, Seq: 1}}}}
 		},
 		"signs of life": func(int) gcnode.Reply { return gcnode.Reply{Pending: true} },
 	} {
