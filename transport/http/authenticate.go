@@ -96,11 +96,11 @@ func (g *gate) verify(r *http.Request) (*caller, error) {
 	if isUpgrade(r) {
 		since = time.Time{}
 	}
-	return who, g.admitOnce(&s, since, g.access.isClient(who.names))
+	return who, g.admitOnce(&s, since, g.access.role(who.names))
 }
 
 // admitOnce refuses a request that is too old, or was there before.
-func (g *gate) admitOnce(s *signature, since time.Time, client bool) error {
+func (g *gate) admitOnce(s *signature, since time.Time, of role) error {
 	millis, err := strconv.ParseInt(s.time, 10, 64)
 	var id nonce
 	if err != nil || !decode(s.nonce, id[:]) {
@@ -115,7 +115,7 @@ func (g *gate) admitOnce(s *signature, since time.Time, client bool) error {
 		return unauthorized(&g.refused.early, "the request with %q was signed before this member started: it may be a replay, or the clock of its sender is %v behind",
 			s.key, since.Sub(at))
 	}
-	switch g.seen.add(id, at, now, client) {
+	switch g.seen.add(id, at, now, of) {
 	case isRepeated:
 		return unauthorized(&g.refused.replayed, "the request with %q was here before: its nonce is used up", s.key)
 	case isForgotten:

@@ -18,7 +18,7 @@ type exchange struct {
 	id     uint64
 	ctx    context.Context // ends when the peer is gone or does not want it any more
 	cancel context.CancelFunc
-	client bool // of whoever is no member
+	of     role // whose it is
 
 	// Under the mutex of the session: what the peer still takes, and who waits
 	// for more.
@@ -51,7 +51,7 @@ func (x *exchange) run(j job) {
 	switch {
 	case j.reply != nil:
 		err = x.WriteReply(*j.reply)
-	case x.client:
+	case x.of == isClient:
 		err = x.s.h.serve(x.ctx, j.req, clientWriter{x})
 	default:
 		err = x.s.h.serve(x.ctx, j.req, x)
@@ -185,7 +185,7 @@ func (x *exchange) end(err error) {
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
 	x.memory.release()
-	x.s.h.places.leave(x.client)
+	x.s.h.places.leave(x.of)
 	if !abandoned {
 		*x.buf = wire.AppendEnd(append((*x.buf)[:0], x.held...), x.id, failureOf(err))
 		_ = x.s.out.send(x.s.ctx, *x.buf, "", x.s.running()) // or there is nobody to tell

@@ -181,12 +181,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, who, problem)
 		return
 	}
-	client := h.isClient(who)
-	if refusal := h.places.take(client); refusal != nil {
+	of := h.opts.Access.role(who.names)
+	if refusal := h.places.take(of); refusal != nil {
 		h.decline(w, r, who, refusal)
 		return
 	}
-	defer h.places.leave(client)
+	defer h.places.leave(of)
 	memory := share{of: h.large}
 	defer memory.release()
 	if isBundle(r) {
@@ -232,7 +232,7 @@ func (h *Handler) decline(w http.ResponseWriter, r *http.Request, who *caller, e
 
 // answer lets the member answer a plain request, if its sender may ask for it.
 func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, a *answer) {
-	member, denied := h.admit(who, req)
+	of, denied := h.admit(who, req)
 	if denied != nil {
 		a.refuse(denied)
 		return
@@ -241,7 +241,7 @@ func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, 
 	switch {
 	case prompt:
 		a.whole(reply)
-	case member:
+	case of == isMember:
 		a.end(h.serve(ctx, req, a))
 	default:
 		a.end(h.serve(ctx, req, clientWriter{a}))

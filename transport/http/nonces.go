@@ -21,7 +21,7 @@ type nonces struct {
 	count     int
 	clients   int                // of these
 	stretches map[int64]*stretch // by the time of the request
-	forgotten int64                        // stretches up to it
+	forgotten int64              // stretches up to it
 }
 
 // stretch are the nonces of a stretch of time.
@@ -45,46 +45,45 @@ func newNonces(window time.Duration, limit int) *nonces {
 	return &nonces{window: window, limit: limit, stretches: map[int64]*stretch{}}
 }
 
-// add remembers the nonce of a request that was made at a time within the window,
-// perhaps by a client.
-func (n *nonces) add(id nonce, at, now time.Time, client bool) remembered {
+// add remembers the nonce of a request that was made at a time within the window.
+func (n *nonces) add(id nonce, at, now time.Time, of role) remembered {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	number := n.number(at)
-	of := n.stretches[number]
-	if of != nil {
-		if _, there := of.ids[id]; there {
+	kept := n.stretches[number]
+	if kept != nil {
+		if _, there := kept.ids[id]; there {
 			return isRepeated
 		}
 	}
 	if number <= n.forgotten {
 		return isForgotten
 	}
-	if of == nil || n.full(client) != isNew {
+	if kept == nil || n.full(of) != isNew {
 		n.forget(now)
 	}
-	if full := n.full(client); full != isNew {
+	if full := n.full(of); full != isNew {
 		return full
 	}
-	if of == nil {
-		of = &stretch{ids: map[nonce]struct{}{}}
-		n.stretches[number] = of
+	if kept == nil {
+		kept = &stretch{ids: map[nonce]struct{}{}}
+		n.stretches[number] = kept
 	}
-	of.ids[id] = struct{}{}
+	kept.ids[id] = struct{}{}
 	n.count++
-	if client {
-		of.clients++
+	if of == isClient {
+		kept.clients++
 		n.clients++
 	}
 	return isNew
 }
 
 // full says that there is no room, or isNew.
-func (n *nonces) full(client bool) remembered {
+func (n *nonces) full(of role) remembered {
 	switch {
 	case n.count >= n.limit:
 		return isOneTooMany
-	case client && n.clients >= half(n.limit):
+	case of == isClient && n.clients >= half(n.limit):
 		return isOneTooManyOfClients
 	default:
 		return isNew
@@ -97,10 +96,10 @@ func (n *nonces) number(at time.Time) int64 { return at.UnixNano() / int64(n.win
 // never more than four others.
 func (n *nonces) forget(now time.Time) {
 	oldest := n.number(now.Add(-n.window))
-	for number, of := range n.stretches {
+	for number, kept := range n.stretches {
 		if number < oldest {
-			n.count -= len(of.ids)
-			n.clients -= of.clients
+			n.count -= len(kept.ids)
+			n.clients -= kept.clients
 			n.forgotten = max(n.forgotten, number)
 			delete(n.stretches, number)
 		}

@@ -21,23 +21,23 @@ func newPlaces(most int) *places {
 func half(n int) int { return (n + 1) / 2 }
 
 // take takes a place, or says that there is none.
-func (p *places) take(client bool) *gcnode.Error {
-	if client && !enter(p.clients) {
+func (p *places) take(of role) *gcnode.Error {
+	if of == isClient && !enter(p.clients) {
 		return tooManyServed(cap(p.clients), "requests of clients")
 	}
 	if enter(p.all) {
 		return nil
 	}
-	if client {
+	if of == isClient {
 		<-p.clients
 	}
 	return tooManyServed(cap(p.all), "requests")
 }
 
 // leave gives a place back.
-func (p *places) leave(client bool) {
+func (p *places) leave(of role) {
 	<-p.all
-	if client {
+	if of == isClient {
 		<-p.clients
 	}
 }
