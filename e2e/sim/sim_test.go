@@ -93,15 +93,22 @@ func TestSimulation(t *testing.T) {
 func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
 	keepLogs = true
 	defer func() { keepLogs = false }()
-	for seed := range uint64(80) {
-		first, second := runSeed(t, seed), runSeed(t, seed)
-		if bytes.Equal(first.Lines(), second.Lines()) {
-			continue
-		}
-		t.Errorf("%s: the histories differ", first.History.Name)
-		logDifference(t, "histories", strings.Split(string(first.Lines()), "\n"), strings.Split(string(second.Lines()), "\n"))
-		logDifference(t, "logs", first.Log, second.Log)
+	var next atomic.Uint64
+	var workers sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		workers.Go(func() {
+			for seed := next.Add(1) - 1; seed < 200; seed = next.Add(1) - 1 {
+				first, second := runSeed(t, seed), runSeed(t, seed)
+				if bytes.Equal(first.Lines(), second.Lines()) {
+					continue
+				}
+				t.Errorf("%s: the histories differ", first.History.Name)
+				logDifference(t, "histories", strings.Split(string(first.Lines()), "\n"), strings.Split(string(second.Lines()), "\n"))
+				logDifference(t, "logs", first.Log, second.Log)
+			}
+		})
 	}
+	workers.Wait()
 }
 
 // logDifference shows where two texts begin to differ.
