@@ -850,6 +850,10 @@ func TestLivesOfAnyLength(t *testing.T) {
 						t.Errorf("%s, keep %v, jitter %v: got %v, %v, %v", name, keep, jitter, got, err1, err2)
 					}
 				}
+				if _, err := g.Get(t.Context(), "k"); err != nil || o.loaded("k") != 1 {
+					t.Errorf("keep %v, jitter %v: %d loads of the group, %v", keep, jitter, o.loaded("k"), err)
+				}
+				wantGet(t, c, "k", "k#1")
 				// It is there up to its last nanosecond, and of use for a year more.
 				end, ok := fromCache.Keep.Duration()
 				if !ok || end > 100*year {
