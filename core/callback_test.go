@@ -12,7 +12,7 @@ import (
 
 // reentrant is a getter that uses the cache that it loads for.
 func reentrant(get func(ctx context.Context, key string) (string, error), many func(ctx context.Context, keys []string) (map[string]string, error),
-	set func(key, value string), remove func(key string), clear func(),
+	set func(key, value string), remove func(key string), clearAll func(),
 ) gcnode.GetterFunc[string] {
 	return func(ctx context.Context, key string) (it gcnode.Item[string], err error) {
 		switch it.Value = key; key {
@@ -26,7 +26,7 @@ func reentrant(get func(ctx context.Context, key string) (string, error), many f
 			it.Value = values["base"] + values["other"]
 		case "set":
 			remove("base")
-			clear()
+			clearAll()
 			set(key, "was set")
 		}
 		return it, err
