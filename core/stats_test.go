@@ -138,9 +138,9 @@ func (b bookkept) history(t *testing.T, l *ledger, rng *rand.Rand) {
 		default: // some look-ups at the same time
 			var callers sync.WaitGroup
 			for range rng.IntN(4) {
-				keys := make([]string, rng.IntN(6))
-				for i := range keys {
-					keys[i] = key()
+				var keys []string
+				for range rng.IntN(6) {
+					keys = append(keys, key())
 				}
 				if rng.IntN(10) == 0 {
 					keys = append(keys, strings.Repeat("k", gcnode.MaxKeyBytes+1))
@@ -189,7 +189,7 @@ func TestFiguresAddUp(t *testing.T) {
 	} {
 		for seed := range uint64(6) {
 			for _, batch := range []bool{false, true} {
-				for what, make := range map[string]func(*testing.T, gcnode.Getter[string], gcnode.GroupOptions) bookkept{"cache": bookkeptCache, "group": bookkeptGroup} {
+				for what, of := range map[string]func(*testing.T, gcnode.Getter[string], gcnode.GroupOptions) bookkept{"cache": bookkeptCache, "group": bookkeptGroup} {
 					t.Run(what+"/"+name+"/"+strconv.FormatUint(seed, 10), func(t *testing.T) {
 						synctest.Test(t, func(t *testing.T) {
 							l := &ledger{rng: rand.New(rand.NewPCG(seed, 1))}
@@ -197,7 +197,7 @@ func TestFiguresAddUp(t *testing.T) {
 							if batch {
 								getter = passing{l}
 							}
-							make(t, getter, freshness).history(t, l, rand.New(rand.NewPCG(seed, 2)))
+							of(t, getter, freshness).history(t, l, rand.New(rand.NewPCG(seed, 2)))
 						})
 					})
 				}

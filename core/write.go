@@ -170,7 +170,8 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 		if e, ok := g.owned.Get(key); ok && Stamp(e.Stamp).Compare(r.Stamp) > 0 {
 			return true
 		}
-		if !(latest && a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v)) {
+		keep := latest && a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v)
+		if !keep {
 			g.owned.Remove(key)
 			return true
 		}
