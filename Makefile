@@ -114,7 +114,7 @@ test-plugins: ## build the examples in all languages as documented, and test all
 .PHONY: test-e2e-nats
 test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere, with servers in the nodes
 	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -vet=off -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
-	go test -count=1 -run='TestAHundredNodes|TestAFetchAllocates' ./transport/nats/test
+	go test -count=1 -run='TestAHundredNodes|TestRemovalsAndSlowConsumers|TestAFetchAllocates' ./transport/nats/test
 
 .PHONY: test-e2e-nats-server
 test-e2e-nats-server: ## the same with a server that is not in them

@@ -64,7 +64,7 @@ func collect[V any](ctx context.Context, n int, results iter.Seq2[Result[V], err
 		switch {
 		case err == nil:
 			values[r.Key] = r.Value
-		case errors.Is(err, ErrNotFound):
+		case KindOf(err) == KindNotFound:
 		case ctx.Err() != nil:
 			return values, err // the others have it as well
 		default:

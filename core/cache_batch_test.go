@@ -119,6 +119,25 @@ func TestGetManyHasWhatThereIs(t *testing.T) {
 	})
 }
 
+// A getter fails because something else was not found: that is no answer.
+func TestWhatFailsForSomethingElseIsNotMissing(t *testing.T) {
+	fail := &gcnode.Error{Kind: gcnode.KindPermanent, Err: fmt.Errorf("no settings: %w", gcnode.ErrNotFound)}
+	s, o := newSource(), newOrigin()
+	s.fail, o.fail = fail, fail
+	cache, group := newCache(t, s, stringCacheO{}), local(t, o, defaultOptions)
+	for range 2 {
+		if values, err := cache.GetMany(t.Context(), []string{"k"}); gcnode.KindOf(err) != gcnode.KindPermanent || len(values) > 0 {
+			t.Errorf("cache: %v, %v", values, err)
+		}
+		if values, err := group.GetMany(t.Context(), []string{"k"}); gcnode.KindOf(err) != gcnode.KindPermanent || len(values) > 0 {
+			t.Errorf("group: %v, %v", values, err)
+		}
+	}
+	if s.loaded("k") != 2 || o.loaded("k") != 2 {
+		t.Errorf("%d and %d loads", s.loaded("k"), o.loaded("k"))
+	}
+}
+
 func TestABatchThatIsLeftEndsItsLoads(t *testing.T) {
 	var ended, began atomic.Int32
 	slow := gcnode.GetterFunc[string](func(ctx context.Context, key string) (gcnode.Item[string], error) {

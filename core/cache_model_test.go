@@ -314,7 +314,9 @@ func TestHammerCache(t *testing.T) {
 		}
 		v := value{k, origin[k].Load()}
 		runtime.Gosched()
-		switch v.version % 5 {
+		switch v.version % 6 {
+		case 5:
+			return gcnode.Item[value]{}, gcnode.ErrDenied
 		case 3:
 			return gcnode.Item[value]{Keep: gcnode.For(time.Millisecond)}, gcnode.ErrNotFound
 		case 4:
@@ -332,16 +334,17 @@ func TestHammerCache(t *testing.T) {
 		if batch {
 			g = stackedGetter[value]{getter}
 		}
-		// Values that are removed must not come back, so nothing is served stale.
+		// What is served beyond its life has not been removed either.
 		c, err := gcnode.NewCache(g, gcnode.CacheOptions[value]{
 			MaxCost: 60, Cost: func(_ string, v value) int64 { return v.version % 7 },
 			TTL: gcnode.For(20 * time.Millisecond), RefreshAhead: 15 * time.Millisecond, MaxLoads: 4, MaxQueuedLoads: 1000,
+			StaleWhileRevalidate: 10 * time.Millisecond, StaleOnError: time.Second,
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		check := func(k int, v value, err error, least int64) {
-			if err != nil && !errors.Is(err, gcnode.ErrNotFound) && !errors.Is(err, context.Canceled) {
+			if err != nil && !errors.Is(err, gcnode.ErrNotFound) && !errors.Is(err, gcnode.ErrDenied) && !errors.Is(err, context.Canceled) {
 				t.Errorf("key %d: %v", k, err)
 			}
 			if err == nil && (v.key != k || v.version < least) {
@@ -411,7 +414,7 @@ func TestHammerCache(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if st := c.Stats(); st.Cost > st.MaxCost || st.Gets < st.Hits {
+		if st := c.Stats(); st.Cost > st.MaxCost || st.Gets < st.Hits || st.StaleHits == 0 || st.StaleOnError == 0 {
 			t.Errorf("%+v", st)
 		}
 	}

@@ -828,3 +828,42 @@ func TestACacheHitAllocatesNothing(t *testing.T) {
 	wantAllocs(t, `GetItem(ctx, "k")`, 0, func() { c.GetItem(ctx, "k") })
 	wantAllocs(t, `Get(ctx, "none")`, 0, func() { c.Get(ctx, "none") })
 }
+
+// Lives from a nanosecond to centuries are counted, whatever jitter and graces do
+// to them.
+func TestLivesOfAnyLength(t *testing.T) {
+	const year = 365 * 24 * time.Hour
+	for _, keep := range []gcnode.Lifetime{1, 2, gcnode.For(year), 1 << 62, math.MaxInt64 - 1} {
+		for _, jitter := range []float64{0, 0.5, math.Nextafter(1, 0)} {
+			synctest.Test(t, func(t *testing.T) {
+				s, o := newSource(), newOrigin()
+				s.keep, o.keep = keep, keep
+				c := newCache(t, s, stringCacheO{TTLJitter: jitter, RefreshAhead: year, StaleWhileRevalidate: year, StaleOnError: year})
+				g := local(t, o, gcnode.GroupOptions{MaxBytes: 1 << 20, TTLJitter: jitter, RefreshAhead: year, StaleWhileRevalidate: year, StaleOnError: year})
+				time.Sleep(time.Hour) // so that the end of the longest life is beyond what can be counted
+				fromCache, err1 := c.GetItem(t.Context(), "k")
+				fromGroup, err2 := g.GetItem(t.Context(), "k")
+				for name, got := range map[string]gcnode.Lifetime{"cache": fromCache.Keep, "group": fromGroup.Keep} {
+					endless := jitter == 0 && keep > math.MaxInt64-gcnode.For(time.Hour) && got == gcnode.Forever
+					least := gcnode.Lifetime(float64(keep) * (1 - jitter) * 0.999)
+					if !endless && (got < max(least, 1) || got > keep) || err1 != nil || err2 != nil {
+						t.Errorf("%s, keep %v, jitter %v: got %v, %v, %v", name, keep, jitter, got, err1, err2)
+					}
+				}
+				if _, err := g.Get(t.Context(), "k"); err != nil || o.loaded("k") != 1 {
+					t.Errorf("keep %v, jitter %v: %d loads of the group, %v", keep, jitter, o.loaded("k"), err)
+				}
+				wantGet(t, c, "k", "k#1")
+				// It is there up to its last nanosecond, and of use for a year more.
+				end, ok := fromCache.Keep.Duration()
+				if !ok || end > 100*year {
+					return
+				}
+				time.Sleep(end)
+				if it, err := c.GetItem(t.Context(), "k"); it.Value != "k#1" || it.Keep != gcnode.NoStore || err != nil {
+					t.Errorf("keep %v, jitter %v, at its end: %+v, %v", keep, jitter, it, err)
+				}
+			})
+		}
+	}
+}

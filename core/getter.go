@@ -18,12 +18,12 @@ type Item[V any] struct {
 // ends at [GroupOptions.LoadTimeout], or when nobody waits for the answer any
 // more.
 //
-// An error for which errors.Is(err, [ErrNotFound]) holds says that the key has
-// no value; it is remembered for Keep, by default [GroupOptions.NegativeTTL].
-// Other errors are handed to everyone who waits and are not remembered. An
-// [*Error] keeps its Kind across the cluster; one of this package's sentinels
-// in the chain decides the kind otherwise; any other error is
-// [KindTransient], and so are the kinds that speak of a member (unreachable,
+// An error whose [KindOf] is [KindNotFound], like [ErrNotFound], says that the
+// key has no value; it is remembered for Keep, by default
+// [GroupOptions.NegativeTTL]. Other errors are handed to everyone who waits and
+// are not remembered. An [*Error] keeps its Kind across the cluster; one of this
+// package's sentinels in the chain decides the kind otherwise; any other error
+// is [KindTransient], and so are the kinds that speak of a member (unreachable,
 // draining, no such group, unsupported), because here they can only mean the
 // getter's own origin. A panic is [KindInternal].
 type Getter[V any] interface {

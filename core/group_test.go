@@ -144,8 +144,12 @@ func TestWhoWaitsForALoadIsToldWhyThereIsNothing(t *testing.T) {
 			var wg sync.WaitGroup
 			for range 3 {
 				wg.Go(func() {
-					if _, err := g.Get(t.Context(), "k"); !errors.Is(err, errNoRow) || !errors.Is(err, gcnode.ErrNotFound) {
+					_, err := g.Get(t.Context(), "k")
+					if !errors.Is(err, errNoRow) || !errors.Is(err, gcnode.ErrNotFound) || strings.Count(err.Error(), "in group") != 1 {
 						t.Errorf("%v", err)
+					}
+					if e, ok := errors.AsType[*gcnode.Error](err); !ok || e.Group != groupName || e.Key != "k" || strings.Contains(e.Err.Error(), "get") {
+						t.Errorf("the cause of %v is %v", err, e.Err)
 					}
 				})
 			}

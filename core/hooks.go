@@ -1,15 +1,22 @@
 package gcnode
 
-import "time"
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+)
 
 // Hooks are functions that a node calls when something has happened on it:
 // for metrics, traces and tests. Each may be nil, and then costs nothing.
 //
 // A hook is called by the goroutine that did the work, many at the same time,
-// and whoever waits for that work waits for the hook too. It must return soon
-// and must not panic. It may ask for names, owners, peers and Stats; whatever
-// waits, like Get, Remove, SetPeers and Close, it leaves to another goroutine,
-// because that might wait for the very work that it was called from.
+// and whoever waits for that work waits for the hook too. It must return soon.
+// It may ask for names, owners, peers and Stats; whatever waits, like Get,
+// Remove, SetPeers and Close, it leaves to another goroutine, because that might
+// wait for the very work that it was called from. If it panics that is logged,
+// and the work goes on.
 //
 // The keys of a batch are reported one by one, each when its answer is there.
 type Hooks struct {
@@ -65,6 +72,33 @@ type RemovalEvent struct {
 	All bool
 	// From is the ID of the member whose Remove was called.
 	From string
+}
+
+// guarded are hooks whose panics go to the log.
+func (h *Hooks) guarded(log *slog.Logger) Hooks {
+	return Hooks{
+		Loaded:   guard(log, "Loaded", h.Loaded),
+		Fetched:  guard(log, "Fetched", h.Fetched),
+		Removed:  guard(log, "Removed", h.Removed),
+		Dropped:  guard(log, "Dropped", h.Dropped),
+		PeerDown: guard(log, "PeerDown", h.PeerDown),
+		PeerUp:   guard(log, "PeerUp", h.PeerUp),
+	}
+}
+
+func guard[E any](log *slog.Logger, name string, hook func(E)) func(E) {
+	if hook == nil {
+		return nil
+	}
+	return func(event E) {
+		defer func() {
+			if v := recover(); v != nil {
+				log.LogAttrs(context.Background(), levelError, "hook panicked",
+					slog.String("hook", name), errAttr(fmt.Errorf("%v", v)), slog.String("stack", string(debug.Stack())))
+			}
+		}()
+		hook(event)
+	}
 }
 
 func (h *Hooks) peerDown(p Peer) {

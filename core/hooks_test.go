@@ -1,10 +1,13 @@
 package gcnode_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -252,4 +255,52 @@ func TestHooksMayReadTheNode(t *testing.T) {
 	if err := g.Remove(t.Context(), "k"); err != nil || loads != 2 {
 		t.Error(loads, err)
 	}
+}
+
+// What a hook was told of goes on when it panics.
+func TestAHookThatPanicsHarmsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log bytes.Buffer
+		c := &cluster{t: t, net: transporttest.NewNetwork(), origin: newOrigin()}
+		c.config = func(cfg *gcnode.Config) {
+			cfg.Hooks = gcnode.Hooks{
+				Loaded:   func(gcnode.LoadEvent) { panic("boom") },
+				Fetched:  func(gcnode.FetchEvent) { panic("boom") },
+				Removed:  func(gcnode.RemovalEvent) { panic("boom") },
+				PeerDown: func(gcnode.Peer) { panic("boom") },
+				PeerUp:   func(gcnode.Peer) { panic("boom") },
+			}
+			if cfg.Self.ID == "n1" {
+				cfg.Logger = slog.New(slog.NewTextHandler(&log, nil))
+			}
+		}
+		for i := range 2 {
+			c.start(id(i), defaultOptions)
+			c.setPeers(c.nodes[i], 2)
+		}
+		defer c.close()
+		c.join()
+		key := c.keyOf(0)
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		if values, err := c.groups[1].GetMany(t.Context(), someKeys(20)); err != nil || len(values) != 20 {
+			t.Errorf("%d values, %v", len(values), err)
+		}
+		c.mustSet(1, c.keyOf(1), "v")
+		c.mustRemove(1, key)
+		c.net.Isolate("n0")
+		c.want(1, key, 0, gcnode.SourceLoaded)
+		c.net.Heal()
+		time.Sleep(time.Minute)
+		c.want(1, c.keyOf(0, 1)+"/", 0, gcnode.SourceLoaded)
+		for i, g := range c.groups {
+			if st := g.Stats(); st.LoadErrors != 0 || st.FetchErrors > 1 {
+				t.Errorf("n%d: %+v", i, st)
+			}
+		}
+		for _, hook := range []string{"Loaded", "Fetched", "Removed", "PeerDown", "PeerUp"} {
+			if want := "hook=" + hook + " error=boom"; !strings.Contains(log.String(), want) || !strings.Contains(log.String(), "hooks_test.go") {
+				t.Errorf("the log does not say %s", want)
+			}
+		}
+	})
 }

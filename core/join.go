@@ -223,7 +223,9 @@ func (n *Node) hello(ctx context.Context, to Peer) (listHash uint64, known []Kno
 		last = &r
 		if r.Ack != nil {
 			n.learnFrom(r.Ack, n.apply)
-			known = append(known, r.Ack.Known...)
+			if known == nil { // it is in the first one
+				known = r.Ack.Known
+			}
 		}
 		return nil
 	})

@@ -226,8 +226,8 @@ func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer,
 	case err != nil && KindOf(err) == KindNotFound:
 		g.counts.notFound.Add(1)
 		a.value, a.notFound = messageOf(err), true
-		if a.value != "" {
-			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: err}
+		if cause := causeOf(err); cause != nil {
+			a.absent = &Error{Kind: KindNotFound, Group: g.name, Key: key, Err: cause}
 		}
 		a.expires = g.freshness.negativeExpires(now, item.Keep)
 	case err != nil:
@@ -262,18 +262,24 @@ func (g *Group) keepLoaded(v *view, key string, a answer) {
 // maxMessageBytes bounds the messages that are kept or sent.
 const maxMessageBytes = 1 << 10
 
-// messageOf is what a not-found error says beyond that.
-func messageOf(err error) string {
+// causeOf is what a not-found error says beyond that, nil for nothing.
+func causeOf(err error) error {
 	if e, ok := errors.AsType[*Error](err); ok {
-		if e.Err == nil {
-			return ""
-		}
-		err = e.Err
+		return e.Err
 	}
 	if err == ErrNotFound { //nolint:errorlint // the bare sentinel says nothing more; a wrapped one does
+		return nil
+	}
+	return err
+}
+
+// messageOf is the text of that, to be kept or sent.
+func messageOf(err error) string {
+	cause := causeOf(err)
+	if cause == nil {
 		return ""
 	}
-	msg := err.Error()
+	msg := cause.Error()
 	return strings.Clone(msg[:min(len(msg), maxMessageBytes)])
 }
 

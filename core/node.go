@@ -191,6 +191,7 @@ func NewNode(cfg Config) (*Node, error) {
 	if n.log == nil {
 		n.log = slog.New(slog.DiscardHandler)
 	}
+	n.cfg.Hooks = cfg.Hooks.guarded(n.log)
 	n.beginner, _ = cfg.Transport.(Beginner)
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)

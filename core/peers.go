@@ -19,12 +19,18 @@ const (
 	maxFlaps = 4
 	// heartbeats is how many signs of life fit into one peer timeout.
 	heartbeats = 4
+	// maxReplies is more than the answer to a hello or sync can have: all removals
+	// that a member remembers, in replies that are half full.
+	maxReplies = 1024
 	// maxLine is how many members are asked for a key before it is loaded
 	// here.
 	maxLine = 3
 )
 
-var errSilent = errors.New("silent for longer than the peer timeout")
+var (
+	errSilent  = errors.New("silent for longer than the peer timeout")
+	errEndless = fmt.Errorf("it has answered more than %d times, which is more than it can have to say", maxReplies)
+)
 
 func checkPeer(p Peer) error {
 	switch {
@@ -44,8 +50,9 @@ type replyFunc func(Reply) error
 func (f replyFunc) WriteReply(r Reply) error { return f(r) }
 
 // roundTrip sends the request to the peer and hands the replies to take. A
-// peer that is silent for longer than the peer timeout is given up. The
-// request is filled in with what every request carries.
+// peer that is silent for longer than the peer timeout is given up, as is one
+// whose answer to a hello or sync has no end. The request is filled in with what
+// every request carries.
 func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(Reply) error) error {
 	if n.cfg.Transport == nil {
 		return errors.New("there is no transport")
@@ -58,7 +65,11 @@ func (n *Node) roundTrip(ctx context.Context, to Peer, req *Request, take func(R
 	if deadline, ok := ctx.Deadline(); ok {
 		req.Timeout = time.Until(deadline)
 	}
+	replies, bounded := 0, req.Op == OpHello || req.Op == OpSync
 	err := n.cfg.Transport.RoundTrip(ctx, to, req, replyFunc(func(r Reply) error {
+		if replies++; bounded && replies > maxReplies {
+			return errEndless
+		}
 		silence.Stop() // it is not the peer's silence that take needs time
 		defer silence.Reset(n.cfg.PeerTimeout)
 		if r.Pending {

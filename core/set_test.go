@@ -46,6 +46,21 @@ func TestASetIsSeenByEveryMember(t *testing.T) {
 	})
 }
 
+// A set takes the place of what is there, and does not begin as something new.
+func TestASetReplacesWhatItsOwnerHas(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		key := c.keyOf(0)
+		c.want(0, key, 0, gcnode.SourceLoaded)
+		for by := range c.nodes {
+			c.mustSet(by, key, "v")
+		}
+		if st := c.groups[0].Stats().Owned; st.Replaced != 2 || st.Removed != 0 || st.Entries != 1 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
 func TestValuesThatWereSetLiveAtTheirOwnerOnly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newCluster(t, 3, defaultOptions)

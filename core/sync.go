@@ -94,7 +94,9 @@ func (n *Node) syncWith(ctx context.Context, p *peer, compared func(listHash uin
 		}
 		listHash = r.ListHash
 		n.learnFrom(r.Ack, n.applyWhole)
-		known = append(known, r.Ack.Known...)
+		if known == nil { // it is in the first one
+			known = r.Ack.Known
+		}
 		return nil
 	})
 	if err != nil {

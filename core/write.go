@@ -165,20 +165,19 @@ func (g *Group) setHere(v *view, r Removal, it Item[Value]) {
 		if unknown = n.removals.learn(r, key); !unknown {
 			return false
 		}
-		g.dropOlder(key, r.Stamp)
-		if !n.removals.store(r, key) {
-			return true
-		}
+		g.hot.Remove(key)
+		latest := n.removals.store(r, key)
 		if e, ok := g.owned.Get(key); ok && Stamp(e.Stamp).Compare(r.Stamp) > 0 {
 			return true
 		}
-		g.hot.Remove(key)
-		g.owned.Remove(key)
-		if a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v) {
-			e := a.entry()
-			e.Stamp = store.Stamp(r.Stamp)
-			g.owned.Set(key, e)
+		keep := latest && a.expires > now && v.owner(key) == n.cfg.Self.ID && g.keepable(v)
+		if !keep {
+			g.owned.Remove(key)
+			return true
 		}
+		e := a.entry()
+		e.Stamp = store.Stamp(r.Stamp)
+		g.owned.Set(key, e) // in the place of an older one
 		return true
 	})
 	n.removals.complete(r.ID)

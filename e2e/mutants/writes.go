@@ -81,7 +81,7 @@ func writes() []mutant {
 			"write.go", "v.owner(key) == n.cfg.Self.ID && g.keepable(v)", "v.owner(key) == n.cfg.Self.ID",
 			"TestANodeThatJoinsServesNothing"),
 		one("set-flights", "a set detaches no flights at its owner",
-			"write.go", "g.owned.Set(key, e)\n\t\t}\n\t\treturn true", "g.owned.Set(key, e)\n\t\t}\n\t\treturn false",
+			"write.go", "g.owned.Set(key, e) // in the place of an older one\n\t\treturn true", "g.owned.Set(key, e)\n\t\treturn false",
 			"TestALoadNeverReplacesAValueThatWasSetAfterItBegan"),
 		one("set-alone", "a set on a node alone does not overtake loads",
 			"write.go", "g.keepOwned(key, a)\n\t\t}\n\t\treturn alone", "g.keepOwned(key, a)\n\t\t}\n\t\treturn false",

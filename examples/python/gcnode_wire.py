@@ -351,7 +351,11 @@ def read_replies(read: Callable[[int], bytes]) -> Iterator[Reply]:
             if size:
                 value = bytearray(reply.value)
                 while len(value) < size:
-                    piece = _frame(read).message(2)
+                    frame = _frame(read)
+                    piece, end = frame.message(2), frame.message(4)
+                    error = end.message(1) if end else None
+                    if error:
+                        raise Ended(_failure(error), refused=False)
                     data = piece.string(1) if piece else b""
                     if not 0 < len(data) <= size - len(value):
                         raise Violation(f"after {len(value)} of {size} bytes of a value there is no piece that fits")

@@ -114,6 +114,9 @@ class Frames(unittest.TestCase):
         for bad in [END, frame(part(2, b"")), frame(part(2, part(1, b"cdefg"))), frame(part(1, b""))]:
             with self.assertRaises(wire.Violation):
                 replies(begin + bad + END)
+        with self.assertRaises(wire.Ended) as ended:
+            replies(begin + frame(part(4, part(1, wire.varint(1 << 3) + wire.varint(9)))))
+        self.assertEqual((ended.exception.failure.kind, ended.exception.refused), (9, False))
 
     def test_violations_and_limits(self) -> None:
         too_many = b"".join(part(2, part(1, b"m%d" % i)) for i in range(wire.MAX_MEMBERS + 1))

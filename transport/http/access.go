@@ -80,24 +80,43 @@ func (a *Access) identify(names []string) (identity, error) {
 	return identity{}, fmt.Errorf("%q may do nothing here: it is not in the access list", names[0])
 }
 
-// admit says whether a sender is a member, and why it may not ask for this; nil:
-// it may.
-func (h *Handler) admit(who *caller, req *gcnode.Request) (member bool, _ *gcnode.Error) {
+// role is what a sender is to the cluster.
+type role int
+
+const (
+	isMember role = iota
+	isClient
+)
+
+// role is that of a sender with these names.
+func (a *Access) role(names []string) role {
+	if a == nil {
+		return isMember
+	}
+	if id, err := a.identify(names); err != nil || !id.grant.Member {
+		return isClient
+	}
+	return isMember
+}
+
+// admit says what a sender is, and why it may not ask for this; nil: it may.
+func (h *Handler) admit(who *caller, req *gcnode.Request) (role, *gcnode.Error) {
 	if who.signed == nil && h.gate != nil {
 		h.unsigned.Add(1)
 	}
-	if h.opts.Access == nil {
-		return true, nil
+	of := h.opts.Access.role(who.names)
+	if of == isMember {
+		return of, nil
 	}
 	id, err := h.opts.Access.identify(who.names)
-	if err == nil && !id.grant.Member {
+	if err == nil {
 		err = id.check(req, h.opts.Now().Add(maxAhead).UnixNano())
 	}
 	if err != nil {
 		h.denied.Add(1)
-		return false, &gcnode.Error{Kind: gcnode.KindDenied, Op: req.Op, Group: req.Group, Err: err}
+		return of, &gcnode.Error{Kind: gcnode.KindDenied, Op: req.Op, Group: req.Group, Err: err}
 	}
-	return id.grant.Member, nil
+	return of, nil
 }
 
 // check says why a client may not ask for this. Removals that go along with

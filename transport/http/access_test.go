@@ -4,6 +4,7 @@ import (
 	"context"
 	"math"
 	"net/http/httptest"
+	"sync"
 	"testing"
 	"time"
 
@@ -178,6 +179,79 @@ func TestWhoMayDoWhat(t *testing.T) {
 	access.Set(map[string]httptransport.Grant{"shop": {Read: []string{"prices"}}})
 	require.ErrorIs(t, ask(), gcnode.ErrDenied)
 	require.EqualValues(t, 1, statsOf(t, client).Streams)
+}
+
+// TestClientsLeavePlacesToMembers has a client with many connections and requests
+// that take long.
+func TestClientsLeavePlacesToMembers(t *testing.T) {
+	access := httptransport.NewAccess(map[string]httptransport.Grant{"node": {Member: true}, "shop": {Read: []string{"g"}}})
+	for way, opts := range ways() {
+		t.Run(way, func(t *testing.T) {
+			serving, release := make(chan struct{}), make(chan struct{})
+			finish := sync.OnceFunc(func() { close(release) })
+			m := serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+				select {
+				case serving <- struct{}{}:
+				case <-release:
+				}
+				<-release
+				return echo(ctx, req, w)
+			}), httptransport.HandlerOptions{Self: "a", Secrets: secrets(t, "node", "shop"), Access: access, MaxConcurrent: 4, MaxPerStream: 1})
+			defer finish()
+			ask := func(id string) chan *gcnode.Error {
+				opts.Secrets = secrets(t, id)
+				client, answered := newClient(t, opts), make(chan *gcnode.Error, 1) // with a stream of its own
+				go func() {
+					got, err := fetchAs(t, client, id, m.URL)
+					assert.NoError(t, err)
+					answered <- got
+				}()
+				return answered
+			}
+			refused := func(id, says string) {
+				select {
+				case err := <-ask(id):
+					require.ErrorIs(t, err, gcnode.ErrOverloaded)
+					require.ErrorContains(t, err, says)
+				case <-serving:
+					require.FailNow(t, "it is served")
+				}
+			}
+			var served []chan *gcnode.Error
+			for range 2 {
+				served = append(served, ask("shop"))
+				<-serving
+			}
+			for range 3 {
+				refused("shop", "2 requests of clients are being served")
+			}
+			for range 2 {
+				served = append(served, ask("node"))
+				<-serving
+			}
+			refused("node", "4 requests are being served")
+			finish()
+			for _, answered := range served {
+				require.Nil(t, <-answered)
+			}
+			require.Eventually(t, func() bool { // the places are free a moment after the answer
+				return <-ask("shop") == nil
+			}, patience, time.Millisecond)
+		})
+	}
+}
+
+// fetchAs asks the member "a" for a key of the group "g" as an identity, and
+// returns the error of the reply.
+func fetchAs(t *testing.T, c *httptransport.Client, id, addr string) (*gcnode.Error, error) {
+	t.Helper()
+	var got collect
+	err := c.RoundTrip(t.Context(), gcnode.Peer{ID: "a", Addr: addr},
+		&gcnode.Request{Op: gcnode.OpFetch, From: gcnode.Sender{ID: id + "/1"}, Group: "g", Keys: []string{"k"}}, &got)
+	if err != nil || len(got.replies) != 1 {
+		return nil, err
+	}
+	return got.replies[0].Err, nil
 }
 
 // TestClientsAreNotToldWhatMembersAre asks for the time as a client does.

@@ -37,6 +37,7 @@ type caller struct {
 type gate struct {
 	self    string
 	secrets *Secrets
+	access  *Access
 	window  time.Duration
 	now     func() time.Time
 	started time.Time // to the millisecond, as signatures have it
@@ -49,7 +50,7 @@ func newGate(opts HandlerOptions) *gate {
 	if opts.Secrets == nil {
 		return nil
 	}
-	g := &gate{self: opts.Self, secrets: opts.Secrets, window: opts.ClockWindow, now: opts.Now}
+	g := &gate{self: opts.Self, secrets: opts.Secrets, access: opts.Access, window: opts.ClockWindow, now: opts.Now}
 	g.started = time.UnixMilli(g.now().UnixMilli())
 	g.seen = newNonces(g.window, opts.MaxNonces)
 	return g
@@ -95,11 +96,11 @@ func (g *gate) verify(r *http.Request) (*caller, error) {
 	if isUpgrade(r) {
 		since = time.Time{}
 	}
-	return who, g.admitOnce(&s, since)
+	return who, g.admitOnce(&s, since, g.access.role(who.names))
 }
 
 // admitOnce refuses a request that is too old, or was there before.
-func (g *gate) admitOnce(s *signature, since time.Time) error {
+func (g *gate) admitOnce(s *signature, since time.Time, of role) error {
 	millis, err := strconv.ParseInt(s.time, 10, 64)
 	var id nonce
 	if err != nil || !decode(s.nonce, id[:]) {
@@ -114,20 +115,24 @@ func (g *gate) admitOnce(s *signature, since time.Time) error {
 		return unauthorized(&g.refused.early, "the request with %q was signed before this member started: it may be a replay, or the clock of its sender is %v behind",
 			s.key, since.Sub(at))
 	}
-	switch g.seen.add(id, at, now) {
+	switch g.seen.add(id, at, now, of) {
 	case isRepeated:
 		return unauthorized(&g.refused.replayed, "the request with %q was here before: its nonce is used up", s.key)
 	case isForgotten:
 		return unauthorized(&g.refused.clock, "the request with %q is from a time of which the nonces are forgotten: the clock here was set back", s.key)
 	case isOneTooMany:
-		g.refused.tooMany.Add(1)
-		return &gcnode.Error{
-			Kind: gcnode.KindOverloaded, RetryAfter: g.window,
-			Err: fmt.Errorf("%d signed requests are remembered, which is the most (MaxNonces)", g.seen.limit),
-		}
+		return g.tooMany("%d signed requests are remembered, which is the most (MaxNonces)", g.seen.limit)
+	case isOneTooManyOfClients:
+		return g.tooMany("%d signed requests of clients are remembered, which is half of the most (MaxNonces)", half(g.seen.limit))
 	default:
 		return nil
 	}
+}
+
+// tooMany counts and returns that no more requests can be remembered.
+func (g *gate) tooMany(format string, limit int) *gcnode.Error {
+	g.refused.tooMany.Add(1)
+	return &gcnode.Error{Kind: gcnode.KindOverloaded, RetryAfter: g.window, Err: fmt.Errorf(format, limit)}
 }
 
 // turnAway answers a request that does not get in.

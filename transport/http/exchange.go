@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -17,7 +18,7 @@ type exchange struct {
 	id     uint64
 	ctx    context.Context // ends when the peer is gone or does not want it any more
 	cancel context.CancelFunc
-	client bool // of whoever is no member
+	of     role // whose it is
 
 	// Under the mutex of the session: what the peer still takes, and who waits
 	// for more.
@@ -50,7 +51,7 @@ func (x *exchange) run(j job) {
 	switch {
 	case j.reply != nil:
 		err = x.WriteReply(*j.reply)
-	case x.client:
+	case x.of == isClient:
 		err = x.s.h.serve(x.ctx, j.req, clientWriter{x})
 	default:
 		err = x.s.h.serve(x.ctx, j.req, x)
@@ -120,8 +121,9 @@ func (x *exchange) flushHeld() error {
 	return err
 }
 
-// spend waits until the peer takes something of the answer, and takes cost out
-// of the window. It returns how many exchanges are under way.
+// spend waits until the peer takes something of the answer, for as long as it may
+// take to receive a piece, and takes cost out of the window. It returns how many
+// exchanges are under way.
 func (x *exchange) spend(cost int) (underWay int, _ error) {
 	for {
 		if x.ctx.Err() != nil {
@@ -137,11 +139,24 @@ func (x *exchange) spend(cost int) (underWay int, _ error) {
 		more := make(chan struct{})
 		x.more = more
 		x.s.mu.Unlock()
-		select {
-		case <-more:
-		case <-x.ctx.Done():
+		if err := x.await(more); err != nil {
+			return 0, err
 		}
 	}
+}
+
+// await waits for credit, or the end of the exchange.
+func (x *exchange) await(more <-chan struct{}) error {
+	timeout := x.s.h.opts.WriteTimeout
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-more:
+	case <-x.ctx.Done():
+	case <-timer.C:
+		return &gcnode.Error{Kind: gcnode.KindTimeout, Err: fmt.Errorf("the peer took nothing more of the answer for %v", timeout)}
+	}
+	return nil
 }
 
 // credit lets an exchange send more.
@@ -170,7 +185,7 @@ func (x *exchange) end(err error) {
 	abandoned := x.ctx.Err() != nil
 	x.cancel()
 	x.memory.release()
-	<-x.s.h.places
+	x.s.h.places.leave(x.of)
 	if !abandoned {
 		*x.buf = wire.AppendEnd(append((*x.buf)[:0], x.held...), x.id, failureOf(err))
 		_ = x.s.out.send(x.s.ctx, *x.buf, "", x.s.running()) // or there is nobody to tell

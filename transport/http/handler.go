@@ -39,7 +39,8 @@ const (
 type HandlerOptions struct {
 	// MaxConcurrent is how many requests are served at the same time; more
 	// are answered with [gcnode.KindOverloaded]. On a stream, what the member
-	// answers at once ([gcnode.PromptHandler]) does not count. 0 is
+	// answers at once ([gcnode.PromptHandler]) does not count. Half of them at
+	// most are of clients that are no members; see Access. 0 is
 	// DefaultMaxConcurrent.
 	MaxConcurrent int
 	// MaxPerStream is how many of them one stream may have, so that a peer with
@@ -55,7 +56,8 @@ type HandlerOptions struct {
 	// large one, each 4 MiB. 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time that a peer takes to receive a reply, or a
-	// piece of a large one. 0 is DefaultWriteTimeout.
+	// piece of a large one, and on a stream to say that it takes more. 0 is
+	// DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// Self is the ID of the member, for which requests are signed. It goes with
 	// Secrets.
@@ -69,8 +71,9 @@ type HandlerOptions struct {
 	// in both directions. 0 is DefaultClockWindow.
 	ClockWindow time.Duration
 	// MaxNonces is how many signed requests are remembered, so that none is
-	// accepted twice: those of twice the ClockWindow, a stream being one. Beyond
-	// it they are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxNonces.
+	// accepted twice: those of twice the ClockWindow, a stream being one. Half of
+	// them at most are of clients that are no members; see Access. Beyond it they
+	// are answered with [gcnode.KindOverloaded]. 0 is DefaultMaxNonces.
 	MaxNonces int
 	// Now is the clock of signatures; nil: time.Now.
 	Now func() time.Time
@@ -90,8 +93,8 @@ type Handler struct {
 	prompt gcnode.PromptHandler // the member, if it is one
 	opts   HandlerOptions
 	log    *slog.Logger
-	gate   *gate         // nil: nobody has to sign
-	places chan struct{} // one element for each request that is being served
+	gate   *gate   // nil: nobody has to sign
+	places *places // for the requests that are being served
 	large  *budget
 
 	unsigned, denied atomic.Uint64 // see HandlerStats
@@ -133,7 +136,7 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 			opts.MaxRequestBytes, MinRequestBytes)
 	}
 	opts.MaxConcurrent = cmp.Or(opts.MaxConcurrent, DefaultMaxConcurrent)
-	opts.MaxPerStream = cmp.Or(opts.MaxPerStream, (opts.MaxConcurrent+1)/2)
+	opts.MaxPerStream = cmp.Or(opts.MaxPerStream, half(opts.MaxConcurrent))
 	opts.MaxRequestBytes = cmp.Or(opts.MaxRequestBytes, DefaultMaxRequestBytes)
 	opts.BodyTimeout = cmp.Or(opts.BodyTimeout, DefaultBodyTimeout)
 	opts.WriteTimeout = cmp.Or(opts.WriteTimeout, DefaultWriteTimeout)
@@ -149,7 +152,7 @@ func NewHandler(h gcnode.Handler, opts HandlerOptions) (*Handler, error) {
 	prompt, _ := h.(gcnode.PromptHandler)
 	return &Handler{
 		member: h, prompt: prompt, opts: opts, log: log, gate: newGate(opts),
-		places: make(chan struct{}, opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
+		places: newPlaces(opts.MaxConcurrent), large: newBudget(opts.MaxRequestBytes),
 		sessions: map[*session]struct{}{}, empty: make(chan struct{}),
 	}, nil
 }
@@ -178,11 +181,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.refuse(w, r, who, problem)
 		return
 	}
-	if refusal := h.place(); refusal != nil {
+	of := h.opts.Access.role(who.names)
+	if refusal := h.places.take(of); refusal != nil {
 		h.decline(w, r, who, refusal)
 		return
 	}
-	defer func() { <-h.places }()
+	defer h.places.leave(of)
 	memory := share{of: h.large}
 	defer memory.release()
 	if isBundle(r) {
@@ -228,7 +232,7 @@ func (h *Handler) decline(w http.ResponseWriter, r *http.Request, who *caller, e
 
 // answer lets the member answer a plain request, if its sender may ask for it.
 func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, a *answer) {
-	member, denied := h.admit(who, req)
+	of, denied := h.admit(who, req)
 	if denied != nil {
 		a.refuse(denied)
 		return
@@ -237,23 +241,10 @@ func (h *Handler) answer(ctx context.Context, who *caller, req *gcnode.Request, 
 	switch {
 	case prompt:
 		a.whole(reply)
-	case member:
+	case of == isMember:
 		a.end(h.serve(ctx, req, a))
 	default:
 		a.end(h.serve(ctx, req, clientWriter{a}))
-	}
-}
-
-// place takes one of the places for requests, or says that there is none.
-func (h *Handler) place() *gcnode.Error {
-	select {
-	case h.places <- struct{}{}:
-		return nil
-	default:
-		return &gcnode.Error{
-			Kind: gcnode.KindOverloaded,
-			Err:  fmt.Errorf("%d requests are being served", h.opts.MaxConcurrent),
-		}
 	}
 }
 

@@ -266,7 +266,7 @@ func (s *session) begin(call wire.Call) error {
 	if err := s.h.valid(s.who); err != nil {
 		return err
 	}
-	member, denied := s.h.admit(s.who, &s.req)
+	of, denied := s.h.admit(s.who, &s.req)
 	if denied != nil {
 		return s.refuse(call.Exchange, denied)
 	}
@@ -274,7 +274,7 @@ func (s *session) begin(call wire.Call) error {
 	if prompt && reply.Value.Len() <= copyBytes {
 		return s.answer(call.Exchange, &reply)
 	}
-	memory, refusal := s.place(&s.req, len(call.Request))
+	memory, refusal := s.place(&s.req, len(call.Request), of)
 	if refusal != nil {
 		return s.refuse(call.Exchange, refusal)
 	}
@@ -284,7 +284,7 @@ func (s *session) begin(call wire.Call) error {
 		s.req.Keys = nil
 	}
 	next := job{x: newExchange(s, call.Exchange, &req, memory), req: &req}
-	next.x.client = !member
+	next.x.of = of
 	if prompt {
 		large := reply // which would be allocated for the others otherwise
 		next.reply = &large
@@ -302,7 +302,7 @@ func (s *session) begin(call wire.Call) error {
 
 // place takes a place for a request, and memory if it is large, or says that
 // there is none. The exchange gives both back.
-func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error) {
+func (s *session) place(req *gcnode.Request, encoded int, of role) (share, *gcnode.Error) {
 	memory := share{of: s.h.large}
 	if s.running() >= s.h.opts.MaxPerStream {
 		return memory, &gcnode.Error{
@@ -313,7 +313,7 @@ func (s *session) place(req *gcnode.Request, encoded int) (share, *gcnode.Error)
 	if err := memory.set(sizeOf(req, encoded)); err != nil {
 		return memory, err
 	}
-	err := s.h.place()
+	err := s.h.places.take(of)
 	if err != nil {
 		memory.release()
 	}

@@ -197,6 +197,41 @@ func TestHandlerStopsWithoutCredit(t *testing.T) {
 	require.Equal(t, 16, pieces)
 }
 
+// TestHandlerGivesUpAnswersWithoutCredit has a peer that reads, and gives no credit
+// for as long as it may take to receive something: its request ends, and leaves its
+// place to others.
+func TestHandlerGivesUpAnswersWithoutCredit(t *testing.T) {
+	failed := make(chan error, 1)
+	server := serve(t, handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		if req.Keys[0] != "large" {
+			return echo(ctx, req, w)
+		}
+		err := w.WriteReply(gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("x", 4<<20))})
+		failed <- err
+		return err
+	}), httptransport.HandlerOptions{MaxConcurrent: 1, WriteTimeout: 100 * time.Millisecond})
+	conn, in := openStream(t, server)
+	_, err := conn.Write(callFor(t, 1, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"large"}}))
+	require.NoError(t, err)
+	returns := wire.NewMessageReader(in, wire.MaxReturnBytes)
+	var replies wire.Collector
+	for err == nil {
+		_, _, err = replies.Add(nextReturn(t, returns).Frame)
+	}
+	var said *wire.EndError
+	require.ErrorAs(t, err, &said)
+	require.False(t, said.Refused)
+	require.ErrorIs(t, err, gcnode.ErrTimeout)
+	require.ErrorContains(t, err, "took nothing more of the answer for 100ms")
+	require.ErrorIs(t, <-failed, gcnode.ErrTimeout)
+
+	_, err = conn.Write(callFor(t, 2, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}))
+	require.NoError(t, err)
+	r, _, err := new(wire.Collector).Add(nextReturn(t, returns).Frame)
+	require.NoError(t, err)
+	require.Equal(t, "k", r.Value.String())
+}
+
 // TestHandlerServesNobodyWhoDoesNotRead sends requests for ever and takes no
 // answer: the member stops reading them, and then gives the stream up.
 func TestHandlerServesNobodyWhoDoesNotRead(t *testing.T) {

@@ -333,6 +333,30 @@ func TestRememberedRequestsAreBounded(t *testing.T) {
 	require.EqualValues(t, 6, served.Load())
 }
 
+// TestClientsLeaveRoomForTheSignaturesOfMembers has a client that signs as many
+// requests as are remembered.
+func TestClientsLeaveRoomForTheSignaturesOfMembers(t *testing.T) {
+	access := httptransport.NewAccess(map[string]httptransport.Grant{"node": {Member: true}, "shop": {Read: []string{"g"}}})
+	m, _ := guarded(t, httptransport.HandlerOptions{Secrets: secrets(t, "node", "shop"), Access: access, MaxNonces: 5})
+	ask := func(id string) *gcnode.Error {
+		refusal, err := fetchAs(t, newClient(t, httptransport.ClientOptions{Secrets: secrets(t, id), Plain: true}), id, m.URL)
+		require.NoError(t, err)
+		return refusal
+	}
+	for range 3 {
+		require.Nil(t, ask("shop"))
+	}
+	for range 3 {
+		err := ask("shop")
+		require.ErrorIs(t, err, gcnode.ErrOverloaded)
+		require.ErrorContains(t, err, "3 signed requests of clients are remembered")
+	}
+	for range 2 {
+		require.Nil(t, ask("node"))
+	}
+	require.ErrorContains(t, ask("node"), "5 signed requests are remembered")
+}
+
 // TestSecretsAreReplacedWhileStreamsAreThere goes from one secret to another
 // without a request that fails.
 func TestSecretsAreReplacedWhileStreamsAreThere(t *testing.T) {

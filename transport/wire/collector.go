@@ -23,6 +23,9 @@ func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
 		return gcnode.Reply{}, false, err
 	}
 	if c.value.missing() > 0 {
+		if f.failure != nil {
+			return gcnode.Reply{}, false, &EndError{Cause: f.failure}
+		}
 		if err := c.value.add(f.piece); err != nil || c.value.missing() > 0 {
 			return gcnode.Reply{}, false, err
 		}

@@ -400,9 +400,18 @@ func TestMalformedAnswers(t *testing.T) {
 		_, err := wire.NewReader(bytes.NewReader(delimited(t, frames...))).ReadReply()
 		require.ErrorContains(t, err, says)
 	}
+	// Who cannot go on with a value may say why.
+	failed := &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{Error: &peerpb.Error{Kind: peerpb.Kind(gcnode.KindTimeout)}}}}
+	_, err := wire.NewReader(bytes.NewReader(delimited(t, first, piece("cd"), failed))).ReadReply()
+	var end *wire.EndError
+	require.ErrorAs(t, err, &end)
+	require.ErrorIs(t, err, gcnode.ErrTimeout)
+	_, err = wire.NewReader(bytes.NewReader(delimited(t, first, piece("cd"), &peerpb.Frame{Kind: &peerpb.Frame_End{End: &peerpb.End{}}}))).ReadReply()
+	require.ErrorIs(t, err, wire.ErrMalformed)
+
 	both := delimited(t, first)[1:]
 	both = append(both, delimited(t, piece("x"))[1:]...)
-	_, err := wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, both))).ReadReply()
+	_, err = wire.NewReader(bytes.NewReader(protowire.AppendBytes(nil, both))).ReadReply()
 	require.ErrorContains(t, err, "two kinds of content")
 	require.ErrorIs(t, err, wire.ErrMalformed)
 }

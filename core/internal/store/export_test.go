@@ -47,5 +47,8 @@ func Order(s *Store) (held []Held) {
 	return held
 }
 
+// SlabBytes is the size of the slabs of a store with a limit.
+func SlabBytes(maxBytes int64) int { return newLayout(maxBytes).slab }
+
 // Used is Stats.Bytes for those who may hold a lock of the store.
 func Used(s *Store) int64 { return s.used.Load() }

@@ -44,7 +44,7 @@ func newLayout(maxBytes int64) layout {
 // layoutOf is the layout with a number of shards, a power of two.
 func layoutOf(maxBytes int64, shards int) layout {
 	l := layout{shards: shards}
-	l.slab = min(max(powerOfTwo(maxBytes/int64(l.shards)/slabsPerShard), minSlabBytes), maxSlabBytes)
+	l.slab = max(powerOfTwo(min(maxBytes/int64(l.shards)/slabsPerShard, maxSlabBytes)), minSlabBytes)
 	l.large = max(l.slab/largeShare, min(l.slab/2, wholeSpan))
 	l.maxRecord = int(min(maxBytes/maxShare, headBytes+expiresBytes+stampBytes+maxKey+maxValue))
 	// While a slab is taken apart there is one more for what stays.

@@ -14,7 +14,7 @@ import (
 const Never int64 = math.MaxInt64
 
 // MinBytes is the least that a store can be limited to.
-const MinBytes = 8 << 10
+const MinBytes = 7 << 10
 
 // Entry is what is stored for a key.
 type Entry struct {

@@ -192,6 +192,14 @@ func TestAValueThatCannotFitPushesNothingOut(t *testing.T) {
 	}
 }
 
+func TestSlabsGrowWithTheLimit(t *testing.T) {
+	for limit, want := range map[int64]int{store.MinBytes: 1 << 10, 4 << 20: 64 << 10, 1 << 40: 256 << 10, math.MaxInt64: 256 << 10} {
+		if got := store.SlabBytes(limit); got != want {
+			t.Errorf("limit %d: slabs of %d bytes, want %d", limit, got, want)
+		}
+	}
+}
+
 func TestClearTakesEverything(t *testing.T) {
 	s := newStore(16<<20, new(clock))
 	for i := range 10_000 {

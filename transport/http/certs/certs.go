@@ -84,7 +84,12 @@ type Certificates struct {
 	mu      sync.Mutex
 	stamps  []stamp
 	current *contents
+	retry   time.Time // when files that cannot be used are read again; zero: they can
 }
+
+// retryAfter is how long files that cannot be used are left alone, unless they change:
+// perhaps they could only not be read at that moment.
+const retryAfter = 10 * time.Second
 
 // stamp tells one version of a file from another.
 type stamp struct {
@@ -158,12 +163,13 @@ func (c *Certificates) now() *contents {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	stamps := stampsOf(c.files)
-	if slices.Equal(stamps, c.stamps) {
+	if slices.Equal(stamps, c.stamps) && (c.retry.IsZero() || time.Now().Before(c.retry)) {
 		return c.current
 	}
-	c.stamps = stamps
+	c.stamps, c.retry = stamps, time.Time{}
 	next, err := c.files.load()
 	if err != nil {
+		c.retry = time.Now().Add(retryAfter)
 		c.log.Error("changed certificates cannot be used; those from before still are", slog.Any("err", err))
 		return c.current
 	}

@@ -1,6 +1,7 @@
 package certs_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -8,7 +9,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -80,6 +83,45 @@ func TestCertificatesAreReadAgainWhenTheirFilesChange(t *testing.T) {
 	second := serial(t, node)
 	require.NotEqual(t, first, second)
 	assert.Equal(t, second, shown(t, addr))
+}
+
+// TestFilesThatCouldNotBeUsedAreReadAgain has certificates that cannot be read at
+// the moment when they have changed, and can later, without another change.
+func TestFilesThatCouldNotBeUsedAreReadAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		authority, err := certstest.New(dir)
+		require.NoError(t, err)
+		require.NoError(t, authority.Give("node"))
+		node := filepath.Join(dir, "node")
+		var log strings.Builder
+		member, err := certs.New(certs.Files{Cert: node + ".crt", Key: node + ".key"}, slog.New(slog.NewTextHandler(&log, nil)))
+		require.NoError(t, err)
+		shows := func() string {
+			leaf, err := x509.ParseCertificate(member.Client("node").Certificates[0].Certificate[0])
+			require.NoError(t, err)
+			return leaf.SerialNumber.String()
+		}
+		first := serial(t, node)
+
+		require.NoError(t, authority.Give("node"))
+		second := serial(t, node)
+		key, err := os.ReadFile(node + ".key")
+		require.NoError(t, err)
+		changed := time.Now().Add(time.Hour)
+		write := func(content []byte) {
+			require.NoError(t, os.WriteFile(node+".key", content, 0o600))
+			require.NoError(t, os.Chtimes(node+".key", changed, changed))
+		}
+		write(bytes.Repeat([]byte("x"), len(key)))
+		for range 100 {
+			require.Equal(t, first, shows())
+		}
+		require.Equal(t, 1, strings.Count(log.String(), "cannot be used"), "whoever connects does not fill the log")
+		write(key)
+		time.Sleep(time.Minute)
+		require.Equal(t, second, shows())
+	})
 }
 
 func TestFilesThatAreNoCertificates(t *testing.T) {

@@ -204,7 +204,7 @@ func TestAStreamGoesWhileItIsRead(t *testing.T) {
 				n, err := count(t.Context(), func(int) {})
 				return n == kept && err == nil
 			}, "all are kept")
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			n, err := count(ctx, func(n int) {
 				if n == 1 {

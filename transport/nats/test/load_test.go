@@ -18,7 +18,7 @@ import (
 )
 
 // removals is how many TestRemovalsAndSlowConsumers makes.
-var removals = flag.Int("removals", 5_000, "how many removals there are in TestRemovalsAndSlowConsumers")
+var removals = flag.Int("removals", burst, "how many removals there are in TestRemovalsAndSlowConsumers")
 
 // TestRemovalsAndSlowConsumers has many removals, and a member that takes its
 // time: longer than anybody waits for it after a broadcast. It is told by itself
@@ -45,7 +45,7 @@ func TestRemovalsAndSlowConsumers(t *testing.T) {
 		want(t, members, fmt.Sprintf("k%d", i), "0")
 	}
 	origin.Store(1)
-	const callers = 200
+	callers := max(200, *removals/50)
 	var all sync.WaitGroup
 	var failed sync.Map
 	for c := range callers {

@@ -5,4 +5,5 @@ package test
 const (
 	racing = false
 	crowd  = 100
+	burst  = 100_000
 )
