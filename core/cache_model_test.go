@@ -414,8 +414,12 @@ func TestHammerCache(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if st := c.Stats(); st.Cost > st.MaxCost || st.Gets < st.Hits || st.StaleHits == 0 || st.StaleOnError == 0 {
+		st := c.Stats()
+		if st.Cost > st.MaxCost || st.Gets < st.Hits {
 			t.Errorf("%+v", st)
+		}
+		if runtime.GOARCH != "wasm" && (st.StaleHits == 0 || st.StaleOnError == 0) {
+			t.Errorf("%+v: nothing was served beyond its life", st)
 		}
 	}
 }
