@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -146,8 +147,8 @@ func (x *exchange) goneError() error {
 	return fmt.Errorf("the peer is gone: %w", endOf(x.ctx))
 }
 
-// spend waits until the peer takes something of the answer, and takes cost out
-// of the window.
+// spend waits until the peer takes something of the answer, for as long as it may
+// take nothing of what waits for it, and takes cost out of the window.
 func (x *exchange) spend(cost int) error {
 	for {
 		if x.ctx.Err() != nil {
@@ -162,11 +163,24 @@ func (x *exchange) spend(cost int) error {
 		more := make(chan struct{})
 		x.more = more
 		x.v.mu.Unlock()
-		select {
-		case <-more:
-		case <-x.ctx.Done():
+		if err := x.await(more); err != nil {
+			return err
 		}
 	}
+}
+
+// await waits for credit, or the end of the exchange.
+func (x *exchange) await(more <-chan struct{}) error {
+	timeout := x.v.s.opts.WriteTimeout
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-more:
+	case <-x.ctx.Done():
+	case <-timer.C:
+		return &gcnode.Error{Kind: gcnode.KindTimeout, Err: fmt.Errorf("the peer took nothing more of the answer for %v", timeout)}
+	}
+	return nil
 }
 
 // find is an exchange under way, or nil: its end and what the peer still sends

@@ -46,7 +46,7 @@ type ServerOptions struct {
 	// 0 is DefaultBodyTimeout.
 	BodyTimeout time.Duration
 	// WriteTimeout bounds the time in which a peer takes nothing of what waits
-	// for it. 0 is DefaultWriteTimeout.
+	// for it, or of one answer. 0 is DefaultWriteTimeout.
 	WriteTimeout time.Duration
 	// MaxPendingBytes bounds what has come from all peers and was not looked at
 	// yet, as in [ClientOptions].

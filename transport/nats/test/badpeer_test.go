@@ -168,6 +168,49 @@ func TestWhoTakesNothing(t *testing.T) {
 	eventually(t, func() bool { return server.Stats().Running == 0 }, "its places are free")
 }
 
+// TestAnswersWithoutCreditAreGivenUp has a peer that takes what comes, and gives no
+// credit for more of its answer: the request ends, and leaves its place to others.
+func TestAnswersWithoutCreditAreGivenUp(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	failed := make(chan error, 1)
+	server := serve(t, connect(t, url), handlerFunc(func(_ context.Context, _ *gcnode.Request, w gcnode.ReplyWriter) error {
+		err := w.WriteReply(gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("v", 4<<20))})
+		failed <- err
+		return err
+	}), natstransport.ServerOptions{WriteTimeout: 100 * time.Millisecond})
+	s := newStranger(t, url)
+	s.send(wire.Packet{Number: 2, Data: call(t, 1)})
+	var (
+		answer  wire.Collector
+		data    []byte
+		taken   uint64
+		number  uint64 = 2
+		said    *wire.EndError
+		failure error
+	)
+	for failure == nil {
+		p := s.next()
+		require.Nil(t, p.Close)
+		data, taken, number = append(data, p.Data...), taken+uint64(len(p.Data)), number+1
+		s.send(wire.Packet{Number: number, Taken: taken})
+		for failure == nil {
+			message, rest, whole := wire.WholeMessage(data)
+			if !whole {
+				break
+			}
+			data = rest
+			r, err := wire.DecodeReturn(message)
+			require.NoError(t, err)
+			_, _, failure = answer.Add(r.Frame)
+		}
+	}
+	require.ErrorAs(t, failure, &said)
+	require.ErrorContains(t, failure, "took nothing more of the answer for 100ms")
+	require.ErrorIs(t, failure, gcnode.ErrTimeout)
+	require.ErrorIs(t, <-failed, gcnode.ErrTimeout)
+	eventually(t, func() bool { return server.Stats().Running == 0 }, "its place is free")
+}
+
 // TestBadServers answers a request with what ends the stream: the request fails
 // at once, and the next one is asked on another stream.
 func TestBadServers(t *testing.T) {
