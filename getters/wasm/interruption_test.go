@@ -2,6 +2,7 @@ package wasm
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"testing"
@@ -158,8 +159,7 @@ func TestLastCallerThatLeavesEndsAGuestWithoutFuel(t *testing.T) {
 	get(t, p, goodKey)
 }
 
-// A caller that leaves while the guest returns may have the engine close the
-// instance: it is not used again then.
+// A caller that leaves as the guest returns leaves no instance behind that is closed.
 func TestHammerCallersThatLeaveGuestsWithoutFuel(t *testing.T) {
 	t.Parallel()
 	p := loadWithoutFuel(t, Options{Instances: 1}, endless)
@@ -174,6 +174,19 @@ func TestHammerCallersThatLeaveGuestsWithoutFuel(t *testing.T) {
 	}
 	s := p.Stats().Instances.Discarded
 	assert.Equal(t, DiscardStats{Timeout: s.Timeout}, s)
+}
+
+// The engine may close the instance right after it has looked for that the last time.
+func TestCallThatReturnsAsItsTimeEndsIsInterrupted(t *testing.T) {
+	t.Parallel()
+	p := loadWithoutFuel(t, Options{}, endless)
+	ctx, cancel := context.WithCancel(t.Context())
+	in := &instance{plugin: p, deadline: newDeadline(ctx, p.life, patience)}
+	require.NoError(t, in.unlessInterrupted(ctx, nil))
+	cancel()
+	require.ErrorIs(t, in.unlessInterrupted(ctx, nil), context.Canceled)
+	trap := errors.New("a trap of the guest")
+	require.Equal(t, trap, in.unlessInterrupted(ctx, trap))
 }
 
 func TestCloseStopsAGuestWithoutFuel(t *testing.T) {
