@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-
-	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
 // Description is what can be told about a module without running any of it.
@@ -29,8 +27,8 @@ type Description struct {
 	// Contract is why every node refuses the module, whatever it is granted;
 	// nil: it is a getter.
 	Contract error
-	// Fuel is why the module cannot be given fuel, without which no node runs
-	// it; nil: it can.
+	// Fuel is why the module cannot be given fuel, without which no node runs it
+	// unless its operator chose [InterruptByEngine]; nil: it can.
 	Fuel error
 }
 
@@ -78,7 +76,7 @@ func Describe(module []byte) (Description, error) {
 	d.Contract = checkContract(shape, &Options{
 		AllowFetch: []string{"any"}, StoreBytes: 1, MaxMemoryBytes: maxAddressableBytes,
 	})
-	_, _, d.Fuel = fuel.Inject(module, fuel.Options{})
+	d.Fuel = whyNoFuel(module)
 	return d, nil
 }
 

@@ -24,7 +24,8 @@
 // does: waiting for an instance, computing, sleeping and fetching. Compiled
 // WebAssembly cannot be preempted, which would hold up the garbage collector
 // of the whole process; so a module is rewritten when it is loaded, to come
-// back to the host about every millisecond of computing. An instance that was
+// back to the host about every millisecond of computing. One that is too large
+// for that is refused, unless [Options.Interruption] says otherwise. An instance that was
 // stopped, that trapped or that broke the contract is thrown away and never
 // used again.
 package wasm

@@ -40,25 +40,24 @@ func (x *extismGuest) forget() {
 }
 
 // addKernel instantiates the kernel beside an instance that does not exist
-// yet, and lets the module import from it.
-func (in *instance) addKernel() error {
+// yet, and returns how the module imports from it.
+func (in *instance) addKernel() (experimental.ImportResolver, error) {
 	ctx := context.Background()
 	mod, err := in.plugin.runtime.InstantiateModule(ctx, in.plugin.kernel, wazero.NewModuleConfig().WithName(""))
 	if err != nil {
-		return stopOf(err)
+		return nil, stopOf(err)
 	}
 	memory, err := kernel.New(mod)
 	if err != nil {
-		return &stop{discardFailed, gcnode.KindInternal, err}
+		return nil, &stop{discardFailed, gcnode.KindInternal, err}
 	}
 	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string]string{}}}
-	in.ctx.Context = experimental.WithImportResolver(in.ctx.Context, func(name string) api.Module {
+	return func(name string) api.Module {
 		if name == kernel.Name {
 			return mod
 		}
 		return nil
-	})
-	return nil
+	}, nil
 }
 
 // bootExtism runs an Extism module that was instantiated up to the point where

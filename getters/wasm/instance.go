@@ -57,6 +57,7 @@ type instance struct {
 	configuring bool   // input 0 is the configuration
 	complaint   string // the end of what was logged as errors while configuring
 	pace        pace
+	depth       int           // of calls in the guest, if the engine interrupts it
 	rationed    bool          // the fuel of the turn is bounded
 	fuelLeft    int64         // of it
 	away        time.Duration // that the guest did not compute, in the call that is running
@@ -93,7 +94,7 @@ func (p *Plugin) start(d deadline) (*instance, error) {
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
-	in.ctx = &guestContext{Context: experimental.WithMemoryAllocator(context.Background(), experimental.MemoryAllocatorFunc(in.newMemory)), inst: in}
+	in.ctx = &guestContext{Context: context.Background(), inst: in}
 	in.deadline = d
 	in.pace.fixed = p.opts.FuelSlice
 	begun := time.Now()
@@ -117,18 +118,9 @@ func (in *instance) boot() (err error) {
 	if err := in.deadline.check(); err != nil {
 		return stopFor(err)
 	}
-	if in.plugin.extism {
-		if err := in.addKernel(); err != nil {
-			return err
-		}
+	if err := in.instantiate(); err != nil {
+		return err
 	}
-	mod, err := in.plugin.runtime.InstantiateModule(in.ctx, in.plugin.compiled,
-		wazero.NewModuleConfig().WithName("").WithStartFunctions())
-	if err != nil {
-		return stopOf(err)
-	}
-	in.mod = mod
-	in.ctx.Context = context.Background() // it was for the instantiation
 	if in.extism != nil {
 		return in.bootExtism()
 	}
@@ -138,11 +130,34 @@ func (in *instance) boot() (err error) {
 	if err := in.configure(); err != nil {
 		return err
 	}
-	in.get = mod.ExportedFunction(exportGet)
-	in.resume = mod.ExportedFunction(exportResume)
-	in.cancel = mod.ExportedFunction(exportCancel)
-	in.getMany = mod.ExportedFunction(exportGetMany)
-	in.wornBytes = wornBytes(mod.Memory(), uint64(in.plugin.opts.MaxMemoryBytes))
+	in.get = in.mod.ExportedFunction(exportGet)
+	in.resume = in.mod.ExportedFunction(exportResume)
+	in.cancel = in.mod.ExportedFunction(exportCancel)
+	in.getMany = in.mod.ExportedFunction(exportGetMany)
+	in.wornBytes = wornBytes(in.mod.Memory(), uint64(in.plugin.opts.MaxMemoryBytes))
+	return nil
+}
+
+// instantiate makes the module, which runs its start function.
+func (in *instance) instantiate() error {
+	turn, cancel := in.turnContext()
+	defer cancel()
+	ctx := experimental.WithMemoryAllocator(turn, experimental.MemoryAllocatorFunc(in.newMemory))
+	if in.plugin.extism {
+		kernel, err := in.addKernel()
+		if err != nil {
+			return err
+		}
+		ctx = experimental.WithImportResolver(ctx, kernel)
+	}
+	mod, err := in.plugin.runtime.InstantiateModule(&guestContext{Context: ctx, inst: in}, in.plugin.compiled,
+		wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	if mod != nil {
+		in.mod = mod
+	}
+	if err := in.unlessInterrupted(turn, err); err != nil {
+		return stopOf(err)
+	}
 	return nil
 }
 
@@ -202,7 +217,7 @@ func (in *instance) complain(text []byte) {
 func (in *instance) run(f api.Function, stack []uint64) error {
 	in.pace.interrupted()
 	begun := time.Since(in.plugin.epoch)
-	err := f.CallWithStack(in.ctx, stack)
+	err := in.enter(f, stack)
 	in.plugin.stats.guestTime.Add(int64(time.Since(in.plugin.epoch) - begun - in.away))
 	in.away = 0
 	in.stdout.flush()

@@ -76,7 +76,7 @@ func checkSize(moduleBytes int64) error {
 // and starts and configures one instance, so that what is wrong comes to light
 // now. The error says what to change. module is not kept. Compiling takes up
 // to seconds for a large module, at most some tens of them for one that is made
-// for it, and does not end early when ctx does; starting the instance is bounded
+// for it (but see [InterruptByEngine]), and does not end early when ctx does; starting the instance is bounded
 // by ctx and by [Options.Timeout].
 //
 // The caller has to Close the plugin.
@@ -98,18 +98,19 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	instrumented, shape, err := prepare(module, &opts)
+	code, shape, by, err := prepare(module, &opts)
 	if err != nil {
 		p.kill()
 		return nil, err
 	}
+	p.interruption = by
 	p.extism = shape.isExtism()
 	_, p.batches = shape.exports[exportGetMany]
 	p.batches = p.batches && !p.extism
 	if shape.waits() {
 		p.pool.share = opts.Pending
 	}
-	if err := errors.Join(ctx.Err(), p.compile(ctx, instrumented)); err != nil {
+	if err := errors.Join(ctx.Err(), p.compile(ctx, code)); err != nil {
 		p.free()
 		return nil, err
 	}
@@ -121,24 +122,24 @@ func load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {
 	return p, nil
 }
 
-// prepare checks a module without running anything of it and returns it with
-// fuel, and its shape.
-func prepare(module []byte, opts *Options) ([]byte, *moduleShape, error) {
+// prepare checks a module without running anything of it and returns it as it is
+// compiled, its shape, and how it is interrupted.
+func prepare(module []byte, opts *Options) ([]byte, *moduleShape, Interruption, error) {
 	if err := checkSize(int64(len(module))); err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	if err := checkHash(module, opts.SHA256); err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	shape, err := inspect(module)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
 	if err := checkContract(shape, opts); err != nil {
-		return nil, nil, err
+		return nil, nil, 0, err
 	}
-	instrumented, _, err := fuel.Inject(module, fuel.Options{})
-	return instrumented, shape, err
+	code, by, err := interruptible(module, opts)
+	return code, shape, by, err
 }
 
 func newPlugin(opts *Options) (*Plugin, error) {
@@ -169,19 +170,19 @@ func newPlugin(opts *Options) (*Plugin, error) {
 // compile makes machine code of a module that went through prepare, and the
 // host functions that it may use. A compilation cache that is damaged is no
 // reason to fail.
-func (p *Plugin) compile(ctx context.Context, instrumented []byte) error {
+func (p *Plugin) compile(ctx context.Context, code []byte) error {
 	if p.opts.CacheDir == "" {
-		return p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig())
+		return p.compileWith(ctx, code, wazero.NewRuntimeConfig())
 	}
 	var err error
 	if p.cache, err = openCache(p.opts.CacheDir); err != nil {
 		return err
 	}
-	cached := p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig().WithCompilationCache(p.cache))
+	cached := p.compileWith(ctx, code, wazero.NewRuntimeConfig().WithCompilationCache(p.cache))
 	if cached == nil {
 		return nil
 	}
-	if err := p.compileWith(ctx, instrumented, wazero.NewRuntimeConfig()); err != nil {
+	if err := p.compileWith(ctx, code, wazero.NewRuntimeConfig()); err != nil {
 		return err
 	}
 	p.log.logger.LogAttrs(ctx, slog.LevelWarn, "the compilation cache is not usable, compiled without it",
@@ -189,10 +190,11 @@ func (p *Plugin) compile(ctx context.Context, instrumented []byte) error {
 	return nil
 }
 
-func (p *Plugin) compileWith(ctx context.Context, instrumented []byte, config wazero.RuntimeConfig) (err error) {
+func (p *Plugin) compileWith(ctx context.Context, code []byte, config wazero.RuntimeConfig) (err error) {
 	config = config.
 		WithMemoryLimitPages(uint32(p.opts.MaxMemoryBytes / pageBytes)).
-		WithDebugInfoEnabled(false)
+		WithDebugInfoEnabled(false).
+		WithCloseOnContextDone(p.interruption == InterruptByEngine)
 	p.runtime = wazero.NewRuntimeWithConfig(ctx, config)
 	defer func() {
 		if r := recover(); r != nil { // the compiler is given what strangers wrote
@@ -205,7 +207,7 @@ func (p *Plugin) compileWith(ctx context.Context, instrumented []byte, config wa
 	if err := p.exportHost(ctx); err != nil {
 		return fmt.Errorf("prepare host functions: %w", err)
 	}
-	if p.compiled, err = p.runtime.CompileModule(ctx, instrumented); err != nil {
+	if p.compiled, err = p.runtime.CompileModule(p.watchCalls(ctx), code); err != nil {
 		return fmt.Errorf("compile the module: %w", err)
 	}
 	return nil
@@ -222,9 +224,9 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 		sig:  signature{results: []valueType{i64}},
 		call: func(in *instance, _ guestMemory, stack []uint64) { stack[0] = api.EncodeI64(in.tick()) },
 	}}
-	errs := []error{
-		exportTo(ctx, p.runtime, wasiModule, wasiFunctions()),
-		exportTo(ctx, p.runtime, fuel.TickModule, tick),
+	errs := []error{exportTo(ctx, p.runtime, wasiModule, wasiFunctions())}
+	if p.interruption == InterruptByFuel {
+		errs = append(errs, exportTo(ctx, p.runtime, fuel.TickModule, tick))
 	}
 	if p.extism {
 		return errors.Join(append(errs, p.exportExtism(ctx))...)

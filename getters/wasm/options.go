@@ -110,6 +110,9 @@ type Options struct {
 	// its keys. What an instance has left of its last slice is not counted. At most
 	// 1 << 48; default: not bounded.
 	MaxFuel int64
+	// Interruption is how a module is interrupted that cannot be given fuel.
+	// Default: it is refused.
+	Interruption Interruption
 	// CallsPerInstance is how many requests an instance answers before a fresh one
 	// takes its place, because few modules get every free() right; with 1 each
 	// request has an instance of its own, and state of the module never outlives
@@ -160,6 +163,7 @@ func (o Options) withDefaults() (Options, error) {
 		notNegative("MaxFuel", o.MaxFuel),
 		notNegative("CallsPerInstance", o.CallsPerInstance),
 		notNegative("BreakAfter", o.BreakAfter),
+		checkInterruption(o.Interruption),
 		checkPin(o.SHA256),
 		checkEnv(o.Env),
 	}

@@ -33,6 +33,8 @@ type Plugin struct {
 
 	compileTime time.Duration // and to check and to instrument it
 
+	interruption Interruption // of the module, whatever was asked for
+
 	extism  bool           // the module was written for Extism
 	batches bool           // the module exports gcnode_get_many
 	fetches sync.WaitGroup // exchanges that no guest waits for
@@ -268,6 +270,7 @@ func (p *Plugin) Stats() Stats {
 			Waited:   p.stats.waited.Load(),
 			Rejected: p.stats.rejected.Load(),
 		},
+		Interruption:    p.interruption,
 		Fuel:            p.stats.fuel.Load(),
 		LogLinesDropped: p.stats.linesDropped.Load(),
 	}

@@ -14,6 +14,8 @@ type Stats struct {
 	Instances InstanceStats
 	Queue     QueueStats
 	Times     TimeStats
+	// Interruption is how the module is interrupted.
+	Interruption Interruption
 	// Fuel is what guests were given for computing (package fuel). What an
 	// instance has left of its last slice is counted as well.
 	Fuel uint64

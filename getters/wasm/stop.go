@@ -59,10 +59,15 @@ func stopOf(err error) *stop {
 	}
 	text := err.Error()
 	if strings.Contains(text, fuel.CallDepthTrap) {
-		return &stop{discardTrap, gcnode.KindPermanent, errors.New("the module trapped: its calls nest too deep")}
+		return tooDeep()
 	}
 	first, _, _ := strings.Cut(text, "\n")
 	return &stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module trapped: %s", printable(first, maxMessageBytes))}
+}
+
+// tooDeep is what becomes of endless recursion.
+func tooDeep() *stop {
+	return &stop{discardTrap, gcnode.KindPermanent, errors.New("the module trapped: its calls nest too deep")}
 }
 
 // haltExit ends a guest that wants to exit. A getter has no reason to.

@@ -2,6 +2,9 @@ package conformance
 
 import (
 	"context"
+	"encoding/binary"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/gcnode/gcnode/getters/wasm"
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -46,6 +50,44 @@ func TestAGoodGetterPasses(t *testing.T) {
 		Keys: []string{"echo:x", "size:1000"},
 	})
 	assert.Empty(t, verdicts(t, s, err))
+}
+
+// withoutFuel is a module whose table is too large for one that is given fuel.
+func withoutFuel(t *testing.T, module []byte) []byte {
+	t.Helper()
+	const sectionTable, header = 4, 8
+	out := slices.Clone(module[:header])
+	for rest := module[header:]; len(rest) > 0; {
+		id := rest[0]
+		size, n := binary.Uvarint(rest[1:])
+		body := rest[1+n : 1+n+int(size)]
+		rest = rest[1+n+int(size):]
+		if id == sectionTable {
+			body = binary.AppendUvarint([]byte{1, 0x70, 0}, fuel.DefaultMaxTableEntries+1) // one, without a maximum
+		}
+		out = append(binary.AppendUvarint(append(out, id), uint64(len(body))), body...)
+	}
+	_, _, err := fuel.Inject(out, fuel.Options{})
+	require.ErrorIs(t, err, fuel.ErrLimit)
+	return out
+}
+
+// What a getter does is the same without fuel.
+func TestAGetterWithoutFuelPasses(t *testing.T) {
+	t.Parallel()
+	served := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = w.Write([]byte("served")) // what is lost the check finds missing
+	}))
+	t.Cleanup(served.Close)
+	opts := GetterOptions{
+		Wasm: wasm.Options{AllowFetch: []string{served.URL}, StoreBytes: 1 << 16, Interruption: wasm.InterruptByEngine},
+		Keys: []string{"echo:x", "size:1000", "fetch:" + served.URL + "/x"},
+	}
+	s, err := Getter(withoutFuel(t, probeInC(t)), opts)
+	assert.Empty(t, verdicts(t, s, err))
+	opts.Wasm.Interruption = wasm.InterruptByFuel
+	s, err = Getter(withoutFuel(t, probeInC(t)), opts)
+	assert.Contains(t, verdicts(t, s, err)["Loads"], "interruption: engine in a node's configuration")
 }
 
 // Each bad habit is noticed by the check that is for it.

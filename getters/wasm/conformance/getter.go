@@ -94,7 +94,9 @@ func (g *getter) loads(t T) {
 	d, err := wasm.Describe(g.module)
 	require.NoError(t, err)
 	require.NoError(t, d.Contract)
-	require.NoError(t, d.Fuel)
+	if g.opts.Wasm.Interruption == wasm.InterruptByFuel {
+		require.NoError(t, d.Fuel)
+	}
 	g.load(t, 1, nothing)
 }
 

@@ -144,7 +144,7 @@ func (s *scanner) scanLocals(r *reader, b *body) {
 		n := r.u32()
 		t := r.valueType()
 		if total += uint64(n); total > maxLocals {
-			r.failAt(start, ErrRefused, "%d locals, at most %d are supported", total, maxLocals)
+			r.failAt(start, ErrLimit, "%d locals, at most %d are supported", total, maxLocals)
 		}
 		if r.err != nil {
 			return

@@ -36,6 +36,10 @@ var (
 	// ErrRefused says that the module uses a feature that is not supported,
 	// exceeds a limit, or imports what is reserved for injected code.
 	ErrRefused = errors.New("module refused")
+	// ErrLimit is the ErrRefused of a module that exceeds a limit. An engine may
+	// be able to run such a module, as it is not those whose features are not
+	// supported.
+	ErrLimit = fmt.Errorf("%w", ErrRefused)
 )
 
 // Options bound what an instrumented module can make its host allocate. The

@@ -76,7 +76,7 @@ func (in *injection) entries(r *reader, minElementBytes int, what string) uint32
 	start := r.pos
 	n := r.count(minElementBytes, what)
 	if n > in.entriesLeft {
-		r.failAt(start, ErrRefused, "with these %d %s it has more than %d types, imports, functions, tables, globals, exports, segments, "+
+		r.failAt(start, ErrLimit, "with these %d %s it has more than %d types, imports, functions, tables, globals, exports, segments, "+
 			"elements and names in all", n, what, in.opts.MaxEntries)
 		return 0
 	}

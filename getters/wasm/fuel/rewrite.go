@@ -215,12 +215,12 @@ func (in *injection) rewriteCode(r *reader) ([]byte, error) {
 			return nil, fmt.Errorf("function %d: %w", int(in.spaces.importedFunctions)+i, err)
 		}
 		if b.ownLocals > in.localsLeft {
-			r.failAt(start, ErrRefused, "the functions have more than %d locals in all", in.opts.MaxLocals)
+			r.failAt(start, ErrLimit, "the functions have more than %d locals in all", in.opts.MaxLocals)
 			return nil, r.err
 		}
 		in.localsLeft -= b.ownLocals
 		if cost := b.compileCost(); cost > in.costLeft {
-			r.failAt(start, ErrRefused, "with function %d the module takes too long to compile: split functions that have many branches",
+			r.failAt(start, ErrLimit, "with function %d the module takes too long to compile: split functions that have many branches",
 				int(in.spaces.importedFunctions)+i)
 			return nil, r.err
 		}

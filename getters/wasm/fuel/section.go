@@ -96,7 +96,7 @@ func splitSections(module []byte) ([]section, error) {
 		return nil, fmt.Errorf("%w: no webassembly header", ErrMalformed)
 	}
 	if len(module) > maxModuleBytes {
-		return nil, fmt.Errorf("%w: %d bytes, at most %d are supported", ErrRefused, len(module), maxModuleBytes)
+		return nil, fmt.Errorf("%w: %d bytes, at most %d are supported", ErrLimit, len(module), maxModuleBytes)
 	}
 	switch version := string(module[len(magic):headerBytes]); version {
 	case core:

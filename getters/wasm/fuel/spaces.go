@@ -152,7 +152,7 @@ func (in *injection) capTables() error {
 		total += uint64(l.min)
 	}
 	if total > limit {
-		return fmt.Errorf("%w: tables start with %d entries, at most %d are allowed", ErrRefused, total, limit)
+		return fmt.Errorf("%w: tables start with %d entries, at most %d are allowed", ErrLimit, total, limit)
 	}
 	share := uint32((limit - total) / uint64(len(all)))
 	for _, l := range all {

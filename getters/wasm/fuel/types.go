@@ -63,7 +63,7 @@ func (r *reader) valueTypes(limit uint32, what string) []byte {
 	start := r.pos
 	n := r.count(1, what)
 	if n > limit {
-		r.failAt(start, ErrRefused, "%d %s, at most %d are supported", n, what, limit)
+		r.failAt(start, ErrLimit, "%d %s, at most %d are supported", n, what, limit)
 	}
 	first := r.pos
 	for range n {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/status"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
 )
 
 // collector reads the figures of a node whenever they are asked for.
@@ -269,6 +270,7 @@ func newCollector(source *status.Source) *collector {
 			seconds("plugin_guest_seconds", prometheus.CounterValue, "Time that the module computed.", group, func(p *status.Plugin) float64 { return p.Times.Guest }),
 			seconds("plugin_fetch_seconds", prometheus.CounterValue, "Time that its HTTP exchanges took.", group, func(p *status.Plugin) float64 { return p.Times.Fetch }),
 			seconds("plugin_compile_seconds", prometheus.GaugeValue, "Time that it took to compile the module.", group, func(p *status.Plugin) float64 { return p.Times.Compile }),
+			gauge("plugin_without_fuel", "1 if the module has no fuel, and the engine interrupts it.", group, func(p *status.Plugin) int64 { return one(p.Interruption == wasm.InterruptByEngine.String()) }),
 			counter("plugin_fuel", "Units of computing that the module was given.", group, func(p *status.Plugin) uint64 { return p.Fuel }),
 			gauge("plugin_memory_bytes", "Memory of all instances.", group, func(p *status.Plugin) int64 { return p.Instances.Memory }),
 			counter("plugin_log_lines_dropped", "Lines that the module logged too fast.", group, func(p *status.Plugin) uint64 { return p.LogLinesDropped }),

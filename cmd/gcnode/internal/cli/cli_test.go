@@ -133,6 +133,7 @@ func TestScripts(t *testing.T) {
 			"exits":     cmdExits,
 			"expand":    cmdExpand,
 			"module":    cmdModule,
+			"unfueled":  cmdUnfueled,
 			"empty":     cmdEmpty,
 			"awaitfile": cmdAwaitFile,
 			"addrsin":   cmdAddrsIn,
@@ -324,6 +325,19 @@ func cmdExpand(ts *testscript.TestScript, _ bool, files []string) {
 // cmdModule writes the shortest WebAssembly module: module FILE.
 func cmdModule(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x00asm\x01\x00\x00\x00"), 0o600))
+}
+
+// cmdUnfueled writes a getter that answers every key with nothing, and whose table is
+// too large for a module that is given fuel: unfueled FILE.
+func cmdUnfueled(ts *testscript.TestScript, _ bool, args []string) {
+	const sections = "\x01\x14\x03`\x06\x7f\x7f\x7f~\x7f\x7f\x01\x7f`\x00\x00`\x02\x7f\x7f\x01\x7f" + // types
+		"\x02\x13\x01\x07gcnode1\x07respond\x00\x00" + // import
+		"\x03\x03\x02\x01\x02" + // functions
+		"\x04\x06\x01p\x00\x81\x80\b" + // table of 131,073 functions
+		"\x05\x03\x01\x00\x01" + // memory
+		"\x07&\x03\x0cgcnode_abi_1\x00\x01\x0agcnode_get\x00\x02\x06memory\x02\x00" + // exports
+		"\x0a\x15\x02\x02\x00\x0b\x10\x00 \x00A\x00A\x00B\x7fA\x00A\x00\x10\x00\x0b" // code
+	ts.Check(os.WriteFile(ts.MkAbs(args[0]), []byte("\x00asm\x01\x00\x00\x00"+sections), 0o600))
 }
 
 // cmdCerts makes an authority, ca.crt, and certificates for names: certs NAME...

@@ -96,6 +96,7 @@ type grants struct {
 	Store        string        `placeholder:"SIZE" help:"Room for what its instances share, such as 1MiB."`
 	Memory       string        `placeholder:"SIZE" help:"The limit of one instance (default: 64MiB)."`
 	Timeout      time.Duration `placeholder:"DURATION" help:"The deadline of one key (default: 10s)."`
+	Interruption string        `default:"" enum:",fuel,engine" placeholder:"WHAT" help:"How a module is interrupted that cannot be given fuel: fuel (it is refused, the default) or engine."`
 	Compiled     string        `name:"compilation-cache" placeholder:"DIR" help:"Where compiled modules are kept from one run to the next (default: nowhere)."`
 	LogLevel     string        `default:"" enum:",debug,info,warn,error" placeholder:"LEVEL" help:"What of its log is shown: debug, info, warn or error."`
 }
@@ -121,6 +122,9 @@ func (g *grants) options(m *config.Manifest, console *console) (wasm.Options, er
 	}
 	if g.Timeout > 0 {
 		opts.Timeout = g.Timeout
+	}
+	if g.Interruption == wasm.InterruptByEngine.String() {
+		opts.Interruption = wasm.InterruptByEngine
 	}
 	opts.CacheDir = g.Compiled
 	opts.AllowPrivate = opts.AllowPrivate || g.AllowPrivate
@@ -209,10 +213,14 @@ func eachLine(path string, err error) string {
 	return path + ": " + strings.ReplaceAll(err.Error(), "\n", "\n"+path+": ")
 }
 
-// hint names the flags by which a module is granted what it lacks.
+// hint names the flags that a module lacks.
 func hint(err error) string {
-	if strings.Contains(err.Error(), "was not granted") {
+	switch {
+	case strings.Contains(err.Error(), "was not granted"):
 		return " (see --allow-fetch and --store)"
+	case strings.Contains(err.Error(), "interruption: engine in"):
+		return " (see --interruption)"
+	default:
+		return ""
 	}
-	return ""
 }

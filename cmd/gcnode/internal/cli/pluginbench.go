@@ -54,6 +54,7 @@ type speed struct {
 	P99             float64 `json:"p99_seconds"`
 	Allocations     float64 `json:"allocations_per_call"`
 	AllocatedBytes  float64 `json:"allocated_bytes_per_call"`
+	Interruption    string  `json:"interruption"` // fuel or engine
 	Fuel            float64 `json:"fuel_per_call"`
 	MemoryBefore    int64   `json:"memory_bytes_before"`
 	MemoryAfter     int64   `json:"memory_bytes_after"`
@@ -142,6 +143,7 @@ func (c *benchCommand) measure(ctx context.Context, p *wasm.Plugin) *speed {
 	s.P99 = samples[len(samples)*99/100].Seconds()
 	s.Allocations = float64(memoryAfter.Mallocs-memory.Mallocs) / calls
 	s.AllocatedBytes = float64(memoryAfter.TotalAlloc-memory.TotalAlloc) / calls
+	s.Interruption = after.Interruption.String()
 	s.Fuel = float64(after.Fuel-before.Fuel) / calls
 	s.FetchesPerCall = float64(after.Fetches.Started-before.Fetches.Started) / calls
 	s.MemoryBefore, s.MemoryAfter = before.Instances.MemoryBytes, after.Instances.MemoryBytes
@@ -196,7 +198,7 @@ func (s *speed) write(w io.Writer) error {
 	line("p50", "%v", rounded(s.P50))
 	line("p99", "%v", rounded(s.P99))
 	line("allocations", "%.1f and %s a call, of the node", s.Allocations, config.FormatSize(int64(s.AllocatedBytes)))
-	line("fuel", "%.0f a call", s.Fuel)
+	line("fuel", "%s", fuelShown(s.Interruption, "%.0f a call", s.Fuel))
 	line("fetches", "%.2f a call", s.FetchesPerCall)
 	line("memory", "%s before, %s after, of %d instances", config.FormatSize(s.MemoryBefore), config.FormatSize(s.MemoryAfter), s.Instances)
 	line("discarded", "%d instances", s.Discarded)

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	"github.com/gcnode/gcnode/getters/wasm"
+	"github.com/gcnode/gcnode/getters/wasm/fuel"
 )
 
 // inspectCommand tells what a module is.
@@ -36,6 +37,7 @@ type inspection struct {
 	Waits        bool          `json:"serves_others_while_it_fetches"`
 	Batches      bool          `json:"takes_batches"`
 	MemoryBytes  uint64        `json:"memory_bytes"`
+	Interruption string        `json:"interruption"` // fuel, engine (if a node allows that) or none
 	Producers    []producer    `json:"producers"`
 	Imports      []externShown `json:"imports"`
 	Exports      []externShown `json:"exports"`
@@ -87,7 +89,7 @@ func inspectionOf(path, pinned string, d *wasm.Description) *inspection {
 	i := &inspection{
 		File: path, Bytes: d.Bytes, SHA256: d.SHA256, Pinned: pinned,
 		Capabilities: []string{}, Producers: []producer{}, Problems: []string{},
-		Waits: d.Waits, Batches: d.Batches, MemoryBytes: d.MemoryBytes,
+		Waits: d.Waits, Batches: d.Batches, MemoryBytes: d.MemoryBytes, Interruption: interruptionOf(d),
 		Imports: externsShown(d.Imports), Exports: externsShown(d.Exports),
 	}
 	if d.Fetches {
@@ -107,6 +109,21 @@ func inspectionOf(path, pinned string, d *wasm.Description) *inspection {
 	}
 	i.Runs = len(i.Problems) == 0
 	return i
+}
+
+// noInterruption is that of a module which cannot be interrupted.
+const noInterruption = "none"
+
+// interruptionOf is how the module can be interrupted.
+func interruptionOf(d *wasm.Description) string {
+	switch {
+	case d.Fuel == nil:
+		return wasm.InterruptByFuel.String()
+	case errors.Is(d.Fuel, fuel.ErrLimit):
+		return wasm.InterruptByEngine.String()
+	default:
+		return noInterruption
+	}
 }
 
 func externsShown(externs []wasm.Extern) []externShown {
@@ -136,6 +153,11 @@ func (i *inspection) write(w io.Writer) error {
 		line("while it fetches", "%s", either(i.Waits, "it serves other keys", "it serves no other key"))
 	}
 	line("batches", "%s", either(i.Batches, "it takes several keys at once", "it takes one key at a time"))
+	line("interrupted by", "%s", map[string]string{
+		wasm.InterruptByFuel.String():   "fuel",
+		wasm.InterruptByEngine.String(): "the engine, by nodes that allow it (interruption: engine)",
+		noInterruption:                  "nothing",
+	}[i.Interruption])
 	line("runs", "%s", either(i.Runs, "yes: it keeps to the ABI, and can be given fuel", "no"))
 	for _, imp := range i.Imports {
 		line("import", "%s.%s %s", plain(imp.Module), plain(imp.Name), orKind(imp))

@@ -47,6 +47,7 @@ type outcome struct {
 
 	StartSeconds  float64 `json:"start_seconds"`
 	Seconds       float64 `json:"seconds"`
+	Interruption  string  `json:"interruption"` // fuel or engine
 	Fuel          uint64  `json:"fuel"`
 	MemoryBytes   int64   `json:"memory_bytes"`
 	Fetches       uint64  `json:"fetches"`
@@ -88,6 +89,7 @@ func (c *runCommand) Run(ctx context.Context, console *console) error {
 func outcomeOf(item gcnode.Item[gcnode.Value], err error, before, after wasm.Stats) *outcome {
 	o := &outcome{
 		Status: "ok", Keep: item.Keep.String(), Bytes: item.Value.Len(),
+		Interruption:  after.Interruption.String(),
 		Fuel:          after.Fuel - before.Fuel,
 		MemoryBytes:   max(after.Instances.MemoryBytes, before.Instances.MemoryBytes),
 		Fetches:       after.Fetches.Started - before.Fetches.Started,
@@ -108,9 +110,17 @@ func outcomeOf(item gcnode.Item[gcnode.Value], err error, before, after wasm.Sta
 
 // String is what it cost, on one line.
 func (o *outcome) String() string {
-	return fmt.Sprintf("%s: %d bytes, to be kept: %s; took %v after a start of %v; fuel %d; memory %s; fetches %d (denied %d, failed %d)",
-		o.Status, o.Bytes, o.Keep, rounded(o.Seconds), rounded(o.StartSeconds), o.Fuel,
+	return fmt.Sprintf("%s: %d bytes, to be kept: %s; took %v after a start of %v; %s; memory %s; fetches %d (denied %d, failed %d)",
+		o.Status, o.Bytes, o.Keep, rounded(o.Seconds), rounded(o.StartSeconds), fuelShown(o.Interruption, "fuel %d", o.Fuel),
 		config.FormatSize(o.MemoryBytes), o.Fetches, o.FetchesDenied, o.FetchesFailed)
+}
+
+// fuelShown is an amount of fuel, or why there is none.
+func fuelShown(interruption, format string, amount any) string {
+	if interruption == wasm.InterruptByEngine.String() {
+		return "no fuel, interrupted by the engine"
+	}
+	return fmt.Sprintf(format, amount)
 }
 
 // rounded is a time in three digits or so.

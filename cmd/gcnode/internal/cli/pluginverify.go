@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/gcnode/gcnode/getters/wasm"
 	"github.com/gcnode/gcnode/getters/wasm/conformance"
 )
 
@@ -97,6 +99,9 @@ func (c *verifyCommand) suite(console *console) (*conformance.Suite, error) {
 	opts, err := c.options(manifest, console)
 	if err != nil {
 		return nil, err
+	}
+	if d, err := wasm.Describe(code); err == nil && d.Fuel != nil && opts.Interruption == wasm.InterruptByEngine {
+		_, _ = io.WriteString(console.err, "it has no fuel: the engine interrupts it\n")
 	}
 	return conformance.Getter(code, conformance.GetterOptions{Wasm: opts, Keys: c.Keys})
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/access"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 	"github.com/gcnode/gcnode/transport/http/certs"
 )
@@ -176,6 +177,8 @@ type Plugin struct {
 	MaxFetchBytes int64
 	// ParallelFetches bounds the fetches that no guest waits for.
 	ParallelFetches int
+	// Interruption is how a module is interrupted that cannot be given fuel.
+	Interruption wasm.Interruption
 	// MaxFuel bounds what one request may compute; 0: its time alone does.
 	MaxFuel int
 	// CallsPerInstance is how many requests an instance answers; 0: 100,000.

@@ -16,6 +16,7 @@ import (
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/api"
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/getters/wasm"
 	httptransport "github.com/gcnode/gcnode/transport/http"
 )
 
@@ -109,6 +110,7 @@ groups:
       parallel_fetches: 6
       max_fetches: 9
       max_fetch_bytes: 1GiB
+      interruption: engine
       max_fuel: 1000000000
       calls_per_instance: 1
       break_after: 10
@@ -203,6 +205,7 @@ func TestEverySettingIsRead(t *testing.T) {
 				MaxFetches:      9,
 				MaxFetchBytes:   1 << 30,
 
+				Interruption:     wasm.InterruptByEngine,
 				MaxFuel:          1e9,
 				CallsPerInstance: 1,
 				BreakAfter:       10,

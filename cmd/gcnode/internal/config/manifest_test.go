@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gcnode/gcnode/cmd/gcnode/internal/config"
+	"github.com/gcnode/gcnode/getters/wasm"
 )
 
 // writeManifest writes a configuration, and a manifest beside a module in a
@@ -112,6 +113,32 @@ func TestWhatIsWrongInAManifestIsToldWithItsFileAndLine(t *testing.T) {
 	_, err = config.LoadManifest(manifest + ".not")
 	require.ErrorContains(t, err, "manifest: ")
 	require.ErrorContains(t, err, "no such file")
+}
+
+// A manifest comes with the module, which would weaken its own sandbox.
+func TestAManifestDoesNotChooseItsInterruption(t *testing.T) {
+	t.Parallel()
+	node, manifest := writeManifest(t, "groups: {users: {plugin: {manifest: users/getter.yaml, interruption: engine}}}\n", users)
+	cfg, err := config.Load(node, config.Flags{})
+	require.NoError(t, err)
+	assert.Equal(t, wasm.InterruptByEngine, cfg.Groups[0].Plugin.Options().Interruption)
+
+	require.NoError(t, os.WriteFile(manifest, []byte(users+"interruption: engine\n"), 0o600))
+	_, err = config.Load(node, config.Flags{})
+	require.ErrorContains(t, err, "interruption: there is no such setting")
+	_, err = config.LoadManifest(manifest)
+	require.ErrorContains(t, err, "interruption: there is no such setting")
+}
+
+func TestInterruptionIsByFuelOrEngine(t *testing.T) {
+	t.Parallel()
+	for word, want := range map[string]wasm.Interruption{"fuel": wasm.InterruptByFuel, "engine": wasm.InterruptByEngine} {
+		cfg, err := config.Load(writeFiles(t, "groups: {g: {plugin: {module: m.wasm, interruption: "+word+"}}}\n"), config.Flags{})
+		require.NoError(t, err)
+		assert.Equal(t, want, cfg.Groups[0].Plugin.Interruption)
+	}
+	_, err := config.Load(writeFiles(t, "groups: {g: {plugin: {module: m.wasm, interruption: none}}}\n"), config.Flags{})
+	require.ErrorContains(t, err, `groups.g.plugin.interruption: "none" must be fuel or engine`)
 }
 
 // Secrets are those of the node: whoever writes a manifest cannot have one sent.

@@ -34,6 +34,7 @@ func (p *Plugin) Options() wasm.Options {
 		ParallelFetches: p.ParallelFetches,
 		Queue:           p.Queue,
 
+		Interruption:     p.Interruption,
 		MaxFuel:          int64(p.MaxFuel),
 		CallsPerInstance: p.CallsPerInstance,
 		BreakAfter:       p.BreakAfter,
@@ -61,6 +62,7 @@ func (r *reader) plugin(in *section, p Plugin) Plugin {
 	}
 	p = r.pluginSettings(in, p)
 	p.Credentials = r.credentials(in.section("credentials")) // a manifest has none: the secrets are this node's
+	in.interruption(&p.Interruption)                         // nor this: it comes with the module, which is not to choose its sandbox
 	in.close()
 	return p
 }
@@ -116,6 +118,23 @@ func (r *reader) pluginSettings(in *section, p Plugin) Plugin {
 	}
 	p.Env = OnTop(p.Env, env)
 	return p
+}
+
+// interruption reads how a module is interrupted that cannot be given fuel.
+func (s *section) interruption(dst *wasm.Interruption) {
+	var word string
+	t, ok := s.text("interruption", "fuel or engine", &word)
+	if !ok {
+		return
+	}
+	switch word {
+	case wasm.InterruptByFuel.String():
+		*dst = wasm.InterruptByFuel
+	case wasm.InterruptByEngine.String():
+		*dst = wasm.InterruptByEngine
+	default:
+		t.wrong("%q must be fuel or engine", word)
+	}
 }
 
 // credentials reads header fields for origins, each from a file or a variable of the

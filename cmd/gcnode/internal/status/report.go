@@ -143,6 +143,7 @@ type Plugin struct {
 	Instances       Instances `json:"instances"`
 	Queue           Queue     `json:"queue"`
 	Times           Times     `json:"times"`
+	Interruption    string    `json:"interruption"` // fuel or engine
 	Fuel            uint64    `json:"fuel"`
 	LogLinesDropped uint64    `json:"log_lines_dropped"`
 }

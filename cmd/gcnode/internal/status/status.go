@@ -172,6 +172,7 @@ func pluginOf(st wasm.Stats) *Plugin {
 			Queue: st.Times.Queue.Seconds(), Guest: st.Times.Guest.Seconds(),
 			Fetch: st.Times.Fetch.Seconds(), Compile: st.Times.Compile.Seconds(),
 		},
-		Fuel: st.Fuel,
+		Interruption: st.Interruption.String(),
+		Fuel:         st.Fuel,
 	}
 }
