@@ -30,11 +30,8 @@ type breaker struct {
 	until time.Time     // when one is let through; others wait as long once more
 }
 
-// pass returns nil if a request may begin.
+// pass returns nil if a request may begin. It is not called if after is 0.
 func (b *breaker) pass(now time.Time) error {
-	if b.after == 0 {
-		return nil
-	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
