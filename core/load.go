@@ -294,7 +294,7 @@ func (g *Group) askLine(ctx context.Context, call *flight.Call[answer], v *view,
 		if !errors.Is(err, errGoOn) {
 			return a, err
 		}
-		line = line[2:] // if it was one, this node has loaded the key
+		line = line[min(2, len(line)):]
 	}
 	for _, p := range line {
 		a, err := g.askOne(ctx, call, v, p, key)

@@ -25,7 +25,7 @@
 // WebAssembly cannot be preempted, which would hold up the garbage collector
 // of the whole process; so a module is rewritten when it is loaded, to come
 // back to the host about every millisecond of computing. One that is too large
-// for that is refused, unless [Options.Interruption] says otherwise. An instance that was
-// stopped, that trapped or that broke the contract is thrown away and never
-// used again.
+// for that is refused, unless [Options.Interruption] says otherwise. An instance
+// that was stopped, that trapped or that broke the contract is thrown away and
+// never used again.
 package wasm

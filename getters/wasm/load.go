@@ -76,8 +76,8 @@ func checkSize(moduleBytes int64) error {
 // and starts and configures one instance, so that what is wrong comes to light
 // now. The error says what to change. module is not kept. Compiling takes up
 // to seconds for a large module, at most some tens of them for one that is made
-// for it (but see [InterruptByEngine]), and does not end early when ctx does; starting the instance is bounded
-// by ctx and by [Options.Timeout].
+// for it (but see [InterruptByEngine]), and does not end early when ctx does;
+// starting the instance is bounded by ctx and by [Options.Timeout].
 //
 // The caller has to Close the plugin.
 func Load(ctx context.Context, module []byte, opts Options) (*Plugin, error) {

@@ -106,10 +106,10 @@
 // # Compiling
 //
 // An engine like wazero takes a time for a function that grows with the square of
-// how much it branches: 16 KiB of empty loops can take half a minute. Where a
-// function branches has been weighed: 12 for a loop with what is injected into it,
-// 4 for an if and a br_if, 1 for a block, an indirect call, and each label of a
-// br_table. The sum of the squares of these weights is bounded by
+// how much it branches, so that a few kilobytes of empty loops keep it busy for
+// long. Where a function branches has been weighed: 12 for a loop with what is
+// injected into it, 4 for an if and a br_if, 1 for a block, an indirect call, and
+// each label of a br_table. The sum of the squares of these weights is bounded by
 // Options.MaxCompileCost.
 //
 // # Custom sections
