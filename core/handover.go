@@ -173,6 +173,9 @@ func (g *Group) inherit(ctx context.Context, v *view, from *peer, keys []string)
 			return errNotHeld
 		}
 		err := g.peek(ctx, from, wanted, func(i int, a answer, listHash uint64) {
+			if !v.estate.left(g.name, wanted[i]) {
+				return
+			}
 			batch.Answer(i, a, nil, func() {
 				if listHash == v.ring.Hash() && g.keepable(v) {
 					g.keepOwned(wanted[i], a)
@@ -230,7 +233,7 @@ func (g *Group) peek(ctx context.Context, from *peer, keys []string, take func(i
 // previous owner has, if there is one.
 func (g *Group) peekOne(ctx context.Context, call *flight.Call[answer], key string) (held answer, ok bool) {
 	v, now, self := g.node.view.Load(), g.node.now(), g.node.cfg.Self.ID
-	if !v.estate.open(now) || v.owner(key) != self {
+	if !v.estate.open(now) || v.owner(key) != self || !v.estate.left(g.name, key) {
 		return held, false
 	}
 	from := v.heard(v.estate.ring().Owner(key), now)

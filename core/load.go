@@ -244,6 +244,9 @@ func (g *Group) judge(v *view, key string, item Item[Value], err error) (answer,
 		}
 	}
 	a.life = a.expires - now
+	if e := g.node.view.Load().estate; e.open(now) {
+		e.loaded(g.name, key)
+	}
 	return a, nil
 }
 

@@ -27,17 +27,6 @@ type view struct {
 	estate *estate
 }
 
-// estate is what a node has inherited by a change of the ring: the owners of
-// the ring before may have it.
-type estate struct {
-	ring    func() *ring.Ring // of which only misses have need, since making one takes long
-	until   int64             // on the node's clock
-	settled atomic.Bool       // it is here
-}
-
-// open reports whether previous owners are to be asked.
-func (e *estate) open(now int64) bool { return e != nil && now < e.until && !e.settled.Load() }
-
 type formerPeer struct {
 	*peer
 	until int64 // when it need not be told of removals any more
