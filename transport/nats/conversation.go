@@ -237,6 +237,7 @@ func (v *conversation) tick() {
 		slow = slow || time.Since(b.heard) > v.s.opts.BodyTimeout
 	}
 	stuck := v.isStuck(time.Now())
+	v.trim()
 	v.mu.Unlock()
 	switch {
 	case stuck:

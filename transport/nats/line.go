@@ -24,7 +24,8 @@ const (
 	minPayload = 1 << 10
 	// headRoom is where the head of a packet goes, before its data.
 	headRoom = wire.MaxPacketFields
-	// keptBytes is how much memory is kept for further data.
+	// keptBytes is how much memory is kept for further data, also when there was
+	// no need of it for a while.
 	keptBytes = 64 << 10
 )
 
@@ -54,6 +55,7 @@ type line struct {
 	// What is sent: buf from off on, after room for a head.
 	buf      []byte
 	off      int
+	most     int  // of buf in use at a time, since trim
 	held     bool // nothing of it is sent yet: it is not known where to
 	number   uint64
 	out      uint64 // bytes that were sent
@@ -221,10 +223,9 @@ func (l *line) sent() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	defer l.release()
+	l.most = max(l.most, l.off)
 	switch rest := l.pending(); {
 	case l.closed:
-	case rest == 0 && cap(l.buf) > keptBytes:
-		l.buf, l.off = make([]byte, headRoom), headRoom
 	case rest == 0:
 		l.buf, l.off = l.buf[:headRoom], headRoom
 	case l.off >= maxPending: // it would grow as long as something is pending
@@ -242,6 +243,15 @@ func (l *line) sent() {
 		l.whenSent = nil
 		done()
 	}
+}
+
+// trim gives memory back of which there was no need since it was last called. The
+// line is locked.
+func (l *line) trim() {
+	if !l.busy && !l.closed && l.pending() == 0 && l.most <= keptBytes && cap(l.buf) > keptBytes {
+		l.buf, l.off = make([]byte, headRoom), headRoom
+	}
+	l.most = 0
 }
 
 // arrived notes a packet, the data of which is to be taken now. The line is

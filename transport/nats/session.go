@@ -310,6 +310,7 @@ func (s *session) tick() {
 	}
 	silent, idle := s.silent > limit, s.idle > maxIdleTicks
 	s.heard, s.used, s.sentOnce = false, false, false
+	s.trim()
 	s.mu.Unlock()
 	switch {
 	case silent:
