@@ -15,9 +15,8 @@ func TestALineUsesItsMemoryAgain(t *testing.T) {
 		l.append(func(b []byte) []byte { return append(b, data...) })
 		memory := &l.buf[0]
 		l.mu.Unlock()
-		for packet := data; packet != nil; l.sent() {
-			size := 0
-			_, packet, size = l.next(maxPacketData + headRoom)
+		for size := -1; size != 0; l.sent() {
+			_, _, size = l.next(maxPacketData + headRoom)
 			l.theirs += uint64(size)
 		}
 		return memory
