@@ -40,7 +40,7 @@ type Archive interface {
 // are not to be told with the others. outboxes.mu is held.
 func (o *outboxes) broadcast(t *telling, peers []Peer) {
 	v := o.node.view.Load()
-	var to []Peer
+	to := make([]Peer, 0, len(peers))
 	for _, p := range peers {
 		switch known := v.peers[p.ID]; {
 		case !o.owe(t, p):
@@ -89,7 +89,7 @@ func (o *outboxes) sendAll(m *mail) {
 	var to []Peer
 	o.mu.Lock()
 	for _, t := range m.batch {
-		req.Op, req.Removals = OpRemove, append(req.Removals, t.Removal)
+		req.Op, req.Removals, to = OpRemove, append(req.Removals, t.Removal), slices.Grow(to, len(t.to))
 		for _, p := range t.to {
 			if t.pending[p.ID] {
 				to = append(to, p)

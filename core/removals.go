@@ -2,6 +2,7 @@ package gcnode
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -20,7 +21,7 @@ const (
 	// finishedMemory is how long a member remembers a removal that all have
 	// confirmed, so as not to apply it again when a request comes from a
 	// member that has not heard of the end. It may do so: that costs a load.
-	finishedMemory = 5 * time.Second
+	finishedMemory = 500 * time.Millisecond
 	// maxCarried and maxCarriedBytes bound the removals that go along with a
 	// request, in number and in bytes of keys.
 	maxCarried      = 1000
@@ -72,10 +73,50 @@ type removals struct {
 
 type groupKey struct{ group, key string }
 
-// keyRemovals are those of one key.
+// keyRemovals are those of one key, most often one.
 type keyRemovals struct {
-	all  map[*activeRemoval]struct{}
-	live int // those under way
+	one  *activeRemoval              // nil: they are in more
+	more map[*activeRemoval]struct{} // nil: there were never several
+	live int                         // those under way
+}
+
+func (of *keyRemovals) has(a *activeRemoval) bool {
+	if of.more == nil {
+		return a != nil && of.one == a
+	}
+	_, ok := of.more[a]
+	return ok
+}
+
+func (of *keyRemovals) add(a *activeRemoval) {
+	switch {
+	case of.more != nil:
+		of.more[a] = struct{}{}
+	case of.one == nil:
+		of.one = a
+	default:
+		of.more, of.one = map[*activeRemoval]struct{}{of.one: {}, a: {}}, nil
+	}
+}
+
+// remove takes one out that is there, and reports whether it was the last.
+func (of *keyRemovals) remove(a *activeRemoval) (last bool) {
+	if of.more == nil {
+		return true
+	}
+	delete(of.more, a)
+	return len(of.more) == 0
+}
+
+// each calls yield for all of them, in no order, as long as it returns true.
+func (of *keyRemovals) each(yield func(*activeRemoval) bool) {
+	switch {
+	case of == nil:
+	case of.more == nil:
+		yield(of.one)
+	default:
+		maps.Keys(of.more)(yield)
+	}
 }
 
 // load is what remembered removals weigh.
@@ -91,16 +132,12 @@ func (l *load) add(sign int, keys ...string) {
 func (l *load) over(keys int) bool { return l.keys+keys > maxActiveKeys || l.bytes > maxActiveBytes }
 
 type activeRemoval struct {
-	Removal       // with those of its keys that were learned
-	forget  int64 // on the node's clock
-	done    bool  // all have confirmed
-	whole   bool  // all of its keys were learned
-	stored  bool  // the value that came with it was dealt with
-}
-
-func (of *keyRemovals) has(a *activeRemoval) bool {
-	_, ok := of.all[a]
-	return ok
+	Removal           // with those of its keys that were learned
+	first   [1]string // memory for the first of them
+	forget  int64     // on the node's clock
+	done    bool      // all have confirmed
+	whole   bool      // all of its keys were learned
+	stored  bool      // the value that came with it was dealt with
 }
 
 // weight are its keys; a Clear weighs as much as an empty one.
@@ -162,19 +199,19 @@ func (rs *removals) learn(r Removal, key string) bool {
 	}
 	if a == nil {
 		a = &activeRemoval{Removal: r, forget: now + int64(removalMemory)}
-		a.Keys = nil
+		a.Keys = a.first[:0]
 		rs.byID[r.ID] = a
 		rs.order = append(rs.order, a)
 	}
 	if of == nil {
-		of = &keyRemovals{all: map[*activeRemoval]struct{}{}}
+		of = &keyRemovals{}
 		if r.All {
 			rs.ofAll[r.Group] = of
 		} else {
 			rs.byKey[groupKey{r.Group, key}] = of
 		}
 	}
-	of.all[a] = struct{}{}
+	of.add(a)
 	if r.All {
 		key = ""
 	} else {
@@ -214,10 +251,7 @@ func (rs *removals) store(r Removal, key string) bool {
 	defer rs.mu.Unlock()
 	later := rs.floors[floorOf(r.Group, key)].Compare(r.Stamp) >= 0 || rs.clearFloor.Compare(r.Stamp) >= 0
 	for _, of := range []*keyRemovals{rs.byKey[groupKey{r.Group, key}], rs.ofAll[r.Group]} {
-		if of == nil {
-			continue
-		}
-		for b := range of.all {
+		for b := range of.each {
 			later = later || b.Stamp.Compare(r.Stamp) > 0
 		}
 	}
@@ -276,11 +310,7 @@ func (rs *removals) active(group string, keys ...string) (list []Removal, ok boo
 	byID := map[RemovalID]*Removal{}
 	carried := load{}
 	for _, key := range keys {
-		of := rs.byKey[groupKey{group, key}]
-		if of == nil {
-			continue
-		}
-		for a := range of.all {
+		for a := range rs.byKey[groupKey{group, key}].each {
 			if a.done {
 				continue
 			}
@@ -293,12 +323,10 @@ func (rs *removals) active(group string, keys ...string) (list []Removal, ok boo
 			byID[a.ID].Keys = append(byID[a.ID].Keys, key)
 		}
 	}
-	if of := rs.ofAll[group]; of != nil {
-		for a := range of.all {
-			if !a.done {
-				carried.add(1, "")
-				byID[a.ID] = &a.Removal
-			}
+	for a := range rs.ofAll[group].each {
+		if !a.done {
+			carried.add(1, "")
+			byID[a.ID] = &a.Removal
 		}
 	}
 	if carried.keys > maxCarried || carried.bytes > maxCarriedBytes {
@@ -432,13 +460,12 @@ func (rs *removals) forget(a *activeRemoval) {
 	}
 	for _, key := range a.weight() {
 		of := rs.of(&a.Removal, key)
-		delete(of.all, a)
 		if !a.done {
 			of.live--
 		}
 		rs.floor(&a.Removal, key)
 		switch {
-		case len(of.all) > 0:
+		case !of.remove(a):
 		case a.All:
 			delete(rs.ofAll, a.Group)
 		default:

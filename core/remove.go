@@ -64,7 +64,7 @@ func (n *Node) remove(ctx context.Context, begun time.Time, t *telling) error {
 func (n *Node) newTelling(r Removal) *telling {
 	r.ID = RemovalID{Sender: n.cfg.Self.ID, Incarnation: n.incarnation, Seq: n.seq.Add(1)}
 	r.Stamp = n.stamps.take(n.incarnation)
-	return newTelling(r)
+	return newTelling(r, len(n.view.Load().list))
 }
 
 // spread tells all members of a removal that was applied here.
@@ -95,10 +95,17 @@ func (n *Node) untold(t *telling) []Peer {
 	members := n.view.Load().members(n.now())
 	n.outboxes.mu.Lock()
 	defer n.outboxes.mu.Unlock()
-	return slices.DeleteFunc(members, func(p Peer) bool {
-		_, told := t.told[p.ID]
-		return told || p.ID == n.cfg.Self.ID
-	})
+	var list []Peer
+	for _, p := range members {
+		if _, told := t.told[p.ID]; told || p.ID == n.cfg.Self.ID {
+			continue
+		}
+		if list == nil {
+			list = make([]Peer, 0, len(members))
+		}
+		list = append(list, p)
+	}
+	return list
 }
 
 // sendRemovals tells one peer of removals, and of the ends of others.

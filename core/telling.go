@@ -16,9 +16,10 @@ type telling struct {
 	settled   chan struct{} // holds one element when that may have become so of every pending one
 }
 
-func newTelling(r Removal) *telling {
+// newTelling is for about that many members.
+func newTelling(r Removal, members int) *telling {
 	return &telling{
-		Removal: r, told: map[string]Peer{}, pending: map[string]bool{}, failed: map[string]*Error{},
+		Removal: r, told: make(map[string]Peer, members), pending: make(map[string]bool, members), failed: map[string]*Error{},
 		settled: make(chan struct{}, 1),
 	}
 }

@@ -18,8 +18,10 @@ type view struct {
 	epoch uint64
 	ring  *ring.Ring
 	peers map[string]*peer
-	// owners are the peers in the order of their IDs, as the ring counts them.
+	// owners are the peers in the order of their IDs, as the ring counts them, and
+	// list what they are.
 	owners []*peer
+	list   []Peer
 	// former are members that were on the list until recently; copies may
 	// live there until the node's clock shows the time.
 	former map[string]formerPeer
@@ -72,7 +74,9 @@ func newView(list []Peer, old view) *view {
 	}
 	for _, id := range slices.Sorted(maps.Keys(v.peers)) {
 		v.owners = append(v.owners, v.peers[id])
+		v.list = append(v.list, v.peers[id].Peer)
 	}
+	v.list = slices.Clip(v.list)
 	return v
 }
 
@@ -122,16 +126,14 @@ func (v *view) leavers(now int64) (list []Peer) {
 	return list
 }
 
-// members are the list and those that left it recently, ordered by ID.
+// members are the list and those that left it recently, ordered by ID. The result
+// is not to be changed.
 func (v *view) members(now int64) []Peer {
 	leavers := v.leavers(now)
-	list := make([]Peer, 0, len(v.owners)+len(leavers))
-	for _, p := range v.owners {
-		list = append(list, p.Peer)
+	if len(leavers) == 0 {
+		return v.list
 	}
-	list = append(list, leavers...)
-	if len(leavers) > 0 {
-		slices.SortFunc(list, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
-	}
-	return list
+	all := slices.Concat(v.list, leavers)
+	slices.SortFunc(all, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	return all
 }

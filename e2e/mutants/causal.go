@@ -26,7 +26,7 @@ func causal() []mutant {
 			"handover.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",
 			"TestPeeksCarryTheRemovalsThatTheirReceiverMayNotKnow"),
 		one("causal-clear", "requests carry no clears",
-			"removals.go", "carried.add(1, \"\")\n\t\t\t\tbyID[a.ID] = &a.Removal", "carried.add(1, \"\")",
+			"removals.go", "carried.add(1, \"\")\n\t\t\tbyID[a.ID] = &a.Removal", "carried.add(1, \"\")",
 			"TestRequestsCarryTheClearsThatTheirReceiverMayNotKnow"),
 		one("causal-stranger-group", "a removal of a group that a member does not have yet is not remembered",
 			"remove.go", "n.removals.learn(r, key)\n\t\t}\n\t}\n\treturn g", "_ = key\n\t\t}\n\t}\n\treturn g",

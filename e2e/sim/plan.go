@@ -55,7 +55,7 @@ func (p *plan) bounds() history.Bounds {
 		Copy:       int64(p.config.HotTTL),
 		Heal:       int64(7 * time.Second),
 		Settle:     int64(p.config.JoinTimeout + 4*p.config.PeerTimeout + time.Second),
-		Remember:   int64(5 * time.Second),
+		Remember:   int64(500 * time.Millisecond),
 		Again:      int64(75 * time.Second),
 		Memory:     int64(time.Minute),
 		Hedged:     p.config.HedgeAfter > 0,

@@ -36,7 +36,7 @@ func scenario(t *testing.T, run func(s *script)) {
 	synctest.Test(t, func(t *testing.T) {
 		bounds := history.Bounds{
 			Grace: int64(2 * scriptHotTTL), Copy: int64(scriptHotTTL), Heal: int64(7 * time.Second), Settle: int64(2 * time.Second),
-			Remember: int64(5 * time.Second), Again: int64(75 * time.Second), Memory: int64(time.Minute),
+			Remember: int64(500 * time.Millisecond), Again: int64(75 * time.Second), Memory: int64(time.Minute),
 		}
 		s := &script{world: newWorld(1, t.Name(), bounds), t: t}
 		s.config = gcnode.Config{PeerTimeout: scriptPeerTimeout, HotTTL: scriptHotTTL, JoinTimeout: scriptJoinTimeout, ClockResolution: -1}

@@ -13,6 +13,9 @@ import (
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
+// confirmationBytes is the memory for a confirmation that names no members.
+const confirmationBytes = 128
+
 var errTooLong = errors.New("it is longer than a NATS message may be (max_payload)")
 
 // eventTokens are the last ones of the subjects for what is broadcast.
@@ -216,11 +219,12 @@ func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 
 // hear applies what was broadcast, in the one goroutine of the subscription, and
 // confirms it. Who cannot do that says nothing, and is told by itself.
-func (s *Server) hear(subject, reply string, data []byte) {
+func (s *Server) hear(d *wire.RequestDecoder, subject, reply string, data []byte) {
 	if len(data) == 0 || s.ctx.Err() != nil {
 		return // somebody finds out whether he may say something, or the server is closed
 	}
-	req, err := wire.DecodeRequest(data)
+	req := &gcnode.Request{}
+	err := d.Decode(data, req)
 	switch {
 	case err != nil:
 	case req.From.ID == s.opts.ID:
@@ -247,7 +251,7 @@ func (s *Server) hear(subject, reply string, data []byte) {
 // confirm answers a broadcast.
 func (s *Server) confirm(subject string, r gcnode.Reply) error {
 	c := wire.Confirmation{Peer: gcnode.Peer{ID: s.opts.ID, Addr: s.instance}, Reply: r}
-	b, err := wire.AppendConfirmation(nil, &c)
+	b, err := wire.AppendConfirmation(make([]byte, 0, confirmationBytes), &c)
 	if err != nil {
 		return err
 	}

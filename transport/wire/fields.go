@@ -2,6 +2,8 @@ package wire
 
 import (
 	"google.golang.org/protobuf/encoding/protowire"
+
+	gcnode "github.com/gcnode/gcnode/core"
 )
 
 // fields walks over the fields of an encoded message. The one of the methods
@@ -103,14 +105,14 @@ func (f *fields) limited(what string, limit int) string {
 	return string(b)
 }
 
-// again is limited for what is likely to be the same as the last time.
-func (f *fields) again(last *string, what string, limit int) string {
+// name is a string of gcnode.MaxIDBytes at most that is likely to be the last one.
+func (f *fields) name(last *string, what string) string {
 	b := f.bytes()
 	switch {
 	case f.err != nil:
 		return ""
-	case len(b) > limit:
-		f.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(b), limit)
+	case len(b) > gcnode.MaxIDBytes:
+		f.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(b), gcnode.MaxIDBytes)
 		return ""
 	case string(b) != *last:
 		*last = string(b)

@@ -309,6 +309,7 @@ func decodeError(b []byte, e *gcnode.Error) error {
 
 func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	f := fields{rest: b}
+	var sender, group string // of the last removal
 	for f.next() {
 		switch {
 		case f.is(1, protowire.Fixed64Type):
@@ -336,7 +337,7 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 				return tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
-			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed) })
+			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed, &sender, &group) })
 			a.Removals = append(a.Removals, r)
 		case f.is(7, protowire.BytesType):
 			if len(a.Lives) == MaxMembers {

@@ -228,6 +228,7 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 // is ready for use. It is for one goroutine at a time.
 type RequestDecoder struct {
 	from, to, group string
+	sender, removed string // of a removal: its sender and group
 }
 
 // Decode is [DecodeRequest] into a request that may have been used before, of
@@ -260,10 +261,11 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 			op = f.varint()
 		case f.is(2, protowire.BytesType):
 			f.message(func(b []byte) error { return decodeSender(b, &req.From, &d.from) })
+			d.sender = d.from // most often it tells of its own removals
 		case f.is(3, protowire.Fixed64Type):
 			req.ListHash = f.fixed64()
 		case f.is(4, protowire.BytesType):
-			req.Group = f.again(&d.group, "the group's name", gcnode.MaxIDBytes)
+			req.Group = f.name(&d.group, "the group's name")
 		case f.is(5, protowire.BytesType):
 			req.Keys = f.key("keys", req.Keys, &keys)
 		case f.is(6, protowire.BytesType):
@@ -271,21 +273,21 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 				return nil, 0, tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
-			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed) })
+			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed, &d.sender, &d.removed) })
 			req.Removals = append(req.Removals, r)
 		case f.is(7, protowire.BytesType):
 			if len(req.Finished) == MaxRemovals {
 				return nil, 0, tooMany("finished removals", MaxRemovals)
 			}
 			var id gcnode.RemovalID
-			f.message(func(b []byte) error { return decodeRemovalID(b, &id) })
+			f.message(func(b []byte) error { return decodeRemovalID(b, &id, &d.sender) })
 			req.Finished = append(req.Finished, id)
 		case f.is(8, protowire.VarintType):
 			req.Timeout = time.Duration(f.varint())
 		case f.is(9, protowire.VarintType):
 			req.Heartbeat = time.Duration(f.varint())
 		case f.is(10, protowire.BytesType):
-			req.To = f.again(&d.to, "the receiver's ID", gcnode.MaxIDBytes)
+			req.To = f.name(&d.to, "the receiver's ID")
 		case f.is(11, protowire.VarintType):
 			req.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
 		case f.is(12, protowire.BytesType):
@@ -389,7 +391,7 @@ func decodeSender(b []byte, s *gcnode.Sender, last *string) error {
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			s.ID = f.again(last, "the sender's ID", gcnode.MaxIDBytes)
+			s.ID = f.name(last, "the sender's ID")
 		case f.is(2, protowire.Fixed64Type):
 			s.Incarnation = f.fixed64()
 		default:
@@ -399,12 +401,13 @@ func decodeSender(b []byte, s *gcnode.Sender, last *string) error {
 	return f.err
 }
 
-func decodeRemovalID(b []byte, id *gcnode.RemovalID) error {
+// decodeRemovalID decodes an identity whose sender is likely to be the last one.
+func decodeRemovalID(b []byte, id *gcnode.RemovalID, sender *string) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			id.Sender = f.limited("a removal's sender", gcnode.MaxIDBytes)
+			id.Sender = f.name(sender, "a removal's sender")
 		case f.is(2, protowire.Fixed64Type):
 			id.Incarnation = f.fixed64()
 		case f.is(3, protowire.VarintType):
@@ -431,16 +434,18 @@ func decodeStamp(b []byte, s *gcnode.Stamp) error {
 	return f.err
 }
 
-func decodeRemoval(b []byte, r *gcnode.Removal, keys *batch) error {
+// decodeRemoval decodes a removal whose sender and group are likely to be the
+// last ones.
+func decodeRemoval(b []byte, r *gcnode.Removal, keys *batch, sender, group *string) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			f.message(func(b []byte) error { return decodeRemovalID(b, &r.ID) })
+			f.message(func(b []byte) error { return decodeRemovalID(b, &r.ID, sender) })
 		case f.is(2, protowire.BytesType):
 			f.message(func(b []byte) error { return decodeStamp(b, &r.Stamp) })
 		case f.is(3, protowire.BytesType):
-			r.Group = f.limited("the name of a removal's group", gcnode.MaxIDBytes)
+			r.Group = f.name(group, "the name of a removal's group")
 		case f.is(4, protowire.BytesType):
 			r.Keys = f.key("keys to remove", r.Keys, keys)
 		case f.is(5, protowire.VarintType):

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 	"testing/iotest"
+	"unsafe"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -560,4 +561,25 @@ func TestAnswers(t *testing.T) {
 	require.Equal(t, []int{0}, whole.Missing())
 	require.NoError(t, whole.Add(gcnode.Reply{Ack: &gcnode.Ack{}}))
 	require.Empty(t, whole.Missing())
+}
+
+// What members tell of their removals names the same sender and group again and
+// again; each removal is remembered with them.
+func TestNamesThatComeAgainAreKeptOnce(t *testing.T) {
+	req := &gcnode.Request{
+		Op: gcnode.OpRemove, From: gcnode.Sender{ID: "member", Incarnation: 1},
+		Removals: []gcnode.Removal{{ID: gcnode.RemovalID{Sender: "member", Incarnation: 1, Seq: 1}, Group: "group", Keys: []string{"key"}}},
+		Finished: []gcnode.RemovalID{{Sender: "member", Incarnation: 1, Seq: 2}},
+	}
+	encoded, err := wire.AppendRequest(nil, req)
+	require.NoError(t, err)
+	var d wire.RequestDecoder
+	var first, second gcnode.Request
+	require.NoError(t, d.Decode(encoded, &first))
+	require.NoError(t, d.Decode(encoded, &second))
+	require.Equal(t, first, second)
+	for _, name := range []string{first.Removals[0].ID.Sender, second.From.ID, second.Removals[0].ID.Sender, second.Finished[0].Sender} {
+		require.Same(t, unsafe.StringData(first.From.ID), unsafe.StringData(name))
+	}
+	require.Same(t, unsafe.StringData(first.Removals[0].Group), unsafe.StringData(second.Removals[0].Group))
 }
