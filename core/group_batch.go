@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -219,42 +220,85 @@ func (g *Group) boardMany(ctx context.Context, role flight.Role, timeout time.Du
 	}, func(err error) { g.reportDefect(keys[indices[0]], err) })
 }
 
-// fetchMany is the piece of work that asks the owner for many keys. Keys that
-// it cannot answer are asked for in the rest of their lines, each on its own.
+// fetchMany is the piece of work that asks the owner for many keys. Those that it
+// cannot answer go down their lines.
 func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer) {
-	keys := b.Keys()
-	answered := make([]bool, len(keys))
-	if removals, ok := g.node.removals.active(g.name, keys...); ok && !owner.down.Load() && !g.node.strangers.has(owner.ID) {
-		g.fetchFrom(ctx, b, v, owner, &Request{Op: OpFetch, Group: g.name, Keys: keys, Removals: removals}, answered)
+	all := make([]int, len(b.Keys()))
+	for i := range all {
+		all[i] = i
 	}
-	var wg sync.WaitGroup
-	for i, key := range keys {
-		if answered[i] {
-			continue
-		}
-		g.counts.failovers.Add(1)
-		wg.Go(func() {
-			a, err := g.askOthers(ctx, v, owner, key)
-			b.Answer(i, a, err, nil)
-		})
+	rest := g.fetchFrom(ctx, b, v, owner, all)
+	lines := make([][]*peer, len(all))
+	for _, i := range rest {
+		lines[i] = slices.DeleteFunc(g.line(v, b.Keys()[i]), func(p *peer) bool { return p == owner })
 	}
-	wg.Wait()
+	g.fetchOn(ctx, b, v, rest, lines)
 }
 
-// fetchFrom asks the owner, and marks what it has answered.
-func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view, owner *peer, req *Request, answered []bool) {
+// fetchOn asks the next in the lines of the keys with the given indices, each
+// for all of its keys at once, and loads those whose lines have ended.
+func (g *Group) fetchOn(ctx context.Context, b *flight.Batch[answer], v *view, indices []int, lines [][]*peer) {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ended := pick{keys: b.Keys()}
+	next := map[*peer][]int{}
+	var order []*peer
+	for _, i := range indices {
+		if len(lines[i]) == 0 {
+			ended.indices = append(ended.indices, i)
+			continue
+		}
+		p := lines[i][0]
+		lines[i] = lines[i][1:]
+		if next[p] == nil {
+			order = append(order, p)
+		}
+		next[p] = append(next[p], i)
+	}
+	for _, p := range order {
+		wg.Go(func() {
+			if rest := g.fetchFrom(ctx, b, v, p, next[p]); len(rest) > 0 {
+				g.fetchOn(ctx, b, v, rest, lines)
+			}
+		})
+	}
+	wg.Add(len(ended.indices))
+	g.loadMany(ctx, v, &ended, func(i int, a answer, err error) {
+		b.Answer(i, a, err, nil)
+		wg.Done()
+	})
+}
+
+// fetchFrom asks a member for the keys of the batch with the given indices, and
+// returns those about which it could say nothing.
+func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view, p *peer, indices []int) (rest []int) {
+	req := &Request{Op: OpFetch, Group: g.name, Keys: make([]string, len(indices))}
+	for n, i := range indices {
+		req.Keys[n] = b.Keys()[i]
+	}
+	removals, ok := g.node.removals.active(g.name, req.Keys...)
+	switch {
+	case p.down.Load() || g.node.strangers.has(p.ID):
+		g.counts.failovers.Add(uint64(len(indices)))
+		return indices
+	case !ok && len(indices) > 1: // too many to be carried at once
+		half := len(indices) / 2
+		return slices.Concat(g.fetchFrom(ctx, b, v, p, indices[:half]), g.fetchFrom(ctx, b, v, p, indices[half:]))
+	}
+	req.Removals = removals // too many for one key: its flight is alone
 	sent := g.node.now()
-	old, told := make([]answer, len(req.Keys)), make([]bool, len(req.Keys))
-	for i, key := range req.Keys {
+	old := make([]answer, len(indices))
+	told, answered := make([]bool, len(indices)), make([]bool, len(indices))
+	for n, key := range req.Keys {
 		if a, digest := g.aged(key); digest != (Digest{}) {
 			if req.Digests == nil {
 				req.Digests = make([]Digest, len(req.Keys))
 			}
-			old[i], req.Digests[i] = a, digest
+			old[n], req.Digests[n] = a, digest
 		}
 	}
 	g.counts.fetches.Add(1)
-	err := g.node.ask(ctx, owner, req, func(r Reply) error {
+	err := g.node.ask(ctx, p, req, func(r Reply) error {
 		if r.Key < 0 || r.Key >= len(req.Keys) || told[r.Key] || r.Value.Len() > MaxValueBytes {
 			return fmt.Errorf("a reply to key %d that was not asked for", r.Key)
 		}
@@ -267,34 +311,39 @@ func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view,
 		key := req.Keys[r.Key]
 		a, e := g.answerOfReply(&r, sent)
 		if e != nil {
-			e.Key, e.Peer = key, cmp.Or(e.Peer, owner.ID)
+			e.Key, e.Peer = key, cmp.Or(e.Peer, p.ID)
 		}
 		told[r.Key] = true
-		g.fetchEnded(owner, key, sent, a, e)
+		g.fetchEnded(p, key, sent, a, e)
 		switch {
 		case e == nil:
 			answered[r.Key] = true
-			b.Answer(r.Key, a, nil, func() {
-				if r.ListHash == v.ring.Hash() {
+			b.Answer(indices[r.Key], a, nil, func() {
+				if r.ListHash == v.ring.Hash() && v.owner(key) == p.ID {
 					g.keepFetched(v, key, a, sent)
 				}
 			})
 		case !goesOn(e.Kind):
 			answered[r.Key] = true
 			g.counts.fetchErrors.Add(1)
-			b.Answer(r.Key, answer{}, e, nil)
+			b.Answer(indices[r.Key], answer{}, e, nil)
 		}
 		return nil
 	})
 	if err != nil && ctx.Err() == nil {
 		g.counts.fetchErrors.Add(1)
-		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer a batch, asking the next in line", peerAttr(owner.Peer), errAttr(err))
+		g.node.log.LogAttrs(ctx, levelWarn, "peer cannot answer a batch, asking the next in line", peerAttr(p.Peer), errAttr(err))
 	}
-	for i, key := range req.Keys {
-		if !told[i] {
-			g.fetchEnded(owner, key, sent, answer{}, g.noAnswer(owner, key, err))
+	for n, key := range req.Keys {
+		if !told[n] {
+			g.fetchEnded(p, key, sent, answer{}, g.noAnswer(p, key, err))
+		}
+		if !answered[n] {
+			rest = append(rest, indices[n])
 		}
 	}
+	g.counts.failovers.Add(uint64(len(rest)))
+	return rest
 }
 
 // askOthers asks the line of a key but for its owner, and loads in the end.

@@ -97,9 +97,12 @@ func TestOneSlowKeyHoldsBackNobody(t *testing.T) {
 
 func TestABatchGoesOnInTheLineWhenAnOwnerIsDead(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 3, defaultOptions)
+		opts := defaultOptions
+		opts.MaxLoads, opts.MaxQueuedLoads = 1, 1
+		c := newCluster(t, 4, opts)
 		c.net.Crash("n1")
-		keys := someKeys(100)
+		c.origin.takes = time.Millisecond
+		keys := someKeys(200)
 		values, err := c.groups[0].GetMany(t.Context(), keys)
 		if err != nil || len(values) != len(keys) {
 			t.Errorf("%d values, %v", len(values), err)
@@ -107,6 +110,19 @@ func TestABatchGoesOnInTheLineWhenAnOwnerIsDead(t *testing.T) {
 		if n := c.loads(); n != len(keys) {
 			t.Errorf("%d loads, want %d", n, len(keys))
 		}
+		if n := c.net.Sent("n0", transporttest.Any, gcnode.OpFetch); n != 5 {
+			t.Errorf("%d requests, want one to each owner, and one to each of those who come next", n)
+		}
+		owned, hot := 0, 0
+		for _, key := range keys {
+			switch owner := c.groups[0].Owner(key).ID; {
+			case owner == "n0":
+				owned++
+			case owner != "n1", c.heir(key, 1) == "n0":
+				hot++
+			}
+		}
+		c.wantKept(0, owned, hot) // and nothing of what others said in the place of the owner
 	})
 }
 

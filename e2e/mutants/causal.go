@@ -20,7 +20,7 @@ func causal() []mutant {
 			"question.go", "Keys: w.keys[:], Removals: removals}", "Keys: w.keys[:], Removals: removals[:0]}",
 			"TestRequestsCarryTheRemovalsThatTheirReceiverMayNotKnow"),
 		one("causal-fetch-many", "a fetch of many keys carries no removals",
-			"group_batch.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",
+			"group_batch.go", "req.Removals = removals ", "req.Removals = removals[:0] ",
 			"TestBatchesCarryTheRemovalsThatTheirReceiverMayNotKnow"),
 		one("causal-peek", "a peek carries no removals",
 			"handover.go", "Keys: keys, Removals: removals}", "Keys: keys, Removals: removals[:0]}",

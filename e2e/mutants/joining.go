@@ -72,7 +72,7 @@ func joining() []mutant {
 			"load.go", "p.down.Load() || g.node.strangers.has(id)", "p.down.Load()",
 			"TestStrangersAreNotAsked")),
 		unaware(one("strangers-asked-many", "strangers are asked for many keys",
-			"group_batch.go", "&& !g.node.strangers.has(owner.ID)", "",
+			"group_batch.go", "p.down.Load() || g.node.strangers.has(p.ID)", "p.down.Load()",
 			"TestStrangersAreNotAsked")),
 		one("strangers-served", "strangers are answered",
 			"serve.go", "if n.is(joining) || n.strangers.has(req.From.ID) {", "if n.is(joining) {",

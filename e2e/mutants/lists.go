@@ -10,7 +10,7 @@ func lists() []mutant {
 			"load.go", "p.ID == v.owner(key) && listHash == v.ring.Hash()", "p.ID == v.owner(key) && (listHash == v.ring.Hash() || true)",
 			"TestAnswersFoundUnderAnotherListAreNotKept"),
 		one("hash-fetch-many", "what a member with another list says in a batch is kept",
-			"group_batch.go", "if r.ListHash == v.ring.Hash() {", "if true {",
+			"group_batch.go", "if r.ListHash == v.ring.Hash() && v.owner(key) == p.ID {", "if v.owner(key) == p.ID {",
 			"TestBatchesFoundUnderAnotherListAreNotKept"),
 		one("hash-peek", "what a previous owner with another list says is kept",
 			"handover.go", "if listHash == v.ring.Hash() && g.keepable(v) {\n\t\t\tg.keepOwned(key", "if _ = listHash; g.keepable(v) {\n\t\t\tg.keepOwned(key",
