@@ -37,10 +37,7 @@ const extismLogOff = math.MaxInt32
 func extismFunctions() []hostFunction {
 	none, word := []valueType(nil), []valueType{i64}
 	functions := []hostFunction{
-		{name: "alloc", sig: signature{word, word}, call: extismAlloc},
 		{name: "free", sig: signature{word, none}, call: extismFree},
-		{name: "length", sig: signature{word, word}, call: extismLength},
-		{name: "length_unsafe", sig: signature{word, word}, call: extismLength},
 		{name: "error_set", sig: signature{word, none}, call: extismErrorSet},
 		{name: "config_get", sig: signature{word, word}, call: extismConfigGet},
 		{name: "var_get", sig: signature{word, word}, call: extismVarGet},
@@ -62,6 +59,16 @@ func extismUserFunctions() []hostFunction {
 	return []hostFunction{
 		{name: "gcnode_ttl", sig: signature{[]valueType{i64}, nil}, call: extismTTL},
 		{name: "gcnode_not_found", sig: signature{}, call: extismNotFound},
+	}
+}
+
+// kernelHostFunctions are what the kernel calls by itself.
+func kernelHostFunctions() []hostFunction {
+	word := []valueType{i64}
+	return []hostFunction{
+		{name: kernel.FaultName, sig: signature{params: word}, call: extismFault},
+		{name: kernel.AllocName, sig: signature{word, word}, call: extismAlloc},
+		{name: kernel.LengthName, sig: signature{word, word}, call: extismLength},
 	}
 }
 
@@ -149,8 +156,8 @@ func extismVarSet(in *instance, _ guestMemory, stack []uint64) {
 	} else if !in.extism.vars.set(name, in.block(valueAt)) {
 		halt(&stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module's variables take more than %d bytes", maxVariableBytes)})
 	}
+	in.extism.memory.Free(valueAt) // the last one, as a rule
 	in.extism.memory.Free(nameAt)
-	in.extism.memory.Free(valueAt)
 }
 
 // extismLog frees the line, as Extism does.

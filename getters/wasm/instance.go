@@ -215,10 +215,15 @@ func (in *instance) complain(text []byte) {
 
 // run calls into the guest.
 func (in *instance) run(f api.Function, stack []uint64) error {
+	in.deadline.look()
+	return in.runNow(f, stack)
+}
+
+// runNow is run for who has just looked at the clock.
+func (in *instance) runNow(f api.Function, stack []uint64) error {
 	in.pace.interrupted()
-	begun := time.Since(in.plugin.epoch)
 	err := in.enter(f, stack)
-	in.plugin.stats.guestTime.Add(int64(time.Since(in.plugin.epoch) - begun - in.away))
+	in.plugin.stats.guestTime.Add(int64(time.Since(in.deadline.seen) - in.away))
 	in.away = 0
 	in.stdout.flush()
 	in.stderr.flush()

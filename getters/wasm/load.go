@@ -238,9 +238,8 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 // kernel.
 func (p *Plugin) exportExtism(ctx context.Context) error {
 	functions := extismFunctions()
-	fault := hostFunction{name: kernel.FaultName, sig: signature{params: []valueType{i64}}, call: extismFault}
 	err := errors.Join(
-		exportTo(ctx, p.runtime, kernel.Name, append(functions, fault)),
+		exportTo(ctx, p.runtime, kernel.Name, append(functions, kernelHostFunctions()...)),
 		exportTo(ctx, p.runtime, extismUser, extismUserFunctions()),
 	)
 	if err != nil {
@@ -253,7 +252,7 @@ func (p *Plugin) exportExtism(ctx context.Context) error {
 
 // probe starts the first instance, which stays in the pool.
 func (p *Plugin) probe(ctx context.Context) error {
-	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	d := p.newDeadline(ctx)
 	s, err := p.checkOut(&d)
 	if err != nil {
 		return err
