@@ -7,7 +7,7 @@ type instruction struct {
 	// the body may get one more block around it.
 	blocks uint32
 	op     opcode
-	// index is that of the function or type to call.
+	// index is that of the function or type to call, or of the local.
 	index uint32
 	// labels is the number of labels of a table.
 	labels uint32
@@ -59,7 +59,10 @@ func (ins *instruction) read(r *reader, s *indexSpaces) {
 		b = s.blockType(r, b)
 	case immLabel:
 		b = appendU32(b, ins.label(r))
-	case immLocal, immElement, immData:
+	case immLocal:
+		ins.index = r.u32()
+		b = appendU32(b, ins.index)
+	case immElement, immData:
 		b = appendU32(b, r.u32())
 	case immLabels:
 		n := r.count(1, "labels")
