@@ -90,6 +90,16 @@ func (in *instance) kernelLimit() uint64 {
 	return limit - min(limit, uint64(in.mod.Memory().Size()))
 }
 
+// stopOf is why a call into the guest failed.
+func (in *instance) stopOf(err error) *stop {
+	if in.extism != nil {
+		if offset, ok := in.extism.memory.Fault(); ok {
+			return brokeExtism("nothing is allocated at offset %d", offset)
+		}
+	}
+	return stopOf(err)
+}
+
 func outOfKernelMemory(err error) *stop {
 	return &stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module trapped: %w", err)}
 }
@@ -135,7 +145,7 @@ func (in *instance) judge(r *request, result int32) *stop {
 	output, err := x.memory.Output()
 	switch {
 	case err != nil:
-		return &stop{discardContract, gcnode.KindPermanent, fmt.Errorf("the module broke the contract with Extism's kernel: %w", err)}
+		return brokeExtism("%w", err)
 	case len(output) > in.plugin.opts.MaxValueBytes:
 		r.refuse(len(output), in.plugin.opts.MaxValueBytes)
 	default:

@@ -156,7 +156,7 @@ func (in *instance) instantiate() error {
 		in.mod = mod
 	}
 	if err := in.unlessInterrupted(turn, err); err != nil {
-		return stopOf(err)
+		return in.stopOf(err)
 	}
 	return nil
 }
@@ -230,7 +230,7 @@ func (in *instance) runNow(f api.Function, stack []uint64) error {
 	if err == nil {
 		return nil
 	}
-	s := stopOf(err)
+	s := in.stopOf(err)
 	in.plugin.log.failure(s, err)
 	return s
 }

@@ -245,7 +245,7 @@ func (p *Plugin) exportExtism(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	module := kernel.Module(kernelFunctions(functions), uint32(p.opts.MaxMemoryBytes/pageBytes))
+	module := kernel.Module(kernelFunctions(functions, p.opts.Config), uint32(p.opts.MaxMemoryBytes/pageBytes))
 	p.kernel, err = p.runtime.CompileModule(ctx, module)
 	return err
 }

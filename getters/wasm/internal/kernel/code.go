@@ -57,18 +57,20 @@ func set(at uint32, word string) string { return nowhere + word + access(0x37, a
 func fromInput() string { return offset + get(atInputOffset) + add + setOffset }
 
 // checkByte sees that the byte at the offset is allocated.
-func checkByte(host hostIndices) string {
-	return faultIf(host, offset+get(atEnd)+notBelow)
+func checkByte() string {
+	return faultIf(offset + get(atEnd) + notBelow)
 }
 
 // checkWord sees that the eight bytes at the offset are allocated. The end is
 // at least heapStart, so that nothing is below zero here.
-func checkWord(host hostIndices) string {
-	return faultIf(host, offset+get(atEnd)+number(8)+subtract+above)
+func checkWord() string {
+	return faultIf(offset + get(atEnd) + number(8) + subtract + above)
 }
 
-func faultIf(host hostIndices, condition string) string {
-	return condition + ifTrue + offset + call(host.fault) + never + end
+// faultIf notes the offset and traps if the condition is met. A call of the host
+// there would have every function keep a frame for it.
+func faultIf(condition string) string {
+	return condition + ifTrue + set(atFault, offset) + never + end
 }
 
 // leaveTo has a function of the host do the work if the condition is met.
@@ -99,12 +101,22 @@ func alloc(host hostIndices) string {
 
 // length is the size of the last block, if that is asked for.
 func length(host hostIndices) string {
-	const last = 1
+	return ofLast(local(lastEntry)+number(sizeShift)+shiftDown, host.length)
+}
+
+// nothing is 0 for a name that is the last block.
+func nothing(host uint32) string { return ofLast(number(0), host) }
+
+const lastEntry = 1 // a local
+
+// ofLast is a result if the offset is that of the last block, and else that of a
+// function of the host.
+func ofLast(result string, host uint32) string {
 	const offsetBits = 1<<sizeShift - 1
-	return get(atLast) + wrap + access(0x29, 0) + setLocal(last) +
-		local(last) + number(offsetBits) + and + offset + equal +
-		ifTrue + local(last) + number(sizeShift) + shiftDown + leave + end +
-		offset + call(host.length)
+	return get(atLast) + wrap + access(0x29, 0) + setLocal(lastEntry) +
+		local(lastEntry) + number(offsetBits) + and + offset + equal +
+		ifTrue + result + leave + end +
+		offset + call(host)
 }
 
 // signed is the form of constants.

@@ -18,6 +18,7 @@
 //
 //	end             of what is allocated
 //	input, output   the offset and the length of either
+//	fault           the offset that was not allocated, before the guest traps
 //	last            the address of the last entry of the list
 //	list            the last blocks, in the order of their offsets: each a word,
 //	                of the offset and, above it, the size as it was asked for;
@@ -39,9 +40,6 @@ const Name = "extism:host/env"
 // The functions of the host that the module calls by itself. Guests cannot
 // import them.
 const (
-	// FaultName is called, (offset: i64) -> (), when a guest reads or writes
-	// outside of what was allocated. It must not return.
-	FaultName = "fault"
 	// AllocName is called, (size: i64) -> (offset: i64), where a block cannot be
 	// put behind the others without further ado. It is for [Memory.Alloc].
 	AllocName = "alloc_block"
@@ -54,6 +52,10 @@ const (
 type Function struct {
 	Name            string
 	Params, Results []api.ValueType
+	// Nothing is set of a function (offset: i64) -> (offset: i64) of the host that
+	// has nothing to hand out for any name. It is asked only if the name may be
+	// no block.
+	Nothing bool
 }
 
 const (
@@ -68,13 +70,14 @@ const (
 	atInputLength  = 16
 	atOutputOffset = 24 // not checked
 	atOutputLength = 32 // not checked
-	atLast         = 40
-	beforeList     = 48
+	atFault        = 40 // 0: there was none
+	atLast         = 48
+	beforeList     = 56
 	lastOfList     = beforeList + listBlocks*entryBytes
 	headerBytes    = lastOfList + entryBytes
 
 	entryBytes = 8
-	listBlocks = 33 // so that the header ends at a multiple of 64
+	listBlocks = 32 // so that the header ends at a multiple of 64
 )
 
 const memoryName = "memory"
@@ -83,7 +86,7 @@ const memoryName = "memory"
 const heapStart = 16
 
 // hostIndices are the indices of the functions of the host that the module calls.
-type hostIndices struct{ fault, alloc, length uint32 }
+type hostIndices struct{ alloc, length uint32 }
 
 // ownFunction is a function that is part of the module, with locals of type i64.
 type ownFunction struct {
@@ -95,32 +98,32 @@ type ownFunction struct {
 func ownFunctions() []ownFunction {
 	word, byteValue, none := []api.ValueType{i64}, []api.ValueType{i32}, []api.ValueType(nil)
 	return []ownFunction{
-		{Function{"load_u8", word, byteValue}, 0, func(host hostIndices) string {
-			return checkByte(host) + address + loadByte()
+		{Function{Name: "load_u8", Params: word, Results: byteValue}, 0, func(hostIndices) string {
+			return checkByte() + address + loadByte()
 		}},
-		{Function{"load_u64", word, word}, 0, func(host hostIndices) string {
-			return checkWord(host) + address + loadWord()
+		{Function{Name: "load_u64", Params: word, Results: word}, 0, func(hostIndices) string {
+			return checkWord() + address + loadWord()
 		}},
-		{Function{"store_u8", []api.ValueType{i64, i32}, none}, 0, func(host hostIndices) string {
-			return checkByte(host) + address + value + storeByte()
+		{Function{Name: "store_u8", Params: []api.ValueType{i64, i32}, Results: none}, 0, func(hostIndices) string {
+			return checkByte() + address + value + storeByte()
 		}},
-		{Function{"store_u64", []api.ValueType{i64, i64}, none}, 0, func(host hostIndices) string {
-			return checkWord(host) + address + value + storeWord()
+		{Function{Name: "store_u64", Params: []api.ValueType{i64, i64}, Results: none}, 0, func(hostIndices) string {
+			return checkWord() + address + value + storeWord()
 		}},
-		{Function{"input_load_u8", word, byteValue}, 0, func(host hostIndices) string {
-			return fromInput() + checkByte(host) + address + loadByte()
+		{Function{Name: "input_load_u8", Params: word, Results: byteValue}, 0, func(hostIndices) string {
+			return fromInput() + checkByte() + address + loadByte()
 		}},
-		{Function{"input_load_u64", word, word}, 0, func(host hostIndices) string {
-			return fromInput() + checkWord(host) + address + loadWord()
+		{Function{Name: "input_load_u64", Params: word, Results: word}, 0, func(hostIndices) string {
+			return fromInput() + checkWord() + address + loadWord()
 		}},
-		{Function{"input_length", none, word}, 0, func(hostIndices) string { return get(atInputLength) }},
-		{Function{"input_offset", none, word}, 0, func(hostIndices) string { return get(atInputOffset) }},
-		{Function{"output_set", []api.ValueType{i64, i64}, none}, 0, func(hostIndices) string {
+		{Function{Name: "input_length", Params: none, Results: word}, 0, func(hostIndices) string { return get(atInputLength) }},
+		{Function{Name: "input_offset", Params: none, Results: word}, 0, func(hostIndices) string { return get(atInputOffset) }},
+		{Function{Name: "output_set", Params: []api.ValueType{i64, i64}, Results: none}, 0, func(hostIndices) string {
 			return set(atOutputOffset, offset) + set(atOutputLength, value)
 		}},
-		{Function{"alloc", word, word}, 3, alloc},
-		{Function{"length", word, word}, 1, length},
-		{Function{"length_unsafe", word, word}, 1, length},
+		{Function{Name: "alloc", Params: word, Results: word}, 3, alloc},
+		{Function{Name: "length", Params: word, Results: word}, 1, length},
+		{Function{Name: "length_unsafe", Params: word, Results: word}, 1, length},
 	}
 }
 

@@ -25,7 +25,7 @@ const (
 )
 
 // newKernel is a kernel that stands alone: the tests call its functions as a
-// guest would. A fault is a trap.
+// guest would.
 func newKernel(tb testing.TB) *kernel.Memory {
 	tb.Helper()
 	ctx := tb.Context()
@@ -37,7 +37,6 @@ func newKernel(tb testing.TB) *kernel.Memory {
 	export := func(name string, results []api.ValueType, f func(stack []uint64)) {
 		host.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { f(stack) }), word, results).Export(name)
 	}
-	export(kernel.FaultName, nil, func([]uint64) {})
 	export(kernel.AllocName, word, func(stack []uint64) {
 		offset, _, err := m.Alloc(stack[0], limit)
 		if err != nil {
@@ -68,6 +67,12 @@ func faults(tb testing.TB, m *kernel.Memory, name string, args ...uint64) {
 	tb.Helper()
 	_, err := m.Module().ExportedFunction(name).Call(tb.Context(), args...)
 	assert.ErrorContains(tb, err, "unreachable", "%s%v", name, args)
+	offset, ok := m.Fault()
+	assert.True(tb, ok)
+	if strings.HasPrefix(name, "input") {
+		args[0] += call(tb, m, "input_offset")[0]
+	}
+	assert.Equal(tb, args[0], offset)
 }
 
 // alloc makes a block as the host does, and as guests do: by turns.

@@ -124,6 +124,13 @@ func (m *Memory) SetInput(input string, limit uint64) error {
 	return nil
 }
 
+// Fault is where the guest read or wrote outside of what was allocated, which it
+// trapped for.
+func (m *Memory) Fault() (offset uint64, ok bool) {
+	offset = m.word(atFault)
+	return offset, offset != 0
+}
+
 // Output is what the guest set as its output, nothing if it did not. It is
 // valid until the guest runs again.
 func (m *Memory) Output() ([]byte, error) {

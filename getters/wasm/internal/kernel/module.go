@@ -28,27 +28,31 @@ const mostPages = 1<<16 - 1
 // Module is the kernel, with at most maxPages pages of memory. It imports the
 // functions of the host from a module that is called [Name], like the kernel
 // itself, and exports them again, so that the guest finds all in one place.
-// The host also has those that are not exported, [FaultName] and the like.
+// The host also has [AllocName] and [LengthName], which are not exported.
 func Module(host []Function, maxPages uint32) []byte {
 	own := ownFunctions()
-	n := uint32(len(host))
-	called := hostIndices{fault: n, alloc: n + 1, length: n + 2}
+	word := []api.ValueType{i64}
+	called := hostIndices{alloc: uint32(len(host)), length: uint32(len(host)) + 1}
 	imported := append(slices.Clone(host),
-		Function{FaultName, []api.ValueType{i64}, nil},
-		Function{AllocName, []api.ValueType{i64}, []api.ValueType{i64}},
-		Function{LengthName, []api.ValueType{i64}, []api.ValueType{i64}},
+		Function{Name: AllocName, Params: word, Results: word},
+		Function{Name: LengthName, Params: word, Results: word},
 	)
+	for i, f := range host {
+		if f.Nothing {
+			own = append(own, ownFunction{f, 1, func(hostIndices) string { return nothing(uint32(i)) }})
+		}
+	}
 
 	types := vector(len(imported) + len(own))
 	imports := vector(len(imported))
 	functions := vector(len(own))
 	code := vector(len(own))
-	exports := vector(len(host) + len(own) + 1)
+	exports := vector(len(host) + len(ownFunctions()) + 1)
 	for i, f := range imported {
 		types = appendType(types, f)
 		imports = appendName(appendName(imports, Name), f.Name)
 		imports = appendU32(append(imports, externFunc), uint32(i))
-		if i < len(host) {
+		if i < len(host) && !f.Nothing {
 			exports = appendExport(exports, f.Name, externFunc, uint32(i))
 		}
 	}
