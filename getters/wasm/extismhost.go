@@ -157,8 +157,8 @@ func extismVarSet(in *instance, _ guestMemory, stack []uint64) {
 	} else if !in.extism.vars.set(name, in.block(valueAt)) {
 		halt(&stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module's variables take more than %d bytes", maxVariableBytes)})
 	}
-	in.extism.memory.Free(valueAt) // the last one, as a rule
-	in.extism.memory.Free(nameAt)
+	in.extism.memory.Free(max(nameAt, valueAt)) // the last one first, which is quicker
+	in.extism.memory.Free(min(nameAt, valueAt))
 }
 
 // extismLog frees the line, as Extism does.

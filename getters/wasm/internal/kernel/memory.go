@@ -240,13 +240,15 @@ func (m *Memory) absorb() {
 // Free gives a block back. It does nothing if there is none at the offset, so
 // that the guest may free what its host has freed already.
 func (m *Memory) Free(offset uint64) {
-	if m.Length(offset) == 0 {
+	last := m.word(atLast)
+	isLast := uint64(m.entry(last).offset) == offset
+	if offset == 0 || !isLast && m.Length(offset) == 0 {
 		return
 	}
 	if offset == m.word(atInputOffset) {
 		m.setWord(atInputLength, 0)
 	}
-	if last := m.word(atLast); uint64(m.entry(last).offset) == offset {
+	if isLast {
 		m.setWord(atLast, last-entryBytes)
 		m.cut(offset)
 		if last-entryBytes > beforeList {
