@@ -133,6 +133,7 @@ func (s *scanner) scan(r *reader, typ funcType, b *body) error {
 	}
 	s.enclosing, s.region = s.enclosing[:0], 0
 	s.scanLocals(r, len(typ.params), b)
+	s.ins.locals = b.nextLocal
 	for r.more() {
 		s.ins.blocks = uint32(len(s.enclosing))
 		s.ins.read(r, s.spaces)

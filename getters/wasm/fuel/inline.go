@@ -8,8 +8,13 @@ const (
 	maxInlinedVariables    = 8
 	// inlinedLevels is how many such functions may be within each other.
 	inlinedLevels = 4
-	// inlinedShare is the part of the code that it may become longer by.
+	// branchesForInlining is how much a function may branch (compileCost) for one that
+	// branches to become a part of it.
+	branchesForInlining = 1 << 9
+	// inlinedShare is the part of the code that it may become longer by, and
+	// inlinedBytes what it may in any case.
 	inlinedShare = 4
+	inlinedBytes = 1 << 10
 )
 
 // inliner knows which functions are put in the place of their calls: those that are
@@ -36,7 +41,7 @@ type smallFunction struct {
 // newInliner looks at all functions. What is malformed is found out when they are
 // scanned.
 func newInliner(code reader, spaces *indexSpaces, defined []uint32) *inliner {
-	l := &inliner{spaces: spaces, code: code, small: make([]smallFunction, len(defined)), left: len(code.data) / inlinedShare}
+	l := &inliner{spaces: spaces, code: code, small: make([]smallFunction, len(defined)), left: len(code.data)/inlinedShare + inlinedBytes}
 	r := code
 	r.u32() // how many there are
 	for i, t := range defined {
@@ -67,7 +72,7 @@ func (l *inliner) suits(r reader, typ funcType) (branches, ok bool) {
 			return false, false
 		}
 	}
-	l.ins.blocks = 0
+	l.ins.blocks, l.ins.locals = 0, uint32(len(variables))
 	for range maxInlinedInstructions + 1 {
 		l.ins.read(&r, l.spaces)
 		switch op := l.ins.op; {
@@ -82,7 +87,7 @@ func (l *inliner) suits(r reader, typ funcType) (branches, ok bool) {
 			branches = true
 		case op == opElse, op == opBr, op == opBrIf, op == opReturn:
 			branches = true
-		case !op.isPlain(), op.immediates() == immLocal && int(l.ins.index) >= len(variables):
+		case !op.isPlain():
 			return false, false
 		}
 	}
@@ -155,7 +160,7 @@ func zeroOf(t byte) opcode {
 func (s *scanner) inline(b *body, function uint32, levels int) bool {
 	l := s.inliner
 	r, branches, ok := l.find(function)
-	if !ok || levels == 0 || b.nextLocal > maxLocals/2 {
+	if !ok || levels == 0 || b.nextLocal > maxLocals/2 || branches && b.branching > branchesForInlining {
 		return false
 	}
 	typ := s.spaces.types[s.spaces.functionTypes[function]]
@@ -193,7 +198,7 @@ func (s *scanner) inlineBody(b *body, r *reader, places [maxInlinedVariables]uin
 	l := s.inliner
 	blocks := uint32(0)
 	for {
-		l.ins.blocks = blocks
+		l.ins.blocks, l.ins.locals = blocks, maxInlinedVariables
 		l.ins.read(r, s.spaces)
 		b.count(s.region, 1)
 		b.branching += l.ins.branching()

@@ -6,6 +6,9 @@ type instruction struct {
 	// before reading: a label beyond the function's own must be refused, since
 	// the body may get one more block around it.
 	blocks uint32
+	// locals is the number of parameters and locals of the function, set before
+	// reading: the function may get more of them.
+	locals uint32
 	op     opcode
 	// index is that of the function or type to call, or of the local.
 	index uint32
@@ -60,7 +63,9 @@ func (ins *instruction) read(r *reader, s *indexSpaces) {
 	case immLabel:
 		b = appendU32(b, ins.label(r))
 	case immLocal:
+		start := r.pos
 		ins.index = r.u32()
+		r.checkIndex(start, ins.index, ins.locals, "local")
 		b = appendU32(b, ins.index)
 	case immElement, immData:
 		b = appendU32(b, r.u32())
