@@ -277,8 +277,7 @@ func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 func (in *instance) await(exchange func() *fetchAnswer) *fetchAnswer {
 	begun := time.Now()
 	answer := exchange()
-	in.away += time.Since(begun)
-	in.pace.interrupted()
+	in.waited(begun)
 	return answer
 }
 
