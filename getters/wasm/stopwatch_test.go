@@ -14,17 +14,20 @@ func TestMeasuredCallsCountForTheOthers(t *testing.T) {
 	t.Parallel()
 	var w stopwatch
 	const calls = 400_000
-	var counted [timedOneOf]int64
-	for i := range calls {
-		w.long = i%timedOneOf == 1
-		weight := w.weight()
-		if i%timedOneOf == 1 {
-			require.EqualValues(t, 1, weight)
+	for _, long := range []int{-1, 1} { // the turn of long calls
+		var counted [timedOneOf]int64
+		for i := range calls {
+			turn := i % timedOneOf
+			w.long = turn == long
+			weight := w.weight()
+			if w.long {
+				require.EqualValues(t, 1, weight)
+			}
+			counted[turn] += weight
 		}
-		counted[i%timedOneOf] += weight
-	}
-	for turn, n := range counted {
-		assert.InEpsilon(t, calls/timedOneOf, n, 0.05, "turn %d", turn)
+		for turn, n := range counted {
+			assert.InEpsilon(t, calls/timedOneOf, n, 0.05, "turn %d", turn)
+		}
 	}
 }
 

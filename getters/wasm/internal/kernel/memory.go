@@ -238,7 +238,8 @@ func (m *Memory) absorb() {
 }
 
 // Free gives a block back. It does nothing if there is none at the offset, so
-// that the guest may free what its host has freed already.
+// that the guest may free what its host has freed already. The last block that is
+// left is never a free one.
 func (m *Memory) Free(offset uint64) {
 	last := m.word(atLast)
 	isLast := uint64(m.entry(last).offset) == offset
@@ -251,14 +252,11 @@ func (m *Memory) Free(offset uint64) {
 	if isLast {
 		m.setWord(atLast, last-entryBytes)
 		m.cut(offset)
-		if last-entryBytes > beforeList {
-			return
-		}
-	} else {
-		m.absorb()
-		i, _ := m.find(offset)
-		m.blocks[i].size = 0
+		return
 	}
+	m.absorb()
+	i, _ := m.find(offset)
+	m.blocks[i].size = 0
 	for n := len(m.blocks); n > 0 && m.blocks[n-1].size == 0; n-- {
 		m.cut(uint64(m.blocks[n-1].offset))
 		m.blocks = m.blocks[:n-1]
