@@ -96,10 +96,10 @@ func (ins *instruction) branching() uint64 {
 // compileCost is what it takes to compile the function.
 func (b *body) compileCost() uint64 { return b.branching*b.branching + bulkCost*uint64(b.bulk) }
 
-// count notes instructions of a region.
-func (b *body) count(region uint32, instructions int) {
-	b.regions[region] += uint32(instructions)
-	b.size += instructions
+// count counts an instruction of a region.
+func (b *body) count(region uint32) {
+	b.regions[region]++
+	b.size++
 }
 
 // unitsOf is the fuel that a region of so many instructions costs.
@@ -140,7 +140,7 @@ func (s *scanner) scan(r *reader, typ funcType, b *body) error {
 		if r.err != nil {
 			return r.err
 		}
-		b.count(s.region, 1)
+		b.count(s.region)
 		if s.ins.op == opEnd && len(s.enclosing) == 0 {
 			return r.done()
 		}

@@ -1,5 +1,7 @@
 package fuel
 
+import "slices"
+
 // Bounds of the functions that are put in the place of their calls: small ones,
 // whose entry would cost more than what they do.
 const (
@@ -167,13 +169,13 @@ func (s *scanner) inline(b *body, function uint32, levels int) bool {
 	before, taken := len(b.locals)+len(b.code), b.taken
 	types := l.variables(&r, typ)
 	places := b.places(types)
-	for i := len(types) - 1; i >= 0; i-- {
+	for i, t := range slices.Backward(types) {
 		if i >= len(typ.params) {
-			b.code = appendZero(b.code, types[i])
-			b.count(s.region, 1)
+			b.code = appendZero(b.code, t)
+			b.count(s.region)
 		}
 		b.code = appendIndexed(b.code, opLocalSet, places[i])
-		b.count(s.region, 1)
+		b.count(s.region)
 	}
 	if branches { // which reach the end of the function by the number of this block
 		result := byte(typeEmpty)
@@ -200,7 +202,7 @@ func (s *scanner) inlineBody(b *body, r *reader, places [maxInlinedVariables]uin
 	for {
 		l.ins.blocks, l.ins.locals = blocks, maxInlinedVariables
 		l.ins.read(r, s.spaces)
-		b.count(s.region, 1)
+		b.count(s.region)
 		b.branching += l.ins.branching()
 		before := len(b.code)
 		switch op := l.ins.op; {
