@@ -48,7 +48,7 @@
 //	memory.grow      F -= 1; check; memory.grow; if it succeeded,
 //	                 F -= pages * 256; check
 //
-// A call of a small function, of at most 32 instructions without a loop, is replaced
+// A call of a small function, of at most 16 instructions without a loop, is replaced
 // by what that consists of, as its entry would cost more than the rest of it: its
 // parameters and locals become locals of the caller, and a return branches to the end
 // of a block around it. Nothing is injected there, and stack traces do not show it.

@@ -5,8 +5,8 @@ import "slices"
 // Bounds of the functions that are put in the place of their calls: small ones,
 // whose entry would cost more than what they do.
 const (
-	maxInlinedBytes        = 96
-	maxInlinedInstructions = 32
+	maxInlinedBytes        = 64
+	maxInlinedInstructions = 16
 	maxInlinedVariables    = 8
 	// inlinedLevels is how many such functions may be within each other.
 	inlinedLevels = 4

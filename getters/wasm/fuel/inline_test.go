@@ -89,8 +89,8 @@ func TestOtherFunctionsAreCalled(t *testing.T) {
 		"an indirect call":         body(localGet, 0, localGet, 1, i32Const, 0, callIndirect, 1, 0),
 		"a tail call":              body(localGet, 0, localGet, 1, returnCall, 1),
 		"a trap":                   body(unreachable),
-		"many instructions":        body(bytes.Repeat(cat(0x01), 40), answer),
-		"many bytes":               body(bytes.Repeat(cat(i64Const, s64(-1<<60), drop), 12), answer),
+		"many instructions":        body(bytes.Repeat(cat(0x01), 16), answer),
+		"many bytes":               body(bytes.Repeat(cat(i64Const, s64(-1<<60), drop), 6), answer),
 		"many locals":              bodyWithLocals([][]byte{{7, i32}}, answer),
 		"very many locals":         bodyWithLocals([][]byte{cat(u32(50_000), i32)}, answer),
 		"a local that is a vector": bodyWithLocals([][]byte{{1, v128}}, answer),
@@ -110,10 +110,10 @@ func TestOtherFunctionsAreCalled(t *testing.T) {
 
 // What small functions consist of is paid for by who has them in the place of a call.
 func TestCostOfSmallFunctions(t *testing.T) {
-	w := procedure(body(bytes.Repeat(cat(call, 1), 30)))
+	w := procedure(body(bytes.Repeat(cat(call, 1), 60)))
 	w.functions = append(w.functions, u32(0))
-	w.codes = append(w.codes, body(bytes.Repeat(cat(0x01), 30)))
-	require.Equal(t, 1+30*32/64, units(t, w))
+	w.codes = append(w.codes, body(bytes.Repeat(cat(0x01), 14)))
+	require.Equal(t, 1+60*16/64, units(t, w))
 }
 
 // Code grows by a part of what it was, however often small functions are called.
@@ -121,8 +121,8 @@ func TestCodeDoesNotMultiply(t *testing.T) {
 	for what, codes := range map[string][][]byte{
 		"instructions": {
 			body(bytes.Repeat(cat(call, 1), 100_000)),
-			body(bytes.Repeat(cat(call, 2), 30)),
-			body(bytes.Repeat(cat(i64Const, s64(1<<55), drop), 8)),
+			body(bytes.Repeat(cat(call, 2), 14)),
+			body(bytes.Repeat(cat(i64Const, s64(1<<55), drop), 5)),
 		},
 		"parameters": {
 			body(bytes.Repeat(cat(bytes.Repeat(cat(i32Const, 0), 7), call, 3), 100_000)),
