@@ -118,7 +118,7 @@ func TestGuestsAllocateAsTheHostDoes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	sizes := []uint64{1, 7, 8, 56, 57, 58, 63, 64, 65, 66, 1000, pageBytes - 337, pageBytes - 336, pageBytes - 335}
 	var blocks []uint64
-	for step := range 20_000 {
+	for step := range 6_000 {
 		size := sizes[rng.IntN(len(sizes))]
 		if step%500 < 400 {
 			size = sizes[rng.IntN(10)] // many small ones
