@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -411,7 +412,10 @@ func FuzzMemory(f *testing.F) {
 			number <<= 4 * (steps[2] >> 4)
 			switch op := steps[0] % 10; op {
 			case 0:
-				if _, _, err := m.Alloc(number, limit); err != nil {
+				if steps[1]%2 == 0 {
+					_, err := m.Module().ExportedFunction("alloc").Call(t.Context(), number)
+					require.True(t, err == nil || errors.Is(err, kernel.ErrExhausted), "%v", err)
+				} else if _, _, err := m.Alloc(number, limit); err != nil {
 					require.ErrorIs(t, err, kernel.ErrExhausted)
 				}
 			case 1:
@@ -420,6 +424,7 @@ func FuzzMemory(f *testing.F) {
 				b, ok := m.Block(number)
 				require.Equal(t, m.Length(number), uint64(len(b)))
 				require.Equal(t, ok, len(b) > 0)
+				require.Equal(t, []uint64{uint64(len(b))}, call(t, m, "length", number))
 			case 3, 4, 5, 6:
 				_, _ = m.Module().ExportedFunction(names[op-3]).Call(t.Context(), number)
 			case 7:
