@@ -69,7 +69,7 @@ func (p *Plugin) getEach(ctx context.Context, keys []string, yield func(int, gcn
 
 // getMany asks for the keys in one call.
 func (p *Plugin) getMany(ctx context.Context, keys []string, yield func(int, gcnode.Item[gcnode.Value], error)) {
-	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	d := p.newDeadline(ctx)
 	s, err := p.checkOut(&d)
 	if err != nil {
 		stopped := startFailed(err)
@@ -101,7 +101,9 @@ func (p *Plugin) beginMany(s *slot[*instance], v *visit, d deadline, keys []stri
 	verdict := discardTrap // if the guest does not return
 	defer func() { p.checkIn(s, verdict, 0) }()
 	batch := s.item.openMany(keys, v)
-	verdict, stopped = s.item.answerMany(batch, encodeBatch(keys), d)
+	message := encodeBatch(keys)
+	d.look()
+	verdict, stopped = s.item.answerMany(batch, message, d)
 	return batch[0].id, stopped
 }
 

@@ -26,18 +26,27 @@ func (e deadlineError) Is(target error) bool {
 // caller is gone, or when the plugin is stopped. Checking it does not allocate.
 type deadline struct {
 	at     time.Time
+	seen   time.Time // the last look at the clock: nobody waited for anything since
 	caller context.Context
 	plugin context.Context // done when everything has to stop at once
 }
 
-// newDeadline is the earlier one of the caller's deadline and limit from now.
-func newDeadline(caller, plugin context.Context, limit time.Duration) deadline {
-	d := deadline{at: time.Now().Add(limit), caller: caller, plugin: plugin}
-	if at, ok := caller.Deadline(); ok && at.Before(d.at) {
-		d.at = at
+// newDeadline is the earlier one of the caller's deadline and the plugin's limit
+// from now.
+func (p *Plugin) newDeadline(caller context.Context) deadline {
+	now := p.now()
+	left := p.opts.Timeout
+	if at, ok := caller.Deadline(); ok {
+		left = min(left, time.Until(at)) // which is right for deadlines without a monotonic clock
 	}
-	return d
+	return deadline{at: now.Add(left), seen: now, caller: caller, plugin: p.life}
 }
+
+// now is the time without a look at the wall clock, which would take as long again.
+func (p *Plugin) now() time.Time { return p.epoch.Add(time.Since(p.epoch)) }
+
+// look sees what time it is.
+func (d *deadline) look() { d.seen = time.Now() }
 
 // check returns why the request has to stop, or nil.
 func (d *deadline) check() error { return d.checkAt(time.Now()) }

@@ -145,7 +145,7 @@ func TestExtismVariablesLiveAsLongAsTheInstance(t *testing.T) {
 
 func TestExtismVariablesAreBounded(t *testing.T) {
 	t.Parallel()
-	v := variables{values: map[string]string{}}
+	v := variables{values: map[string][]byte{}}
 	value := bytes.Repeat([]byte("v"), 1000)
 	n := 0
 	for v.set([]byte(strconv.Itoa(n)), value) {

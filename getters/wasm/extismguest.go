@@ -3,8 +3,8 @@ package wasm
 import (
 	"context"
 	"fmt"
+	"slices"
 
-	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/experimental"
 
@@ -42,19 +42,14 @@ func (x *extismGuest) forget() {
 // addKernel instantiates the kernel beside an instance that does not exist
 // yet, and returns how the module imports from it.
 func (in *instance) addKernel() (experimental.ImportResolver, error) {
-	ctx := context.Background()
-	mod, err := in.plugin.runtime.InstantiateModule(ctx, in.plugin.kernel, wazero.NewModuleConfig().WithName(""))
+	memory, err := kernel.New(context.Background(), in.plugin.runtime, in.plugin.kernel)
 	if err != nil {
 		return nil, stopOf(err)
 	}
-	memory, err := kernel.New(mod)
-	if err != nil {
-		return nil, &stop{discardFailed, gcnode.KindInternal, err}
-	}
-	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string]string{}}}
+	in.extism = &extismGuest{memory: memory, vars: variables{values: map[string][]byte{}}}
 	return func(name string) api.Module {
 		if name == kernel.Name {
-			return mod
+			return memory.Module()
 		}
 		return nil
 	}, nil
@@ -95,6 +90,16 @@ func (in *instance) kernelLimit() uint64 {
 	return limit - min(limit, uint64(in.mod.Memory().Size()))
 }
 
+// stopOf is why a call into the guest failed.
+func (in *instance) stopOf(err error) *stop {
+	if in.extism != nil {
+		if offset, ok := in.extism.memory.Fault(); ok {
+			return brokeExtism("nothing is allocated at offset %d", offset)
+		}
+	}
+	return stopOf(err)
+}
+
 func outOfKernelMemory(err error) *stop {
 	return &stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module trapped: %w", err)}
 }
@@ -111,7 +116,7 @@ func (in *instance) answerExtism(r *request, d deadline) (verdict discardReason,
 		return stopped.reason, stopped
 	}
 	in.stack[0] = 0
-	if err := in.run(in.get, in.stack[:1]); err != nil {
+	if err := in.runNow(in.get, in.stack[:1]); err != nil {
 		stopped := stopOf(err)
 		return stopped.reason, stopped
 	}
@@ -140,7 +145,7 @@ func (in *instance) judge(r *request, result int32) *stop {
 	output, err := x.memory.Output()
 	switch {
 	case err != nil:
-		return &stop{discardContract, gcnode.KindPermanent, fmt.Errorf("the module broke the contract with Extism's kernel: %w", err)}
+		return brokeExtism("%w", err)
 	case len(output) > in.plugin.opts.MaxValueBytes:
 		r.refuse(len(output), in.plugin.opts.MaxValueBytes)
 	default:
@@ -151,19 +156,25 @@ func (in *instance) judge(r *request, result int32) *stop {
 
 // variables are what a guest keeps between the calls of an instance.
 type variables struct {
-	values map[string]string
+	values map[string][]byte
 	bytes  int
 }
 
-func (v *variables) get(name []byte) string { return v.values[string(name)] }
+// get is the value of a variable, which is valid until that is set.
+func (v *variables) get(name []byte) []byte { return v.values[string(name)] }
 
 // set returns false, and changes nothing, if there is no room.
 func (v *variables) set(name, value []byte) bool {
+	old, ok := v.values[string(name)]
+	if ok && len(old) == len(value) {
+		copy(old, value)
+		return true
+	}
 	bytes := v.bytes - v.size(name) + storeEntryBytes + len(name) + len(value)
 	if bytes > maxVariableBytes {
 		return false
 	}
-	v.bytes, v.values[string(name)] = bytes, string(value)
+	v.bytes, v.values[string(name)] = bytes, slices.Clone(value)
 	return true
 }
 

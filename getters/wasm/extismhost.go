@@ -32,17 +32,16 @@ func extismLevels() [5]extismLevel {
 // extismLogOff is the level above all others.
 const extismLogOff = math.MaxInt32
 
+const configGet = "config_get"
+
 // extismFunctions are the functions of Extism's kernel that are not part of
 // [kernel.Module]. An offset of 0 stands for no bytes.
 func extismFunctions() []hostFunction {
 	none, word := []valueType(nil), []valueType{i64}
 	functions := []hostFunction{
-		{name: "alloc", sig: signature{word, word}, call: extismAlloc},
 		{name: "free", sig: signature{word, none}, call: extismFree},
-		{name: "length", sig: signature{word, word}, call: extismLength},
-		{name: "length_unsafe", sig: signature{word, word}, call: extismLength},
 		{name: "error_set", sig: signature{word, none}, call: extismErrorSet},
-		{name: "config_get", sig: signature{word, word}, call: extismConfigGet},
+		{name: configGet, sig: signature{word, word}, call: extismConfigGet},
 		{name: "var_get", sig: signature{word, word}, call: extismVarGet},
 		{name: "var_set", sig: signature{[]valueType{i64, i64}, none}, call: extismVarSet},
 		{name: "http_request", sig: signature{[]valueType{i64, i64}, word}, call: extismHTTPRequest},
@@ -65,24 +64,33 @@ func extismUserFunctions() []hostFunction {
 	}
 }
 
-// extismFault ends a guest that read or wrote where nothing is allocated.
-func extismFault(_ *instance, _ guestMemory, stack []uint64) {
-	haltExtism("nothing is allocated at offset %d", stack[0])
+// kernelHostFunctions are what the kernel calls by itself.
+func kernelHostFunctions() []hostFunction {
+	word := []valueType{i64}
+	return []hostFunction{
+		{name: kernel.AllocName, sig: signature{word, word}, call: extismAlloc},
+		{name: kernel.LengthName, sig: signature{word, word}, call: extismLength},
+	}
 }
 
 // kernelFunctions describes functions of the host to the kernel, which passes
 // them on to the guest.
-func kernelFunctions(functions []hostFunction) []kernel.Function {
+func kernelFunctions(functions []hostFunction, config map[string]string) []kernel.Function {
 	described := make([]kernel.Function, 0, len(functions))
 	for _, f := range functions {
-		described = append(described, kernel.Function{Name: f.name, Params: f.sig.params, Results: f.sig.results})
+		described = append(described, kernel.Function{
+			Name: f.name, Params: f.sig.params, Results: f.sig.results,
+			Nothing: f.name == configGet && len(config) == 0,
+		})
 	}
 	return described
 }
 
 // haltExtism ends a guest that used the kernel as no guest may.
-func haltExtism(format string, args ...any) {
-	halt(&stop{discardContract, gcnode.KindPermanent, fmt.Errorf("the module broke the contract with Extism's kernel: "+format, args...)})
+func haltExtism(format string, args ...any) { halt(brokeExtism(format, args...)) }
+
+func brokeExtism(format string, args ...any) *stop {
+	return &stop{discardContract, gcnode.KindPermanent, fmt.Errorf("the module broke the contract with Extism's kernel: "+format, args...)}
 }
 
 // block is what lies at an offset that the guest hands over.
@@ -149,8 +157,8 @@ func extismVarSet(in *instance, _ guestMemory, stack []uint64) {
 	} else if !in.extism.vars.set(name, in.block(valueAt)) {
 		halt(&stop{discardTrap, gcnode.KindPermanent, fmt.Errorf("the module's variables take more than %d bytes", maxVariableBytes)})
 	}
-	in.extism.memory.Free(nameAt)
-	in.extism.memory.Free(valueAt)
+	in.extism.memory.Free(max(nameAt, valueAt)) // the last one first, which is quicker
+	in.extism.memory.Free(min(nameAt, valueAt))
 }
 
 // extismLog frees the line, as Extism does.

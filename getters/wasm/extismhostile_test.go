@@ -288,8 +288,8 @@ func TestExtismModuleIsRefusedByName(t *testing.T) {
 		"a function that is the host's own business": {
 			with(kernel.Name, "reset", nil, nil), "", "import extism:host/env.reset: this function of Extism is not supported",
 		},
-		"the fault": {
-			with(kernel.Name, kernel.FaultName, []valueType{i64}, nil), "", "import extism:host/env.fault: this function of Extism is not supported",
+		"what the kernel calls by itself": {
+			with(kernel.Name, kernel.AllocName, []valueType{i64}, []valueType{i64}), "", "import extism:host/env.alloc_block: this function of Extism is not supported",
 		},
 		"a function that there is not": {
 			with(kernel.Name, "load_u32", []valueType{i32}, []valueType{i32}), "", "import extism:host/env.load_u32",

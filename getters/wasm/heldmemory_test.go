@@ -165,7 +165,7 @@ func TestMemoryTakesNoMoreThanItsLimit(t *testing.T) {
 		Instances: 1, Pending: 1, MaxMemoryBytes: limit,
 	})
 	before := heapBytes()
-	d := newDeadline(t.Context(), p.life, patience)
+	d := p.newDeadline(t.Context())
 	s, err := p.checkOut(&d)
 	require.NoError(t, err)
 	_, stopped := s.item.answer(s.item.open("key"), d)

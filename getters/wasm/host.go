@@ -68,7 +68,7 @@ func exportTo(ctx context.Context, r wazero.Runtime, module string, functions []
 		b.NewFunctionBuilder().WithGoModuleFunction(api.GoModuleFunc(func(ctx context.Context, mod api.Module, stack []uint64) {
 			in := instanceOf(ctx)
 			in.spend(0)
-			f.call(in, guestMemory{mod.Memory()}, stack)
+			f.call(in, guestMemory{mod}, stack)
 		}), f.sig.params, f.sig.results).Export(f.name)
 	}
 	_, err := b.Instantiate(ctx)
@@ -77,14 +77,14 @@ func exportTo(ctx context.Context, r wazero.Runtime, module string, functions []
 
 // guestMemory is the memory of the guest that is calling.
 type guestMemory struct {
-	mem api.Memory
+	mod api.Module
 }
 
 // view is a range of the memory. It is valid until the guest runs again. A
 // guest that hands over a range outside of its memory is stopped.
 func (m guestMemory) view(ptr, length uint64) []byte {
-	if m.mem != nil {
-		if b, ok := m.mem.Read(uint32(ptr), uint32(length)); ok {
+	if mem := m.mod.Memory(); mem != nil {
+		if b, ok := mem.Read(uint32(ptr), uint32(length)); ok {
 			return b
 		}
 	}
@@ -277,8 +277,7 @@ func (in *instance) fetch(r *request, req *fetchRequest) int32 {
 func (in *instance) await(exchange func() *fetchAnswer) *fetchAnswer {
 	begun := time.Now()
 	answer := exchange()
-	in.away += time.Since(begun)
-	in.pace.interrupted()
+	in.waited(begun)
 	return answer
 }
 

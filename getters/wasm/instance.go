@@ -57,6 +57,7 @@ type instance struct {
 	configuring bool   // input 0 is the configuration
 	complaint   string // the end of what was logged as errors while configuring
 	pace        pace
+	watch       stopwatch
 	depth       int           // of calls in the guest, if the engine interrupts it
 	rationed    bool          // the fuel of the turn is bounded
 	fuelLeft    int64         // of it
@@ -156,7 +157,7 @@ func (in *instance) instantiate() error {
 		in.mod = mod
 	}
 	if err := in.unlessInterrupted(turn, err); err != nil {
-		return stopOf(err)
+		return in.stopOf(err)
 	}
 	return nil
 }
@@ -215,17 +216,25 @@ func (in *instance) complain(text []byte) {
 
 // run calls into the guest.
 func (in *instance) run(f api.Function, stack []uint64) error {
+	in.deadline.look()
+	return in.runNow(f, stack)
+}
+
+// runNow is run for who has just looked at the clock.
+func (in *instance) runNow(f api.Function, stack []uint64) error {
 	in.pace.interrupted()
-	begun := time.Since(in.plugin.epoch)
+	in.watch.long = in.plugin.interruption == InterruptByEngine // which has no ticks
 	err := in.enter(f, stack)
-	in.plugin.stats.guestTime.Add(int64(time.Since(in.plugin.epoch) - begun - in.away))
+	if weight := in.watch.weight(); weight > 0 {
+		in.plugin.stats.guestTime.Add(weight * int64(time.Since(in.deadline.seen)-in.away))
+	}
 	in.away = 0
 	in.stdout.flush()
 	in.stderr.flush()
 	if err == nil {
 		return nil
 	}
-	s := stopOf(err)
+	s := in.stopOf(err)
 	in.plugin.log.failure(s, err)
 	return s
 }
@@ -306,6 +315,7 @@ func (in *instance) nextID() int32 {
 // goes on: they would wait for the ten milliseconds that Go lets a goroutine
 // run, and more where several guests compute.
 func (in *instance) tick() int64 {
+	in.watch.long = true
 	slice := in.ration(in.pace.next(time.Now()))
 	runtime.Gosched()
 	now := time.Now()
@@ -315,6 +325,13 @@ func (in *instance) tick() int64 {
 	in.pace.resumed(now)
 	in.plugin.stats.fuel.Add(uint64(slice))
 	return slice
+}
+
+// waited notes that the guest did not compute from begun on.
+func (in *instance) waited(begun time.Time) {
+	in.away += time.Since(begun)
+	in.watch.long = true
+	in.pace.interrupted()
 }
 
 // ration is a slice of fuel, or what is left for the request. It ends a guest that
@@ -337,6 +354,7 @@ func (in *instance) spend(n int) {
 	if !in.pace.due(n) {
 		return
 	}
+	in.watch.long = true
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}

@@ -181,7 +181,7 @@ func TestCallThatReturnsAsItsTimeEndsIsInterrupted(t *testing.T) {
 	t.Parallel()
 	p := loadWithoutFuel(t, Options{}, endless)
 	ctx, cancel := context.WithCancel(t.Context())
-	in := &instance{plugin: p, deadline: newDeadline(ctx, p.life, patience)}
+	in := &instance{plugin: p, deadline: p.newDeadline(ctx)}
 	require.NoError(t, in.unlessInterrupted(ctx, nil))
 	cancel()
 	require.ErrorIs(t, in.unlessInterrupted(ctx, nil), context.Canceled)

@@ -238,22 +238,21 @@ func (p *Plugin) exportHost(ctx context.Context) error {
 // kernel.
 func (p *Plugin) exportExtism(ctx context.Context) error {
 	functions := extismFunctions()
-	fault := hostFunction{name: kernel.FaultName, sig: signature{params: []valueType{i64}}, call: extismFault}
 	err := errors.Join(
-		exportTo(ctx, p.runtime, kernel.Name, append(functions, fault)),
+		exportTo(ctx, p.runtime, kernel.Name, append(functions, kernelHostFunctions()...)),
 		exportTo(ctx, p.runtime, extismUser, extismUserFunctions()),
 	)
 	if err != nil {
 		return err
 	}
-	module := kernel.Module(kernelFunctions(functions), uint32(p.opts.MaxMemoryBytes/pageBytes))
+	module := kernel.Module(kernelFunctions(functions, p.opts.Config), uint32(p.opts.MaxMemoryBytes/pageBytes))
 	p.kernel, err = p.runtime.CompileModule(ctx, module)
 	return err
 }
 
 // probe starts the first instance, which stays in the pool.
 func (p *Plugin) probe(ctx context.Context) error {
-	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	d := p.newDeadline(ctx)
 	s, err := p.checkOut(&d)
 	if err != nil {
 		return err

@@ -71,9 +71,13 @@ func (p *Plugin) getItem(ctx context.Context, key string) (item gcnode.Item[gcno
 	if err := checkKey(key); err != nil {
 		return item, err
 	}
-	d := newDeadline(ctx, p.life, p.opts.Timeout)
+	d := p.newDeadline(ctx)
 	item, err = p.getOnce(d, key)
-	if lost, ok := errors.AsType[lostError](err); ok && discardReason(lost) != discardClosed && d.check() == nil {
+	lost, ok := errors.AsType[lostError](err)
+	if !ok || discardReason(lost) == discardClosed {
+		return item, err
+	}
+	if d.look(); d.checkAt(d.seen) == nil {
 		item, err = p.getOnce(d, key)
 	}
 	return item, err
@@ -118,7 +122,7 @@ func (p *Plugin) begin(s *slot[*instance], d deadline, key string) (item gcnode.
 	verdict := discardTrap // if the guest does not return
 	ended := 1
 	defer func() { p.checkIn(s, verdict, ended) }()
-	if err := d.check(); err != nil {
+	if err := d.checkAt(d.seen); err != nil {
 		verdict = keep
 		return item, nil, p.failed(key, stopFor(err))
 	}
@@ -172,20 +176,23 @@ func outcomeOf(err error) int {
 }
 
 // checkOut takes an instance out of the pool for a new request, or starts one.
-// The error is a *stop.
+// The error is a *stop. The deadline was made just now, and is looked at again if
+// that takes its time.
 func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
-	if p.breaker.after > 0 { // the clock takes as long to read as the rest of this
-		if err := p.breaker.pass(time.Now()); err != nil {
+	if p.breaker.after > 0 {
+		if err := p.breaker.pass(d.seen); err != nil {
 			return nil, &stop{keep, gcnode.KindOverloaded, err}
 		}
 	}
-	var begun time.Time // of waiting
+	waited := false
 	s, err := p.pool.acquire(d.caller, d.at, func() {
 		p.stats.waited.Add(1)
-		begun = time.Now()
+		waited = true
 	})
-	if !begun.IsZero() {
-		p.stats.queueTime.Add(int64(time.Since(begun)))
+	if waited {
+		begun := d.seen
+		d.look()
+		p.stats.queueTime.Add(int64(d.seen.Sub(begun)))
 	}
 	switch {
 	case errors.Is(err, errQueueFull):
@@ -208,6 +215,7 @@ func (p *Plugin) checkOut(d *deadline) (*slot[*instance], error) {
 	if s.item, err = p.start(*d); err != nil {
 		return nil, err
 	}
+	d.look()
 	s.filled = true
 	return s, nil
 }

@@ -76,7 +76,10 @@ type QueueStats struct {
 // TimeStats says where time went, in all.
 type TimeStats struct {
 	Queue time.Duration // requests waited for an instance
-	Guest time.Duration // guests computed, the start of instances included
+	// Guest is how long guests computed, each call from when its instance was free,
+	// the start of instances included. One of eight calls that return with the fuel
+	// they had is measured, and counts for the others.
+	Guest time.Duration
 	Fetch time.Duration // exchanges took; those at the same time count each
 	// Compile is what it took to check, instrument and compile the module.
 	Compile time.Duration

@@ -32,7 +32,7 @@ func (in *instance) answer(r *request, d deadline) (verdict discardReason, stopp
 	}
 	in.calls++
 	in.stack = [3]uint64{api.EncodeI32(r.id), uint64(len(r.key))}
-	if err := in.run(in.get, in.stack[:2]); err != nil {
+	if err := in.runNow(in.get, in.stack[:2]); err != nil {
 		stopped := stopOf(err)
 		return stopped.reason, stopped
 	}
@@ -57,7 +57,7 @@ func (in *instance) resumeWith(a arrival, d deadline) (verdict discardReason, st
 	in.keepAnswer(a.call, a.answer)
 	defer delete(in.answers, a.call)
 	in.stack = [3]uint64{api.EncodeI32(a.req.id), api.EncodeI32(a.call), uint64(len(a.answer))}
-	if err := in.run(in.resume, in.stack[:]); err != nil {
+	if err := in.runNow(in.resume, in.stack[:]); err != nil {
 		stopped := stopOf(err)
 		return stopped.reason, stopped
 	}
@@ -80,7 +80,7 @@ func (in *instance) answerMany(batch []*request, message []byte, d deadline) (ve
 	in.message = message
 	defer func() { in.message = nil }()
 	in.stack = [3]uint64{api.EncodeI32(batch[0].id), uint64(len(batch)), uint64(len(message))}
-	if err := in.run(in.getMany, in.stack[:]); err != nil {
+	if err := in.runNow(in.getMany, in.stack[:]); err != nil {
 		stopped := stopOf(err)
 		return stopped.reason, stopped
 	}
@@ -228,12 +228,17 @@ func (in *instance) abandon(requests map[int32]*request) {
 	in.abandoned = slices.AppendSeq(in.abandoned, maps.Values(requests))
 }
 
-// sweep tells the guest which requests nobody waits for any more.
+// sweep tells the guest which requests nobody waits for any more. It looks at the
+// clock if that took time.
 func (in *instance) sweep() *stop {
 	in.mu.Lock()
 	abandoned := in.abandoned
 	in.abandoned = nil
 	in.mu.Unlock()
+	if len(abandoned) == 0 {
+		return nil
+	}
+	defer in.deadline.look()
 	for _, r := range abandoned {
 		if in.requests[r.id] != r {
 			continue // it was answered all the same

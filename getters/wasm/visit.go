@@ -114,7 +114,8 @@ func (p *Plugin) resumed(s *slot[*instance], v *visit, a arrival, d deadline) (e
 	verdict := discardTrap // if the guest does not return
 	over := 0              // 1 if the visit is
 	defer func() { p.checkIn(s, verdict, over) }()
-	if a.req.answered || d.check() != nil {
+	d.look()
+	if a.req.answered || d.checkAt(d.seen) != nil {
 		verdict = keep
 		return false, nil
 	}

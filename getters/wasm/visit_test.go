@@ -25,7 +25,7 @@ func pendingVisit(t *testing.T) (p *Plugin, s *slot[*instance], r *request, d de
 	module := resumable(a.getter(code...), opUnreachable).bytes()
 	p = loadModule(t, module, Options{AllowFetch: somewhere, StoreBytes: 1, Instances: 1, ParallelFetches: 1})
 	p.fetcher.parallel <- struct{}{}
-	d = newDeadline(t.Context(), p.life, patience)
+	d = p.newDeadline(t.Context())
 	s, err := p.checkOut(&d)
 	require.NoError(t, err)
 	_, r, err = p.begin(s, d, "pending")

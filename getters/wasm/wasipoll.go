@@ -66,8 +66,7 @@ func wasiPoll(in *instance, mem guestMemory, args []uint64) uint64 {
 func (in *instance) sleep(length time.Duration) {
 	begun := time.Now()
 	in.deadline.sleep(length)
-	in.away += time.Since(begun)
-	in.pace.interrupted()
+	in.waited(begun)
 	if err := in.deadline.check(); err != nil {
 		haltFor(err)
 	}

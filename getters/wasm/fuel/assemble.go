@@ -8,7 +8,7 @@ type assembler struct {
 
 // append appends the function: its locals and its code.
 func (a *assembler) append(out []byte, b *body, typ funcType) []byte {
-	out = append(out, b.locals...)
+	out = append(appendU32(out, b.groups), b.locals...)
 	units := unitsOf(b.regions[0])
 	if !b.calls {
 		out = a.helpers.appendSpend(out, units)

@@ -38,7 +38,9 @@ type mark struct {
 // body is a scanned function: its code without the injected instructions, and
 // where those belong.
 type body struct {
+	// locals are groups of locals, without their number.
 	locals []byte
+	groups uint32
 	code   []byte
 	marks  []mark
 	// regions counts instructions: of the function outside of loops, and of
@@ -55,6 +57,13 @@ type body struct {
 	// frame counts against the call depth.
 	calls bool
 	bulk  int
+	// spare are the locals that functions have which were put in the place of
+	// calls, by type, and taken how many of them are in use. nextLocal is the index
+	// of the next one, and inlined the number of such calls.
+	spare     [4][]uint32
+	taken     [4]int
+	nextLocal uint32
+	inlined   int
 }
 
 // What it takes an engine to compile a function grows with the square of how much
@@ -87,6 +96,12 @@ func (ins *instruction) branching() uint64 {
 // compileCost is what it takes to compile the function.
 func (b *body) compileCost() uint64 { return b.branching*b.branching + bulkCost*uint64(b.bulk) }
 
+// count counts an instruction of a region.
+func (b *body) count(region uint32) {
+	b.regions[region]++
+	b.size++
+}
+
 // unitsOf is the fuel that a region of so many instructions costs.
 func unitsOf(instructions uint32) int64 {
 	return 1 + int64(instructions)/instructionsPerUnit
@@ -101,6 +116,7 @@ func (b *body) depth() int64 {
 type scanner struct {
 	spaces  *indexSpaces
 	helpers *helperIndices
+	inliner *inliner
 	ins     instruction
 	// enclosing holds, for each open block, the region outside of it.
 	enclosing []uint32
@@ -113,17 +129,18 @@ func (s *scanner) scan(r *reader, typ funcType, b *body) error {
 	*b = body{
 		locals: b.locals[:0], code: b.code[:0], marks: b.marks[:0], regions: append(b.regions[:0], 0),
 		variables: len(typ.params) + len(typ.results),
+		spare:     [4][]uint32{b.spare[0][:0], b.spare[1][:0], b.spare[2][:0], b.spare[3][:0]},
 	}
 	s.enclosing, s.region = s.enclosing[:0], 0
-	s.scanLocals(r, b)
+	s.scanLocals(r, len(typ.params), b)
+	s.ins.locals = b.nextLocal
 	for r.more() {
 		s.ins.blocks = uint32(len(s.enclosing))
 		s.ins.read(r, s.spaces)
 		if r.err != nil {
 			return r.err
 		}
-		b.regions[s.region]++
-		b.size++
+		b.count(s.region)
 		if s.ins.op == opEnd && len(s.enclosing) == 0 {
 			return r.done()
 		}
@@ -135,11 +152,10 @@ func (s *scanner) scan(r *reader, typ funcType, b *body) error {
 	return r.err
 }
 
-func (s *scanner) scanLocals(r *reader, b *body) {
-	groups := r.count(2, "groups of locals")
-	b.locals = appendU32(b.locals, groups)
+func (s *scanner) scanLocals(r *reader, params int, b *body) {
+	b.groups = r.count(2, "groups of locals")
 	total := uint64(0)
-	for range groups {
+	for range b.groups {
 		start := r.pos
 		n := r.u32()
 		t := r.valueType()
@@ -153,6 +169,7 @@ func (s *scanner) scanLocals(r *reader, b *body) {
 	}
 	b.variables += int(total)
 	b.ownLocals = uint32(total)
+	b.nextLocal = uint32(params) + b.ownLocals
 }
 
 func (s *scanner) instruction(r *reader, typ funcType, b *body) {
@@ -175,6 +192,9 @@ func (s *scanner) instruction(r *reader, typ funcType, b *body) {
 		b.mark(markReturn, uint32(len(s.enclosing)))
 		return
 	case opCall:
+		if s.inline(b, ins.index, inlinedLevels) {
+			return
+		}
 		if ins.index >= s.spaces.importedFunctions {
 			b.calls = true
 		}

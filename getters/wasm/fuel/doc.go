@@ -48,6 +48,14 @@
 //	memory.grow      F -= 1; check; memory.grow; if it succeeded,
 //	                 F -= pages * 256; check
 //
+// A call of a small function, of at most 16 instructions without a loop, is replaced
+// by what that consists of, as its entry would cost more than the rest of it: its
+// parameters and locals become locals of the caller, and a return branches to the end
+// of a block around it. Nothing is injected there, and stack traces do not show it.
+// Not replaced are calls of functions with a bulk or a vector instruction, an indirect
+// call, a trap, or references; and calls from a function that has very many locals or
+// branches. The code becomes longer by at most a quarter and a kibibyte for this.
+//
 // Every instruction is written anew with its numbers in their shortest form,
 // and an opcode that is not in its shortest form is refused where engines
 // differ in reading it: what was counted here is what the engine runs. Limits on

@@ -77,6 +77,9 @@ type Report struct {
 	CountedFunctions int
 	// Loops is the number of loops, all of which spend fuel in each turn.
 	Loops int
+	// InlinedCalls is the number of calls that the functions took the place of which
+	// they would have called.
+	InlinedCalls int
 	// BulkInstructions is the number of instructions that spend fuel by the
 	// amount that they fill, copy or grow.
 	BulkInstructions int

@@ -6,8 +6,11 @@ type instruction struct {
 	// before reading: a label beyond the function's own must be refused, since
 	// the body may get one more block around it.
 	blocks uint32
+	// locals is the number of parameters and locals of the function, set before
+	// reading: the function may get more of them.
+	locals uint32
 	op     opcode
-	// index is that of the function or type to call.
+	// index is that of the function or type to call, or of the local.
 	index uint32
 	// labels is the number of labels of a table.
 	labels uint32
@@ -59,7 +62,12 @@ func (ins *instruction) read(r *reader, s *indexSpaces) {
 		b = s.blockType(r, b)
 	case immLabel:
 		b = appendU32(b, ins.label(r))
-	case immLocal, immElement, immData:
+	case immLocal:
+		start := r.pos
+		ins.index = r.u32()
+		r.checkIndex(start, ins.index, ins.locals, "local")
+		b = appendU32(b, ins.index)
+	case immElement, immData:
 		b = appendU32(b, r.u32())
 	case immLabels:
 		n := r.count(1, "labels")

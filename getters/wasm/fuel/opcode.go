@@ -9,6 +9,7 @@ const (
 	opBlock              opcode = 0x02
 	opLoop               opcode = 0x03
 	opIf                 opcode = 0x04
+	opElse               opcode = 0x05
 	opEnd                opcode = 0x0b
 	opBr                 opcode = 0x0c
 	opBrIf               opcode = 0x0d
@@ -19,6 +20,7 @@ const (
 	opReturnCall         opcode = 0x12
 	opReturnCallIndirect opcode = 0x13
 	opLocalGet           opcode = 0x20
+	opLocalSet           opcode = 0x21
 	opLocalTee           opcode = 0x22
 	opGlobalGet          opcode = 0x23
 	opGlobalSet          opcode = 0x24
@@ -98,7 +100,7 @@ func (op opcode) immediates() immediates {
 		return miscImmediates(op & 0xff)
 	case prefix == prefixVector:
 		return vectorImmediates(op & 0xff)
-	case op <= 0x01, op == 0x05, op == opEnd, op == opReturn, op == 0x1a, op == 0x1b, op == 0xd1,
+	case op <= 0x01, op == opElse, op == opEnd, op == opReturn, op == 0x1a, op == 0x1b, op == 0xd1,
 		op >= 0x45 && op <= 0xc4:
 		return immNone
 	case op >= opBlock && op <= opIf:

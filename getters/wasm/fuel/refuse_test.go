@@ -39,6 +39,8 @@ func TestIndicesOfInjectedThingsAreRefused(t *testing.T) {
 		"br_if":                {code(i32Const, 0, brIf, 1), "label 1 out of range"},
 		"br_table":             {code(i32Const, 0, 0x0e, 1, 1, 0), "label 1 out of range"},
 		"br_table default":     {code(i32Const, 0, 0x0e, 1, 0, 1), "label 1 out of range"},
+		"local.get":            {withSmallFunction(code(localGet, 0, drop, i32Const, 0, call, 1)), "local 0 out of range, there are 0"},
+		"local.set":            {withSmallFunction(code(i32Const, 0, call, 1, i32Const, 0, localSet, 0)), "local 0 out of range, there are 0"},
 		"call_indirect table":  {code(i32Const, 0, callIndirect, 0, 2), "table 2 out of range"},
 		"function type": {
 			with(func(w *wasm) { w.functions = [][]byte{u32(1)} }),
@@ -99,6 +101,15 @@ func TestIndicesOfInjectedThingsAreRefused(t *testing.T) {
 	}
 	_, _, err := fuel.Inject(plain().bytes(), fuel.Options{})
 	require.NoError(t, err)
+}
+
+// withSmallFunction adds function 1, which has a parameter and takes the place of its
+// calls.
+func withSmallFunction(w wasm) wasm {
+	w.types = append(w.types, signature([]byte{i32}, nil))
+	w.functions = append(w.functions, u32(1))
+	w.codes = append(w.codes, body())
+	return w
 }
 
 // TestUnsupportedFeatures names the feature in each refusal.

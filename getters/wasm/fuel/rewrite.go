@@ -195,6 +195,7 @@ func (in *injection) rewriteConstant(r *reader, out []byte) []byte {
 
 // rewriteCode scans every function and writes it with the injected code.
 func (in *injection) rewriteCode(r *reader) ([]byte, error) {
+	inliner := newInliner(*r, &in.spaces, in.defined)
 	n := r.count(3, "functions")
 	if r.err == nil && int(n) != len(in.defined) {
 		r.fail(ErrMalformed, "%d functions declared, %d have code", len(in.defined), n)
@@ -202,7 +203,7 @@ func (in *injection) rewriteCode(r *reader) ([]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	s := scanner{spaces: &in.spaces, helpers: &in.helpers}
+	s := scanner{spaces: &in.spaces, helpers: &in.helpers, inliner: inliner}
 	a := assembler{helpers: &in.helpers, blocks: in.blocks}
 	var b body
 	var function []byte
@@ -236,6 +237,7 @@ func (in *injection) count(b *body) {
 	in.report.Functions++
 	in.report.Loops += len(b.regions) - 1
 	in.report.BulkInstructions += b.bulk
+	in.report.InlinedCalls += b.inlined
 	if b.calls {
 		in.report.CountedFunctions++
 	}

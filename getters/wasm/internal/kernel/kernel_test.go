@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -25,22 +26,36 @@ const (
 )
 
 // newKernel is a kernel that stands alone: the tests call its functions as a
-// guest would. A fault is a trap.
+// guest would.
 func newKernel(tb testing.TB) *kernel.Memory {
 	tb.Helper()
 	ctx := tb.Context()
 	r := wazero.NewRuntime(ctx)
 	tb.Cleanup(func() { assert.NoError(tb, r.Close(context.Background())) })
-	_, err := r.NewHostModuleBuilder(kernel.Name).
-		NewFunctionBuilder().WithGoFunction(api.GoFunc(func(context.Context, []uint64) {}), []api.ValueType{api.ValueTypeI64}, nil).Export(kernel.FaultName).
-		NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { stack[0]++ }),
-		[]api.ValueType{api.ValueTypeI64}, []api.ValueType{api.ValueTypeI64}).Export("next").
-		Instantiate(ctx)
+	var m *kernel.Memory
+	word := []api.ValueType{api.ValueTypeI64}
+	host := r.NewHostModuleBuilder(kernel.Name)
+	export := func(name string, results []api.ValueType, f func(stack []uint64)) {
+		host.NewFunctionBuilder().WithGoFunction(api.GoFunc(func(_ context.Context, stack []uint64) { f(stack) }), word, results).Export(name)
+	}
+	export(kernel.AllocName, word, func(stack []uint64) {
+		offset, _, err := m.Alloc(stack[0], limit)
+		if err != nil {
+			panic(err)
+		}
+		stack[0] = offset
+	})
+	export(kernel.LengthName, word, func(stack []uint64) { stack[0] = m.Length(stack[0]) })
+	export("next", word, func(stack []uint64) { stack[0]++ })
+	export("nothing", word, func(stack []uint64) { stack[0] = askedForNothing })
+	_, err := host.Instantiate(ctx)
 	require.NoError(tb, err)
-	next := kernel.Function{Name: "next", Params: []api.ValueType{api.ValueTypeI64}, Results: []api.ValueType{api.ValueTypeI64}}
-	mod, err := r.InstantiateWithConfig(ctx, kernel.Module([]kernel.Function{next}, testPages), wazero.NewModuleConfig().WithName(""))
+	module, err := r.CompileModule(ctx, kernel.Module([]kernel.Function{
+		{Name: "nothing", Params: word, Results: word, Nothing: true},
+		{Name: "next", Params: word, Results: word},
+	}, testPages))
 	require.NoError(tb, err)
-	m, err := kernel.New(mod)
+	m, err = kernel.New(ctx, r, module)
 	require.NoError(tb, err)
 	return m
 }
@@ -57,10 +72,20 @@ func faults(tb testing.TB, m *kernel.Memory, name string, args ...uint64) {
 	tb.Helper()
 	_, err := m.Module().ExportedFunction(name).Call(tb.Context(), args...)
 	assert.ErrorContains(tb, err, "unreachable", "%s%v", name, args)
+	offset, ok := m.Fault()
+	assert.True(tb, ok)
+	if strings.HasPrefix(name, "input") {
+		args[0] += call(tb, m, "input_offset")[0]
+	}
+	assert.Equal(tb, args[0], offset)
 }
 
+// alloc makes a block as the host does, and as guests do: by turns.
 func alloc(tb testing.TB, m *kernel.Memory, size uint64) uint64 {
 	tb.Helper()
+	if size%2 == 0 {
+		return call(tb, m, "alloc", size)[0]
+	}
 	offset, _, err := m.Alloc(size, limit)
 	require.NoError(tb, err)
 	return offset
@@ -88,6 +113,92 @@ func TestGuestsReadTheirInputAndWriteTheirOutput(t *testing.T) {
 	assert.Equal(t, []uint64{42}, call(t, m, "next", 41), "functions of the host are functions of the kernel")
 }
 
+// What is compiled and what is Go do the same, and know of each other's blocks.
+func TestGuestsAllocateAsTheHostDoes(t *testing.T) {
+	guest, host := newKernel(t), newKernel(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	sizes := []uint64{1, 7, 8, 56, 57, 58, 63, 64, 65, 66, 1000, pageBytes - 337, pageBytes - 336, pageBytes - 335}
+	var blocks []uint64
+	for step := range 6_000 {
+		size := sizes[rng.IntN(len(sizes))]
+		if step%500 < 400 {
+			size = sizes[rng.IntN(10)] // many small ones
+		}
+		want, _, wantErr := host.Alloc(size, limit)
+		results, err := guest.Module().ExportedFunction("alloc").Call(t.Context(), size)
+		if wantErr != nil {
+			require.ErrorContains(t, err, wantErr.Error())
+			checkMarks(t, guest, blocks)
+			guest.Reset()
+			host.Reset()
+			blocks = nil
+			continue
+		}
+		require.NoError(t, err)
+		require.Equal(t, want, results[0], "step %d: a block of %d bytes", step, size)
+		b, ok := guest.Block(want)
+		require.True(t, ok)
+		for i := range b {
+			b[i] = byte(want / 8)
+		}
+		blocks = append(blocks, want)
+		for _, at := range []uint64{want, want + 1, want - 8, 0, math.MaxUint64, want | 1<<32, blocks[rng.IntN(len(blocks))]} {
+			length := host.Length(at)
+			require.Equal(t, length, guest.Length(at))
+			require.Equal(t, []uint64{length}, call(t, guest, "length", at), "step %d: the block at %d", step, at)
+			require.Equal(t, []uint64{length}, call(t, guest, "length_unsafe", at))
+		}
+		if rng.IntN(40) == 0 {
+			i := len(blocks) - 1 - rng.IntN(min(len(blocks), 3)) // among the last
+			guest.Free(blocks[i])
+			host.Free(blocks[i])
+			blocks = slices.Delete(blocks, i, i+1)
+		}
+	}
+	for _, size := range []uint64{limit, 1<<31 - 1, 1 << 31, 1<<31 + 1, 1 << 32, 1<<32 + 8, 1 << 63, math.MaxUint64 - 6, math.MaxUint64} {
+		_, err := guest.Module().ExportedFunction("alloc").Call(t.Context(), size)
+		require.ErrorContains(t, err, kernel.ErrExhausted.Error(), "%d", size)
+	}
+	assert.Equal(t, []uint64{0}, call(t, guest, "alloc", 0))
+}
+
+// checkMarks sees that each block holds what was written to it.
+func checkMarks(t *testing.T, m *kernel.Memory, blocks []uint64) {
+	t.Helper()
+	for _, at := range blocks {
+		b, ok := m.Block(at)
+		require.True(t, ok)
+		require.Equal(t, len(b), bytes.Count(b, []byte{byte(at / 8)}), "the block at %d", at)
+	}
+}
+
+// A block that fills what there is of the memory takes no more of it.
+func TestGuestsFillTheMemory(t *testing.T) {
+	const beside = 336 // of the first block
+	for size, want := range map[uint64]uint64{pageBytes - beside: pageBytes, pageBytes - beside + 1: 2 * pageBytes} {
+		m := newKernel(t)
+		b, ok := m.Block(call(t, m, "alloc", size)[0])
+		require.True(t, ok)
+		assert.Len(t, b, int(size))
+		assert.Equal(t, want, m.Size())
+	}
+}
+
+// askedForNothing is what the host says that has nothing, and should not be asked.
+const askedForNothing = 4711
+
+func TestTheHostIsNotAskedForNothing(t *testing.T) {
+	m := newKernel(t)
+	first, last := alloc(t, m, 4), alloc(t, m, 5)
+	assert.Equal(t, []uint64{0}, call(t, m, "nothing", last))
+	for _, at := range []uint64{first, last + 1, last | 1<<32} {
+		assert.Equal(t, []uint64{askedForNothing}, call(t, m, "nothing", at), "this may be no block")
+	}
+	m.Free(last)
+	assert.Equal(t, []uint64{askedForNothing}, call(t, m, "nothing", last))
+	assert.Equal(t, []uint64{0}, call(t, m, "nothing", first), "the last one again")
+}
+
 func TestEmptyInputIsNoBlock(t *testing.T) {
 	m := newKernel(t)
 	require.NoError(t, m.SetInput("", limit))
@@ -99,6 +210,8 @@ func TestEmptyInputIsNoBlock(t *testing.T) {
 	offset, _, err := m.Alloc(0, limit)
 	require.NoError(t, err)
 	assert.Zero(t, offset)
+	m.Free(0)
+	assert.NotZero(t, alloc(t, m, 8), "there was nothing to be freed")
 }
 
 func TestNothingIsSeenAfterReset(t *testing.T) {
@@ -223,7 +336,7 @@ func TestFreedBlocksAreUsedAgain(t *testing.T) {
 	for i := range blocks {
 		blocks[i] = alloc(t, m, limit/16)
 	}
-	alloc(t, m, 6*limit/16-64) // nearly all that is left behind them
+	alloc(t, m, 6*limit/16-512) // nearly all that is left behind them
 	for _, at := range blocks[2:5] {
 		m.Free(at)
 	}
@@ -299,7 +412,10 @@ func FuzzMemory(f *testing.F) {
 			number <<= 4 * (steps[2] >> 4)
 			switch op := steps[0] % 10; op {
 			case 0:
-				if _, _, err := m.Alloc(number, limit); err != nil {
+				if steps[1]%2 == 0 {
+					_, err := m.Module().ExportedFunction("alloc").Call(t.Context(), number)
+					require.True(t, err == nil || errors.Is(err, kernel.ErrExhausted), "%v", err)
+				} else if _, _, err := m.Alloc(number, limit); err != nil {
 					require.ErrorIs(t, err, kernel.ErrExhausted)
 				}
 			case 1:
@@ -308,6 +424,7 @@ func FuzzMemory(f *testing.F) {
 				b, ok := m.Block(number)
 				require.Equal(t, m.Length(number), uint64(len(b)))
 				require.Equal(t, ok, len(b) > 0)
+				require.Equal(t, []uint64{uint64(len(b))}, call(t, m, "length", number))
 			case 3, 4, 5, 6:
 				_, _ = m.Module().ExportedFunction(names[op-3]).Call(t.Context(), number)
 			case 7:

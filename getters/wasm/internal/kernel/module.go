@@ -1,6 +1,10 @@
 package kernel
 
-import "github.com/tetratelabs/wazero/api"
+import (
+	"slices"
+
+	"github.com/tetratelabs/wazero/api"
+)
 
 // The sections of a module, and the kinds of imports and exports.
 const (
@@ -8,13 +12,11 @@ const (
 	sectionImport   = 2
 	sectionFunction = 3
 	sectionMemory   = 5
-	sectionGlobal   = 6
 	sectionExport   = 7
 	sectionCode     = 10
 
 	externFunc   = 0
 	externMemory = 2
-	externGlobal = 3
 
 	opEnd = 0x0b
 )
@@ -26,22 +28,31 @@ const mostPages = 1<<16 - 1
 // Module is the kernel, with at most maxPages pages of memory. It imports the
 // functions of the host from a module that is called [Name], like the kernel
 // itself, and exports them again, so that the guest finds all in one place.
-// The host also has [FaultName].
+// The host also has [AllocName] and [LengthName], which are not exported.
 func Module(host []Function, maxPages uint32) []byte {
 	own := ownFunctions()
-	fault := uint32(len(host))
-	imported := append(append([]Function{}, host...), Function{FaultName, []api.ValueType{i64}, nil})
+	word := []api.ValueType{i64}
+	called := hostIndices{alloc: uint32(len(host)), length: uint32(len(host)) + 1}
+	imported := append(slices.Clone(host),
+		Function{Name: AllocName, Params: word, Results: word},
+		Function{Name: LengthName, Params: word, Results: word},
+	)
+	for i, f := range host {
+		if f.Nothing {
+			own = append(own, ownFunction{f, 1, func(hostIndices) string { return nothing(uint32(i)) }})
+		}
+	}
 
 	types := vector(len(imported) + len(own))
 	imports := vector(len(imported))
 	functions := vector(len(own))
 	code := vector(len(own))
-	exports := vector(len(host) + len(own) + globals + 1)
+	exports := vector(len(host) + len(ownFunctions()) + 1)
 	for i, f := range imported {
 		types = appendType(types, f)
 		imports = appendName(appendName(imports, Name), f.Name)
 		imports = appendU32(append(imports, externFunc), uint32(i))
-		if f.Name != FaultName {
+		if i < len(host) && !f.Nothing {
 			exports = appendExport(exports, f.Name, externFunc, uint32(i))
 		}
 	}
@@ -50,14 +61,9 @@ func Module(host []Function, maxPages uint32) []byte {
 		types = appendType(types, f.Function)
 		functions = appendU32(functions, index) // types and functions are in the same order
 		exports = appendExport(exports, f.Name, externFunc, index)
-		body := append([]byte{0}, f.code(fault)...) // no locals
-		body = append(body, opEnd)
+		body := []byte{1, byte(f.locals), i64} // one group of locals
+		body = append(append(body, f.code(called)...), opEnd)
 		code = append(appendU32(code, uint32(len(body))), body...)
-	}
-	variables := vector(globals)
-	for i, name := range globalNames() {
-		variables = append(variables, i64, 1, 0x42, 0, opEnd) // mutable, i64.const 0
-		exports = appendExport(exports, name, externGlobal, uint32(i))
 	}
 	exports = appendExport(exports, memoryName, externMemory, 0)
 
@@ -66,7 +72,6 @@ func Module(host []Function, maxPages uint32) []byte {
 	out = appendSection(out, sectionImport, imports)
 	out = appendSection(out, sectionFunction, functions)
 	out = appendSection(out, sectionMemory, appendU32([]byte{1, 1, 1}, min(maxPages, mostPages))) // one memory, with a maximum, of one page
-	out = appendSection(out, sectionGlobal, variables)
 	out = appendSection(out, sectionExport, exports)
 	return appendSection(out, sectionCode, code)
 }
