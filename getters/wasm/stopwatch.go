@@ -4,9 +4,9 @@ package wasm
 const timedOneOf = 8
 
 // stopwatch decides which calls of a guest are measured: a look at the clock takes
-// a tenth of a small get. Of those that return with the fuel that they had one of
-// timedOneOf is, and counts for as many; by chance, because keys may come in turns.
-// Each of the others is.
+// a good part of a small get. Of those that return with the fuel that they had one
+// of timedOneOf is, and counts for as many; by chance, because keys may come in
+// turns. Each of the others is.
 type stopwatch struct {
 	long bool // the guest had more fuel in this call, or waited, or its host copied much
 	dice uint64
