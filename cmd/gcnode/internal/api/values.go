@@ -9,6 +9,8 @@ import (
 	"mime"
 	"net/http"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
@@ -26,6 +28,11 @@ const (
 	// queuedResults is how many results may wait for the application while
 	// further ones come in.
 	queuedResults = 64
+	// partKeys are the keys of a request that are got together, at most, and
+	// parallelParts how many such parts are got at a time: what an application has
+	// not read yet is held in memory.
+	partKeys      = 250
+	parallelParts = 4
 )
 
 // serveValues reads many values, or removes all.
@@ -118,13 +125,7 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, group *gcnode.G
 	results := make(chan result, queuedResults)
 	go func() {
 		defer close(results)
-		for res, err := range group.Stream(ctx, keys) {
-			select {
-			case results <- result{res, err}:
-			case <-ctx.Done():
-				return
-			}
-		}
+		collect(ctx, group, keys, results)
 	}()
 	defer func() {
 		cancel()
@@ -149,6 +150,31 @@ func (h *Handler) stream(w http.ResponseWriter, r *http.Request, group *gcnode.G
 		panic(http.ErrAbortHandler) //nolint:forbidigo // the one way to cut off what would look like the whole answer
 	}
 	h.log(r, group, http.StatusOK)
+}
+
+// collect sends the results of all keys in the order of their readiness, until
+// ctx ends. The parts are about equal: one of a single key would not wait for its
+// turn where others load as much as the group allows.
+func collect(ctx context.Context, group *gcnode.Group, keys []string, results chan<- result) {
+	parts := (len(keys) + partKeys - 1) / partKeys
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(parts, parallelParts) {
+		wg.Go(func() {
+			for n := int(next.Add(1)); n <= parts && ctx.Err() == nil; n = int(next.Add(1)) {
+				from := len(keys) * (n - 1) / parts
+				for res, err := range group.Stream(ctx, keys[from:len(keys)*n/parts]) {
+					res.Index += from
+					select {
+					case results <- result{res, err}:
+					case <-ctx.Done():
+						return
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
 }
 
 // lineWriter writes results to an application.

@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -383,4 +384,57 @@ func TestABatchThatNobodyTakesIsCutOff(t *testing.T) {
 	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/groups/echo/values", strings.NewReader(`["a","wait"]`))
 	r.Header.Set("Content-Type", "application/json")
 	assert.PanicsWithValue(t, http.ErrAbortHandler, func() { h.ServeHTTP(broken{httptest.NewRecorder()}, r) })
+}
+
+// stuckWriter is an application that does not read until it is let go.
+type stuckWriter struct {
+	http.ResponseWriter
+	letGo chan struct{}
+}
+
+func (w *stuckWriter) Write(p []byte) (int, error) {
+	<-w.letGo
+	return w.ResponseWriter.Write(p)
+}
+
+func TestAnApplicationThatDoesNotReadHoldsFewValues(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		node, err := gcnode.NewNode(gcnode.Config{})
+		require.NoError(t, err)
+		defer node.Close(t.Context())
+		var loads atomic.Int64
+		_, err = node.Group(echoGroup, gcnode.GetterFunc[gcnode.Value](func(_ context.Context, key string) (gcnode.Item[gcnode.Value], error) {
+			loads.Add(1)
+			return gcnode.Item[gcnode.Value]{Value: gcnode.StringValue(key)}, nil
+		}), gcnode.GroupOptions{MaxBytes: 1 << 20})
+		require.NoError(t, err)
+		keys := make([]string, 5000)
+		for i := range keys {
+			keys[i] = fmt.Sprintf("key-%d", i)
+		}
+		req := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/groups/echo/values", strings.NewReader(listOf(t, keys...)))
+		req.Header.Set("Content-Type", "application/json")
+		recorder := httptest.NewRecorder()
+		w := &stuckWriter{recorder, make(chan struct{})}
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			newHandler(t, node).ServeHTTP(w, req)
+		}()
+		synctest.Wait()
+		assert.NotZero(t, loads.Load())
+		assert.LessOrEqual(t, loads.Load(), int64(1500))
+		close(w.letGo)
+		<-done
+		seen := map[int]bool{}
+		for line := range strings.Lines(recorder.Body.String()) {
+			var r api.Result
+			require.NoError(t, json.Unmarshal([]byte(line), &r), line)
+			assert.Equal(t, keys[r.Index], string(r.Key))
+			assert.Equal(t, r.Key, r.Value)
+			seen[r.Index] = true
+		}
+		assert.Len(t, seen, len(keys))
+		assert.Equal(t, int64(len(keys)), loads.Load())
+	})
 }
