@@ -7,7 +7,7 @@ import (
 )
 
 // estateBits is the size of what an estate remembers of keys.
-const estateBits = 1 << 16
+const estateBits = 1 << 22
 
 // estate is what a node has inherited by a change of the ring: the owners of
 // the ring before may have it. A nil estate is closed.
@@ -29,9 +29,9 @@ type estate struct {
 	until   int64             // on the node's clock
 	settled atomic.Bool       // it is here
 
-	// own has the bits of the keys that were loaded here. Those that share one
-	// cost a load.
-	own [estateBits / 64]atomic.Uint64
+	// own has the bits of the keys that were loaded here; nil: there are none.
+	// Those that share one cost a load.
+	own atomic.Pointer[[estateBits / 64]atomic.Uint64]
 }
 
 // open reports whether previous owners are to be asked.
@@ -39,8 +39,13 @@ func (e *estate) open(now int64) bool { return e != nil && now < e.until && !e.s
 
 // loaded takes note of a load of the key, before anybody is answered with it.
 func (e *estate) loaded(group, key string) {
-	word, bit := e.place(group, key)
-	word.Or(bit)
+	own := e.own.Load()
+	if own == nil {
+		e.own.CompareAndSwap(nil, new([estateBits / 64]atomic.Uint64))
+		own = e.own.Load()
+	}
+	word, bit := placeOf(group, key)
+	own[word].Or(bit)
 }
 
 // left reports whether the key may be taken: it was not loaded since.
@@ -48,11 +53,16 @@ func (e *estate) left(group, key string) bool {
 	if e == nil {
 		return true
 	}
-	word, bit := e.place(group, key)
-	return word.Load()&bit == 0
+	own := e.own.Load()
+	if own == nil {
+		return true
+	}
+	word, bit := placeOf(group, key)
+	return own[word].Load()&bit == 0
 }
 
-func (e *estate) place(group, key string) (word *atomic.Uint64, bit uint64) {
+// placeOf is where the bit of a key is.
+func placeOf(group, key string) (word int, bit uint64) {
 	h := ring.Hash(group+"\x00"+key) % estateBits
-	return &e.own[h/64], 1 << (h % 64)
+	return int(h / 64), 1 << (h % 64)
 }
