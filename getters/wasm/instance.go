@@ -32,6 +32,7 @@ type instance struct {
 	plugin  *Plugin
 	ctx     *guestContext // of every call into the guest
 	mod     api.Module
+	memory  *linearMemory // of the module, also before it is instantiated
 	get     api.Function
 	resume  api.Function // nil: the module cannot wait for fetches
 	cancel  api.Function // nil: it does not want to know
