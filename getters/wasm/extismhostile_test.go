@@ -252,6 +252,10 @@ func TestExtismModuleThatStartsWithMostOfItsMemory(t *testing.T) {
 		get(t, p, "key")
 	}
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
+
+	a.pages = 32
+	_, err := Load(t.Context(), a.bytes(), Options{MaxMemoryBytes: 32 * pageBytes})
+	require.ErrorContains(t, err, "the module starts with 2097152 bytes of memory, beside 65536 of Extism's kernel, the limit is 2097152")
 }
 
 func TestExtismKernelIsThereAtTheStart(t *testing.T) {
