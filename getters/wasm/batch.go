@@ -99,10 +99,15 @@ func (p *Plugin) getMany(ctx context.Context, keys []string, yield func(int, gcn
 // back. first is the number of the first request.
 func (p *Plugin) beginMany(s *slot[*instance], v *visit, d deadline, keys []string) (first int32, stopped *stop) {
 	verdict := discardTrap // if the guest does not return
-	defer func() { p.checkIn(s, verdict, 0) }()
+	over := 0              // 1 if the visit is
+	defer func() { p.checkIn(s, verdict, over) }()
 	batch := s.item.openMany(keys, v)
 	message := encodeBatch(keys)
 	d.look()
+	if err := d.checkAt(d.seen); err != nil {
+		verdict, over = keep, 1
+		return batch[0].id, stopFor(err)
+	}
 	verdict, stopped = s.item.answerMany(batch, message, d)
 	return batch[0].id, stopped
 }

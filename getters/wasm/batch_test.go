@@ -79,6 +79,24 @@ func TestBatchOfAGuestThatFails(t *testing.T) {
 	assert.Equal(t, "again", get(t, p, "echo:again"))
 }
 
+// A caller may be gone when an instance is free, as may one of a single key.
+func TestBatchThatNobodyWaitsFor(t *testing.T) {
+	t.Parallel()
+	p := loadAsync(t, Options{Instances: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	yielded := 0
+	require.NoError(t, p.GetItems(ctx, []string{"echo:a", "silent"}, func(_ int, _ gcnode.Item[gcnode.Value], err error) {
+		yielded++
+		require.ErrorIs(t, err, context.Canceled)
+		wantKind(t, err, gcnode.KindTransient)
+	}))
+	assert.Equal(t, 2, yielded)
+	assert.Equal(t, DiscardStats{}, p.Stats().Instances.Discarded, "the guest was not called")
+	assert.Equal(t, "b", get(t, p, "echo:b"))
+	require.NoError(t, p.Close(t.Context()))
+}
+
 func TestBatchOfAModuleWithoutGetMany(t *testing.T) {
 	t.Parallel()
 	p := loadVerbs(t, Options{Instances: 2, Queue: -1})

@@ -42,7 +42,7 @@ func checkContract(m *moduleShape, opts *Options) error {
 	errs := []error{checkReactor(m)}
 	offered := offeredFunctions()
 	errs = append(errs, m.checkImports(func(imp moduleImport) error { return checkImport(imp, offered, opts) }))
-	errs = append(errs, checkExports(m), checkMemory(m, opts))
+	errs = append(errs, checkExports(m), checkMemory(m, 0, opts))
 	if opts.Function != "" {
 		errs = append(errs, fmt.Errorf("a function %q was asked for (Function, function in a node's configuration): "+
 			"only modules for Extism have one, leave it out", printable(opts.Function, maxNameShown)))
@@ -69,13 +69,20 @@ func (m *moduleShape) checkImports(check func(moduleImport) error) error {
 	return errors.Join(wrong...)
 }
 
-func checkMemory(m *moduleShape, opts *Options) error {
-	if want := m.memoryPages * pageBytes; want > uint64(opts.MaxMemoryBytes) {
-		return fmt.Errorf("the module starts with %d bytes of memory, the limit is %d: "+
-			"raise it (MaxMemoryBytes, memory in a node's configuration) or shrink the module",
-			want, opts.MaxMemoryBytes)
+// checkMemory compares the limit with what the module starts with, and with it
+// Extism's kernel, if it has one.
+func checkMemory(m *moduleShape, kernelBytes uint64, opts *Options) error {
+	want := m.memoryPages * pageBytes
+	if want+kernelBytes <= uint64(opts.MaxMemoryBytes) {
+		return nil
 	}
-	return nil
+	beside := ""
+	if kernelBytes > 0 {
+		beside = fmt.Sprintf(", beside %d of Extism's kernel", kernelBytes)
+	}
+	return fmt.Errorf("the module starts with %d bytes of memory%s, the limit is %d: "+
+		"raise it (MaxMemoryBytes, memory in a node's configuration) or shrink the module",
+		want, beside, opts.MaxMemoryBytes)
 }
 
 func checkReactor(m *moduleShape) error {

@@ -50,7 +50,7 @@ func checkExtism(m *moduleShape, opts *Options) error {
 	if e, ok := m.exports[exportMemory]; !ok || e.kind != externMemory {
 		errs = append(errs, errNoMemory)
 	}
-	errs = append(errs, checkExtismExports(m, opts.function()), checkMemory(m, opts))
+	errs = append(errs, checkExtismExports(m, opts.function()), checkMemory(m, kernel.StartBytes, opts))
 	return errors.Join(errs...)
 }
 

@@ -84,10 +84,7 @@ func (in *instance) initialize() error {
 // own leaves of the limit.
 func (in *instance) kernelLimit() uint64 {
 	limit := uint64(in.plugin.opts.MaxMemoryBytes)
-	if in.mod == nil { // it is being instantiated
-		return limit
-	}
-	return limit - min(limit, uint64(in.mod.Memory().Size()))
+	return limit - min(limit, uint64(len(in.memory.bytes)))
 }
 
 // stopOf is why a call into the guest failed.

@@ -231,6 +231,18 @@ func TestExtismMemoriesShareTheLimit(t *testing.T) {
 	}
 }
 
+// A start function runs before there is an instance.
+func TestExtismStartFunctionSharesTheLimit(t *testing.T) {
+	t.Parallel()
+	const limit = 8 << 20
+	a, f := newExtism()
+	a.pages = limit / 2 / pageBytes
+	a.function("get", nil, []valueType{i32}, f.echo()...)
+	a.start = int(a.function("", nil, nil, slices.Concat(constI64(limit*3/4), call(f.alloc), []byte{opDrop})...))
+	_, err := Load(t.Context(), a.bytes(), Options{MaxMemoryBytes: limit})
+	require.ErrorContains(t, err, "there is no room for 6291456 more bytes within 4194304")
+}
+
 func TestExtismModuleThatStartsWithMostOfItsMemory(t *testing.T) {
 	t.Parallel()
 	a := echoExtism()
@@ -240,6 +252,10 @@ func TestExtismModuleThatStartsWithMostOfItsMemory(t *testing.T) {
 		get(t, p, "key")
 	}
 	assert.EqualValues(t, 1, p.Stats().Instances.Created)
+
+	a.pages = 32
+	_, err := Load(t.Context(), a.bytes(), Options{MaxMemoryBytes: 32 * pageBytes})
+	require.ErrorContains(t, err, "the module starts with 2097152 bytes of memory, beside 65536 of Extism's kernel, the limit is 2097152")
 }
 
 func TestExtismKernelIsThereAtTheStart(t *testing.T) {

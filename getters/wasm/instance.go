@@ -32,6 +32,7 @@ type instance struct {
 	plugin  *Plugin
 	ctx     *guestContext // of every call into the guest
 	mod     api.Module
+	memory  *linearMemory // of the module, also before it is instantiated
 	get     api.Function
 	resume  api.Function // nil: the module cannot wait for fetches
 	cancel  api.Function // nil: it does not want to know
@@ -92,6 +93,7 @@ func (p *Plugin) start(d deadline) (*instance, error) {
 	in := &instance{
 		plugin: p,
 		dead:   make(chan struct{}),
+		watch:  newStopwatch(),
 		stdout: lineBuffer{log: p.log, level: levelInfo, stream: "stdout"},
 		stderr: lineBuffer{log: p.log, level: levelWarn, stream: "stderr"},
 	}
@@ -153,6 +155,7 @@ func (in *instance) instantiate() error {
 	}
 	mod, err := in.plugin.runtime.InstantiateModule(&guestContext{Context: ctx, inst: in}, in.plugin.compiled,
 		wazero.NewModuleConfig().WithName("").WithStartFunctions())
+	in.away = 0 // of the start function, which is not measured
 	if mod != nil {
 		in.mod = mod
 	}

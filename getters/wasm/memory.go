@@ -23,7 +23,8 @@ var _ experimental.LinearMemory = (*linearMemory)(nil)
 
 // newMemory is what the engine calls when it instantiates the module.
 func (in *instance) newMemory(_, most uint64) experimental.LinearMemory {
-	return &linearMemory{instance: in, most: most}
+	in.memory = &linearMemory{instance: in, most: most}
+	return in.memory
 }
 
 // Reallocate implements [experimental.LinearMemory]. The size that the module

@@ -1,5 +1,7 @@
 package wasm
 
+import "math/rand/v2"
+
 // timedOneOf is how many calls of the guest share a measurement.
 const timedOneOf = 8
 
@@ -11,6 +13,10 @@ type stopwatch struct {
 	long bool // the guest had more fuel in this call, or waited, or its host copied much
 	dice uint64
 }
+
+// newStopwatch is one whose dice fall as no other's: most instances may be used for
+// a few calls only.
+func newStopwatch() stopwatch { return stopwatch{dice: rand.Uint64()} }
 
 // weight is how many calls the one that ends now stands for; 0: it need not be
 // measured.

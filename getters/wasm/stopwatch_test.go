@@ -12,7 +12,7 @@ import (
 // What is measured counts for as much as there was, also of calls that come in turns.
 func TestMeasuredCallsCountForTheOthers(t *testing.T) {
 	t.Parallel()
-	var w stopwatch
+	w := newStopwatch()
 	const calls = 400_000
 	for _, long := range []int{-1, 1} { // the turn of long calls
 		var counted [timedOneOf]int64
@@ -31,6 +31,20 @@ func TestMeasuredCallsCountForTheOthers(t *testing.T) {
 	}
 }
 
+// Instances that are used for a few calls only are measured as often as others.
+func TestCallsOfShortLivedInstancesAreMeasured(t *testing.T) {
+	t.Parallel()
+	const instances, calls = 100_000, 4
+	counted := int64(0)
+	for range instances {
+		w := newStopwatch()
+		for range calls {
+			counted += w.weight()
+		}
+	}
+	assert.InEpsilon(t, instances*calls, counted, 0.05)
+}
+
 func TestTimeOfCallsWithoutATick(t *testing.T) {
 	t.Parallel()
 	p := loadModule(t, echoExtism().bytes(), Options{Instances: 1})
@@ -46,13 +60,29 @@ func TestTimeOfCallsWithoutATick(t *testing.T) {
 // A call that uses up its fuel is measured, whatever the dice say.
 func TestTimeOfEveryLongCallIsCounted(t *testing.T) {
 	t.Parallel()
-	const opLocalSet, opLocalTee, opSubtract, opBrIf = 0x21, 0x22, 0x6b, 0x0d
 	a := newAssembler()
-	respond := a.abi("respond")
+	everyCallIsCounted(t, loadModule(t, slowGetter(a, a.abi("respond")).bytes(), Options{Instances: 1, FuelSlice: 5000}))
+}
+
+// What a module waits when it is instantiated is not taken off the time of its first call.
+func TestStartFunctionThatSleeps(t *testing.T) {
+	t.Parallel()
+	a := newAssembler()
+	respond, poll := a.abi("respond"), a.abi("poll_oneoff")
+	slowGetter(a, respond)
+	const opI64Store, timeout = 0x37, 24
+	a.start = int(a.function("", nil, nil, slices.Concat(
+		constI32(timeout), constI64(int64(100*time.Millisecond)), []byte{opI64Store, 0, 0},
+		constI32(0), constI32(1024), constI32(1), constI32(2048), call(poll), []byte{opDrop})...))
+	everyCallIsCounted(t, loadModule(t, a.bytes(), Options{Instances: 1, FuelSlice: 5000}))
+}
+
+// slowGetter is a module that counts down from 10,000 for every key.
+func slowGetter(a *assembler, respond uint32) *assembler {
+	const opLocalSet, opLocalTee, opSubtract, opBrIf = 0x21, 0x22, 0x6b, 0x0d
 	countDown := slices.Concat(constI32(10_000), []byte{opLocalSet, 1, opLoop, opVoid},
 		localGet(1), constI32(1), []byte{opSubtract, opLocalTee, 1, opBrIf, 0, opEnd})
-	module := a.getter(slices.Concat(countDown, respondWith(respond, statusOK, ttlDefault, 0, 0))...).bytes()
-	everyCallIsCounted(t, loadModule(t, module, Options{Instances: 1, FuelSlice: 5000}))
+	return a.getter(slices.Concat(countDown, respondWith(respond, statusOK, ttlDefault, 0, 0))...)
 }
 
 // Without fuel there is nothing that would tell a long call.

@@ -121,6 +121,8 @@ type scanner struct {
 	// enclosing holds, for each open block, the region outside of it.
 	enclosing []uint32
 	region    uint32
+	// levels is how many functions may be within each other in the place of a call.
+	levels int
 }
 
 // scan reads the function of the given type. The result is valid until the
@@ -192,7 +194,7 @@ func (s *scanner) instruction(r *reader, typ funcType, b *body) {
 		b.mark(markReturn, uint32(len(s.enclosing)))
 		return
 	case opCall:
-		if s.inline(b, ins.index, inlinedLevels) {
+		if s.inline(b, ins.index, s.levels) {
 			return
 		}
 		if ins.index >= s.spaces.importedFunctions {

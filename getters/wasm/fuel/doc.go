@@ -53,8 +53,9 @@
 // parameters and locals become locals of the caller, and a return branches to the end
 // of a block around it. Nothing is injected there, and stack traces do not show it.
 // Not replaced are calls of functions with a bulk or a vector instruction, an indirect
-// call, a trap, or references; and calls from a function that has very many locals or
-// branches. The code becomes longer by at most a quarter and a kibibyte for this.
+// call, a trap, or references; and calls from a small function, which the engine
+// validates as it was, or from one that has very many locals or branches. The code
+// becomes longer by at most a quarter and a kibibyte for this.
 //
 // Every instruction is written anew with its numbers in their shortest form,
 // and an opcode that is not in its shortest form is refused where engines

@@ -21,6 +21,9 @@ func FuzzInject(f *testing.F) {
 		}
 	})
 	f.Add(everything().bytes())
+	for seed := range uint64(10) {
+		f.Add(randomModule(seed))
+	}
 	ctx := context.Background()
 	// Without debug information, because reading it the engine takes an empty
 	// custom section at the end of a module for a truncated one.

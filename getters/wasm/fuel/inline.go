@@ -124,6 +124,16 @@ func (l *inliner) find(function uint32) (r reader, branches, ok bool) {
 	return r, l.small[i].branches, true
 }
 
+// levels is how many functions may be within each other in the place of a call in
+// the function with an index. A small one keeps its calls: so what takes the place of
+// others is there as it was, too, and the engine finds out if it is invalid.
+func (l *inliner) levels(defined int) int {
+	if l.small[defined].body != 0 {
+		return 0
+	}
+	return inlinedLevels
+}
+
 // isPlain says whether the instruction goes on with the next one, and does not spend
 // fuel by itself.
 func (op opcode) isPlain() bool {
@@ -185,7 +195,7 @@ func (s *scanner) inline(b *body, function uint32, levels int) bool {
 		b.code = append(opBlock.append(b.code), result)
 		b.branching += blockWeight
 	}
-	l.left -= len(b.locals) + len(b.code) - before
+	l.left -= max(len(b.locals)+len(b.code)-before, 1) // so that what takes no bytes comes to an end
 	s.inlineBody(b, &r, places, levels)
 	if branches {
 		b.code = opEnd.append(b.code)

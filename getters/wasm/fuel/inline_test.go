@@ -147,7 +147,7 @@ func TestLocalsAreUsedAgain(t *testing.T) {
 	w.codes[0] = body(localGet, 0, bytes.Repeat(cat(i32Const, 3, call, 1), 50))
 	_, report, err := fuel.Inject(w.bytes(), fuel.Options{MaxLocals: 6})
 	require.NoError(t, err)
-	assert.Equal(t, 101, report.InlinedCalls) // 2 for each, and one in function 1 itself
+	assert.Equal(t, 100, report.InlinedCalls) // 2 for each, none in function 1 itself
 }
 
 // A function with very many locals gets no more than engines accept.
@@ -167,4 +167,37 @@ func TestBranchesStayWithinTheLimit(t *testing.T) {
 	_, report, err := fuel.Inject(w.bytes(), fuel.Options{MaxCompileCost: 1 << 19})
 	require.NoError(t, err)
 	assert.InDelta(t, 30, report.InlinedCalls, 10)
+}
+
+// What takes no bytes is not put in the place of calls without end either.
+func TestEmptyFunctionsDoNotMultiply(t *testing.T) {
+	w := procedure(body(bytes.Repeat(cat(call, 1), 200)))
+	for callee := 2; callee <= 4; callee++ {
+		w.codes = append(w.codes, body(bytes.Repeat(cat(call, callee), 16)))
+	}
+	w.codes = append(w.codes, body())
+	w.functions = repeated(len(w.codes), 0)
+	in := w.bytes()
+	_, report, err := fuel.Inject(in, fuel.Options{})
+	require.NoError(t, err)
+	assert.Positive(t, report.InlinedCalls)
+	assert.Less(t, report.InlinedCalls, len(in)/4+2000)
+}
+
+// Functions that are invalid each by itself are so with others in the place of
+// their calls, even if together they leave the stack as it was.
+func TestInvalidFunctionsDoNotBecomeValid(t *testing.T) {
+	for cycle := 1; cycle <= 12; cycle++ {
+		w := procedure(body(i32Const, 0, call, 1%cycle))
+		for i := 1; i < cycle; i++ {
+			w.codes = append(w.codes, body(call, (i+1)%cycle))
+		}
+		w.codes[cycle-1] = body(call, 0, drop)
+		w.functions = repeated(cycle, 0)
+		r := newRuntime(t, func() int64 { return 100 })
+		_, err := r.CompileModule(t.Context(), w.bytes())
+		require.Error(t, err)
+		_, err = r.CompileModule(t.Context(), inject(t, w.bytes(), fuel.Options{}))
+		require.Error(t, err, "%d functions", cycle)
+	}
 }

@@ -212,6 +212,7 @@ func (in *injection) rewriteCode(r *reader) ([]byte, error) {
 		start := r.pos
 		typ := in.spaces.types[t]
 		code := r.sub(r.u32())
+		s.levels = inliner.levels(i)
 		if err := s.scan(code, typ, &b); err != nil {
 			return nil, fmt.Errorf("function %d: %w", int(in.spaces.importedFunctions)+i, err)
 		}

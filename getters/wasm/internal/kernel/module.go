@@ -21,6 +21,11 @@ const (
 	opEnd = 0x0b
 )
 
+// StartBytes is what the memory takes before anything is allocated.
+const StartBytes = startPages * pageBytes
+
+const startPages = 1
+
 // mostPages is one less than what can be addressed, so that every size fits
 // into 32 bits.
 const mostPages = 1<<16 - 1
@@ -71,7 +76,7 @@ func Module(host []Function, maxPages uint32) []byte {
 	out = appendSection(out, sectionType, types)
 	out = appendSection(out, sectionImport, imports)
 	out = appendSection(out, sectionFunction, functions)
-	out = appendSection(out, sectionMemory, appendU32([]byte{1, 1, 1}, min(maxPages, mostPages))) // one memory, with a maximum, of one page
+	out = appendSection(out, sectionMemory, appendU32([]byte{1, 1, startPages}, min(maxPages, mostPages))) // one memory, with a maximum
 	out = appendSection(out, sectionExport, exports)
 	return appendSection(out, sectionCode, code)
 }
