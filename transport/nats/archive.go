@@ -27,13 +27,17 @@ const (
 	// is there.
 	streamCheck = 30 * time.Second
 	// readerBeat is how often JetStream says, while the stream is read, that it is
-	// there; two that are missing end that. readerTime is how long it remembers a
-	// reader that has ended.
-	readerBeat = time.Second
-	readerTime = 10 * time.Second
+	// there; two that are missing end that. readerPatience is for how long a removal
+	// may not come in any case: nats.go misses no beats while the connection is
+	// interrupted. readerTime is how long JetStream remembers a reader that has ended.
+	readerBeat     = time.Second
+	readerPatience = 4 * readerBeat
+	readerTime     = 10 * time.Second
 	// apiPrefix is what subjects of JetStream begin with.
 	apiPrefix = "$JS.API."
 )
+
+var errSilentStream = errors.New("nothing more comes")
 
 // ArchiveOptions are those of [NewArchive]. The zero value is ready for use.
 type ArchiveOptions struct {
@@ -165,7 +169,7 @@ func (a *Archive) Replay(ctx context.Context, take func(gcnode.Removal)) error {
 	}
 	defer messages.Stop()
 	for {
-		m, err := messages.Next(jetstream.NextContext(ctx))
+		m, err := nextMessage(ctx, messages)
 		if err != nil {
 			return fmt.Errorf("read stream %s: %w", a.config.Name, err)
 		}
@@ -178,4 +182,15 @@ func (a *Archive) Replay(ctx context.Context, take func(gcnode.Removal)) error {
 			return err
 		}
 	}
+}
+
+// nextMessage is the next message of a stream that is read.
+func nextMessage(ctx context.Context, messages jetstream.MessagesContext) (jetstream.Msg, error) {
+	patience, cancel := context.WithTimeoutCause(ctx, readerPatience, errSilentStream)
+	defer cancel()
+	m, err := messages.Next(jetstream.NextContext(patience))
+	if err != nil && patience.Err() != nil {
+		err = context.Cause(patience)
+	}
+	return m, err
 }

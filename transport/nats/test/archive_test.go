@@ -173,22 +173,27 @@ func TestTheArchiveIsMadeAgain(t *testing.T) {
 // TestAStreamGoesWhileItIsRead deletes the stream, or stops NATS, when a part of
 // what is kept was read: the rest is not to be had, which is known soon.
 func TestAStreamGoesWhileItIsRead(t *testing.T) {
-	for name, end := range map[string]func(*testing.T, *natsserver.Server, *nats.Conn){
-		"it is deleted": func(t *testing.T, _ *natsserver.Server, nc *nats.Conn) {
+	for name, end := range map[string]func(*testing.T, *natsserver.Server, *nats.Conn, *proxy){
+		"it is deleted": func(t *testing.T, _ *natsserver.Server, nc *nats.Conn, _ *proxy) {
 			t.Helper()
 			js, err := jetstream.New(nc)
 			require.NoError(t, err)
 			require.NoError(t, js.DeleteStream(t.Context(), streamName))
 		},
-		"NATS stops": func(t *testing.T, s *natsserver.Server, _ *nats.Conn) {
+		"NATS stops": func(t *testing.T, s *natsserver.Server, _ *nats.Conn, _ *proxy) {
 			t.Helper()
 			stopServer(s)
+		},
+		"the connection ends while nothing comes": func(_ *testing.T, _ *natsserver.Server, _ *nats.Conn, between *proxy) {
+			between.stall(back)
+			time.AfterFunc(500*time.Millisecond, func() { between.set(true) })
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := startServer(t, withJetStream(t))
-			nc := connect(t, s.ClientURL())
+			between := newProxy(t, strings.TrimPrefix(s.ClientURL(), "nats://"))
+			nc := connect(t, "nats://"+between.l.Addr().String())
 			archive, err := natstransport.NewArchive(newClient(t, nc, natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
 			require.NoError(t, err)
 			const kept = 5000
@@ -208,7 +213,7 @@ func TestAStreamGoesWhileItIsRead(t *testing.T) {
 			defer cancel()
 			n, err := count(ctx, func(n int) {
 				if n == 1 {
-					end(t, s, nc)
+					end(t, s, nc, between)
 				}
 			})
 			require.Error(t, err)
