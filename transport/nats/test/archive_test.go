@@ -234,6 +234,7 @@ func TestAStreamConfirmsNothing(t *testing.T) {
 	require.NoError(t, err)
 	answers, err := nc.SubscribeSync("gcnode.default.back.*.*")
 	require.NoError(t, err)
+	require.NoError(t, nc.Flush()) // NATS knows of it before there is an answer
 	archive, err := natstransport.NewArchive(newClient(t, connect(t, url), natstransport.ClientOptions{}), natstransport.ArchiveOptions{})
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
