@@ -63,6 +63,6 @@ func (e *estate) left(group, key string) bool {
 
 // placeOf is where the bit of a key is.
 func placeOf(group, key string) (word int, bit uint64) {
-	h := ring.Hash(group+"\x00"+key) % estateBits
+	h := hashOf(group, key) % estateBits
 	return int(h / 64), 1 << (h % 64)
 }

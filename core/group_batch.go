@@ -228,6 +228,9 @@ func (g *Group) fetchMany(ctx context.Context, b *flight.Batch[answer], v *view,
 		all[i] = i
 	}
 	rest := g.fetchFrom(ctx, b, v, owner, all)
+	if len(rest) == 0 {
+		return
+	}
 	lines := make([][]*peer, len(all))
 	for _, i := range rest {
 		lines[i] = slices.DeleteFunc(g.line(v, b.Keys()[i]), func(p *peer) bool { return p == owner })
@@ -272,16 +275,16 @@ func (g *Group) fetchOn(ctx context.Context, b *flight.Batch[answer], v *view, i
 // fetchFrom asks a member for the keys of the batch with the given indices, and
 // returns those about which it could say nothing.
 func (g *Group) fetchFrom(ctx context.Context, b *flight.Batch[answer], v *view, p *peer, indices []int) (rest []int) {
+	if p.down.Load() || g.node.strangers.has(p.ID) {
+		g.counts.failovers.Add(uint64(len(indices)))
+		return indices
+	}
 	req := &Request{Op: OpFetch, Group: g.name, Keys: make([]string, len(indices))}
 	for n, i := range indices {
 		req.Keys[n] = b.Keys()[i]
 	}
 	removals, ok := g.node.removals.active(g.name, req.Keys...)
-	switch {
-	case p.down.Load() || g.node.strangers.has(p.ID):
-		g.counts.failovers.Add(uint64(len(indices)))
-		return indices
-	case !ok && len(indices) > 1: // too many to be carried at once
+	if !ok && len(indices) > 1 { // too many to be carried at once
 		half := len(indices) / 2
 		return slices.Concat(g.fetchFrom(ctx, b, v, p, indices[:half]), g.fetchFrom(ctx, b, v, p, indices[half:]))
 	}

@@ -296,7 +296,10 @@ func (rs *removals) raise(s Stamp) {
 	}
 }
 
-func floorOf(group, key string) int { return int(ring.Hash(group+"\x00"+key) % floors) }
+func floorOf(group, key string) int { return int(hashOf(group, key) % floors) }
+
+// hashOf is the hash of a key of a group.
+func hashOf(group, key string) uint64 { return ring.Hash(group + "\x00" + key) }
 
 // active returns the removals under way that concern the keys, reduced to
 // them and ordered by id. It is not ok if they are too many to be carried.

@@ -223,8 +223,8 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 	return req, nil
 }
 
-// RequestDecoder decodes the requests of one peer, in which names come again
-// and again: those of the last request are not allocated anew. The zero value
+// RequestDecoder decodes requests in which names come again and again, as in
+// those of one peer: those of the last request are not allocated anew. The zero value
 // is ready for use. It is for one goroutine at a time.
 type RequestDecoder struct {
 	from, to, group string

@@ -4,8 +4,8 @@
 // The guest reaches it only through functions, a byte or a word at a time, so
 // a call into Go for each of them would be most of the time of a call. Those
 // functions are therefore WebAssembly, in a small module with the memory that
-// is instantiated beside each instance of the guest: calling one costs a few
-// nanoseconds instead of sixty. So is what a guest does with a block as a rule:
+// is instantiated beside each instance of the guest: a call of one stays within
+// the engine. So is what a guest does with a block as a rule:
 // to allocate it behind all others, and to ask for the length of the last one.
 // The rest is Go, in [Memory].
 //
