@@ -55,6 +55,9 @@ const (
 type removals struct {
 	now func() int64
 
+	// known is len(byID), for those who most often find nothing.
+	known atomic.Int64
+
 	mu    sync.Mutex
 	byID  map[RemovalID]*activeRemoval
 	byKey map[groupKey]*keyRemovals
@@ -201,6 +204,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 		a = &activeRemoval{Removal: r, forget: now + int64(removalMemory)}
 		a.Keys = a.first[:0]
 		rs.byID[r.ID] = a
+		rs.known.Add(1)
 		rs.order = append(rs.order, a)
 	}
 	if of == nil {
@@ -304,11 +308,11 @@ func hashOf(group, key string) uint64 { return ring.Hash(group + "\x00" + key) }
 // active returns the removals under way that concern the keys, reduced to
 // them and ordered by id. It is not ok if they are too many to be carried.
 func (rs *removals) active(group string, keys ...string) (list []Removal, ok bool) {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if len(rs.byID) == 0 {
+	if rs.known.Load() == 0 {
 		return nil, true
 	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
 	byID := map[RemovalID]*Removal{}
 	carried := load{}
@@ -381,11 +385,11 @@ func (rs *removals) pick(which func(*activeRemoval) bool) []Removal {
 // crowded reports whether a request for the key could not carry all removals
 // under way. A flight that began before they became too many is detached.
 func (rs *removals) crowded(group, key string) bool {
-	rs.mu.Lock()
-	defer rs.mu.Unlock()
-	if len(rs.byID) == 0 {
+	if rs.known.Load() == 0 {
 		return false
 	}
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
 	var carried load
 	if of := rs.byKey[groupKey{group, key}]; of != nil {
@@ -456,6 +460,7 @@ func (rs *removals) sweep(now int64) {
 
 func (rs *removals) forget(a *activeRemoval) {
 	delete(rs.byID, a.ID)
+	rs.known.Add(-1)
 	if a.done {
 		rs.done.add(-1, a.weight()...)
 	} else {
