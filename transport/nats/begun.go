@@ -32,8 +32,8 @@ func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x
 	if len(req.Keys) != 1 || req.Value.Len() > 0 {
 		return gcnode.Ticket{}, false
 	}
-	s, err := c.ready(placeOf(to))
-	if s == nil || err != nil {
+	s := c.ready(placeOf(to))
+	if s == nil {
 		return gcnode.Ticket{}, false
 	}
 	buf, _ := buffers.Get().(*[]byte)
@@ -123,7 +123,7 @@ func (s *session) finished(c *call, err error) {
 // CancelRequest implements [gcnode.Canceler].
 func (s *session) CancelRequest(number uint64) {
 	s.mu.Lock()
-	c := s.calls[number]
+	c := s.calls.find(number)
 	if c == nil {
 		s.mu.Unlock()
 		return

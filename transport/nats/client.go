@@ -6,8 +6,10 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -75,7 +77,8 @@ type Client struct {
 	// broadcasts are those under way, by the numbers of their messages, which
 	// are beside those of sessions.
 	broadcasts map[uint64]*broadcast
-	peers      map[place]*session // those that take requests
+	// peers are the sessions that take requests. The map is replaced as a whole.
+	peers atomic.Pointer[map[place]*session]
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
@@ -99,8 +102,9 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 	opts.MaxPendingBytes = cmp.Or(opts.MaxPendingBytes, DefaultMaxPendingBytes)
 	c := &Client{
 		nc: nc, subjects: names, opts: opts, id: rand.Text(), era: era{nc: nc},
-		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{}, peers: map[place]*session{},
+		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{},
 	}
+	c.peers.Store(&map[place]*session{})
 	if err := c.subscribe(); err != nil {
 		return nil, fmt.Errorf("new NATS client: %w", err)
 	}
@@ -328,20 +332,34 @@ func placeOf(to gcnode.Peer) place {
 }
 
 // ready is the session that takes requests to a place, or nil.
-func (c *Client) ready(at place) (*session, error) {
+func (c *Client) ready(at place) *session { return (*c.peers.Load())[at] }
+
+func (c *Client) isClosed() bool {
 	c.mu.RLock()
 	defer c.mu.RUnlock()
-	if c.closed {
-		return nil, errClientClosed
+	return c.closed
+}
+
+// become replaces the session that takes requests to a place, by none if it is
+// nil. The client is locked.
+func (c *Client) become(at place, s *session) {
+	peers := maps.Clone(*c.peers.Load())
+	if s == nil {
+		delete(peers, at)
+	} else {
+		peers[at] = s
 	}
-	return c.peers[at], nil
+	c.peers.Store(&peers)
 }
 
 // session is one with the peer that takes requests.
 func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) {
 	at := placeOf(to)
-	if s, err := c.ready(at); s != nil || err != nil {
-		return s, err
+	if s := c.ready(at); s != nil {
+		return s, nil
+	}
+	if c.isClosed() {
+		return nil, errClientClosed
 	}
 	opening, err := c.subjects.opening(to.ID, to.Addr)
 	if err != nil {
@@ -355,11 +373,12 @@ func (c *Client) session(ctx context.Context, to gcnode.Peer) (*session, error) 
 	if c.closed {
 		return nil, errClientClosed
 	}
-	if s := c.peers[at]; s != nil {
+	if s := c.ready(at); s != nil {
 		return s, nil
 	}
 	s := newSession(c, c.number(), at, opening)
-	c.sessions[s.number], c.peers[at] = s, s
+	c.sessions[s.number] = s
+	c.become(at, s)
 	return s, nil
 }
 
@@ -375,8 +394,8 @@ func (c *Client) number() uint64 {
 func (c *Client) drop(s *session) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.peers[s.where] == s {
-		delete(c.peers, s.where)
+	if c.ready(s.where) == s {
+		c.become(s.where, nil)
 	}
 }
 

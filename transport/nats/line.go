@@ -52,6 +52,12 @@ type line struct {
 	shared bool // several exchanges are under way, or were a moment ago
 	added  int  // messages since the last packet
 
+	// Of a session: what is asked.
+	questions int    // since the last packet
+	asked     uint64 // bytes up to the last question that was sent
+	patient   bool   // what is pending are questions that wait for others
+	enough    bool   // of them have gathered
+
 	// What is sent: buf from off on, after room for a head.
 	buf      []byte
 	off      int
@@ -107,9 +113,14 @@ func (l *line) acquire() bool {
 // something left. The line is locked.
 func (l *line) release() {
 	l.busy = false
-	if !l.closed && (l.control || !l.held && l.pending() > 0 && l.room() > 0) || l.closed && l.last != nil {
+	if !l.closed && (l.control || l.sendable()) || l.closed && l.last != nil {
 		l.kick()
 	}
+}
+
+// sendable reports whether there is something to be sent now. The line is locked.
+func (l *line) sendable() bool {
+	return !l.held && !l.patient && l.pending() > 0 && l.room() > 0
 }
 
 // hold keeps the publisher from the line while more is likely to be added, and
@@ -137,13 +148,19 @@ func (l *line) publishNow() {
 
 // append adds to what is sent. The line is locked.
 func (l *line) append(fill func([]byte) []byte) {
+	l.patient = false
+	l.add(fill)
+}
+
+// add is append of what may wait if all that is pending does. The line is locked.
+func (l *line) add(fill func([]byte) []byte) {
 	if l.closed {
 		return
 	}
 	l.buf = fill(l.buf)
 	l.added++
 	l.pub.added.Add(1)
-	if !l.held && l.room() > 0 {
+	if l.sendable() {
 		l.kick()
 	}
 }
@@ -201,6 +218,10 @@ func (l *line) next(limit int) (to string, packet []byte, size int) {
 	copy(l.buf[start:], head)
 	l.off += size
 	l.out += uint64(size)
+	if l.questions > 0 {
+		l.questions, l.asked = 0, l.out
+	}
+	l.patient, l.enough = false, false // what is left has been waiting for its turn
 	return l.to, l.buf[start:l.off:l.off], size
 }
 
@@ -282,7 +303,7 @@ func (l *line) allow(taken uint64) error {
 		return nil
 	}
 	l.theirs = taken
-	if !l.held && l.pending() > 0 {
+	if l.sendable() {
 		l.kick()
 	}
 	return nil

@@ -51,7 +51,7 @@ func (p *publisher) add(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.queue = append(p.queue, l)
-	p.shared = p.shared || l.shared
+	p.shared = p.shared || l.shared && !l.enough
 	if len(p.queue) == 1 {
 		p.kick()
 	}

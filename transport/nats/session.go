@@ -30,6 +30,7 @@ var (
 // where the others go. What is asked until then waits.
 type session struct {
 	line // its mutex is that of the session
+	gathering
 
 	c      *Client
 	number uint64
@@ -37,7 +38,7 @@ type session struct {
 	in     incoming // of the goroutine that receives
 	ending []byte   // memory for a message, of the same
 
-	calls  map[uint64]*call
+	calls  calls
 	free   []*call
 	last   uint64 // call that was begun
 	opened bool   // the peer has answered
@@ -50,7 +51,7 @@ type session struct {
 
 // newSession begins a session.
 func newSession(c *Client, number uint64, where place, opening string) *session {
-	s := &session{c: c, number: number, where: where, calls: map[uint64]*call{}}
+	s := &session{c: c, number: number, where: where}
 	s.init(c.pub, func(err error) { s.end(err, nil) })
 	s.to, s.reply, s.held, s.control = opening, c.subjects.back(c.id, streamToken(number)), true, true
 	s.mu.Lock()
@@ -135,9 +136,10 @@ func (s *session) enter(request []byte) *call {
 	c := s.newCall()
 	s.last++
 	c.id = s.last
-	s.used, s.calls[c.id] = true, c
-	s.shared = s.shared || len(s.calls) > 1
-	s.append(func(b []byte) []byte { return wire.AppendCallRequest(b, c.id, request) })
+	s.used = true
+	s.calls.add(c)
+	s.shared = s.shared || s.calls.n > 1
+	s.ask(func(b []byte) []byte { return wire.AppendCallRequest(b, c.id, request) })
 	return c
 }
 
@@ -239,7 +241,7 @@ func goodbye() *gcnode.Error { return &gcnode.Error{Kind: gcnode.KindUnreachable
 func (s *session) retire() {
 	s.mu.Lock()
 	s.gone = true
-	over := len(s.calls) == 0
+	over := s.calls.n == 0
 	s.mu.Unlock()
 	s.c.drop(s)
 	if over {
@@ -263,8 +265,8 @@ func (s *session) end(err error, last *gcnode.Error) {
 	// was is worth a second look.
 	again := s.opened || !errors.Is(err, errNoResponders)
 	var begun []*call
-	for id, c := range s.calls {
-		delete(s.calls, id)
+	for c := range s.calls.all() {
+		s.calls.remove(c)
 		c.finish(&lostError{err, again && !errors.Is(err, errClientClosed), !s.opened})
 		switch {
 		case c.begun.exchange == nil:
@@ -288,7 +290,7 @@ func (s *session) noResponders() { s.end(errNoResponders, nil) }
 // a session that is not used.
 func (s *session) tick() {
 	s.mu.Lock()
-	waiting := len(s.calls) > 0
+	waiting := s.calls.n > 0
 	switch {
 	case !waiting || s.heard:
 		s.silent = 0
@@ -320,13 +322,15 @@ func (s *session) tick() {
 	}
 }
 
-// receive takes a packet of the peer. Nothing is published meanwhile: who gets an
-// answer may have the next question. If that is the only one under way, it is
-// published here, as a server does, which spares another goroutine.
+// receive takes a packet of the peer. Who gets an answer may have the next
+// question: nothing is published meanwhile if there are few, and those of many are
+// gathered. A question that is the only one under way is published here, as a
+// server does, which spares another goroutine.
 func (s *session) receive(data []byte) {
 	p, err := wire.DecodePacket(data)
 	s.mu.Lock()
-	duty := s.hold()
+	duty := !s.many() && s.hold()
+	s.receiving = true
 	if err == nil && p.Close == nil {
 		err = s.note(&p)
 	}
@@ -343,10 +347,11 @@ func (s *session) receive(data []byte) {
 	}
 	s.mu.Lock()
 	s.take(len(p.Data))
-	alone := duty && !s.shared && len(s.calls) == 0
+	alone := duty && !s.shared && s.calls.n == 0
 	if duty && !alone {
 		s.letGo()
 	}
+	s.received()
 	s.mu.Unlock()
 	if alone {
 		runtime.Gosched() // whoever has got the answer may ask
@@ -367,6 +372,9 @@ func (s *session) note(p *wire.Packet) error {
 			return fmt.Errorf("%w: %q is no place for packets", wire.ErrMalformed, p.At)
 		}
 		s.to, s.opened, s.held = s.c.subjects.at(instance, streamToken(number)), true, false
+		if s.sendable() {
+			s.kick()
+		}
 	}
 	return s.allow(p.Taken)
 }
@@ -382,7 +390,7 @@ func (s *session) takeReturn(b []byte) error {
 		return nil
 	}
 	s.mu.Lock()
-	c := s.calls[r.Exchange]
+	c := s.calls.find(r.Exchange)
 	if c == nil || r.Frame == nil { // it was abandoned, or is of a newer version
 		s.mu.Unlock()
 		return nil
@@ -413,7 +421,7 @@ func (s *session) takeReturn(b []byte) error {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.calls[r.Exchange] != c {
+	if s.calls.find(r.Exchange) != c {
 		return nil // abandoned meanwhile
 	}
 	switch {
@@ -442,8 +450,8 @@ func (s *session) takeReturn(b []byte) error {
 // forgetCall takes a call out. The last one of a session that takes no more
 // ends it. The session is locked.
 func (s *session) forgetCall(c *call) {
-	delete(s.calls, c.id)
-	if s.gone && len(s.calls) == 0 {
+	s.calls.remove(c)
+	if s.gone && s.calls.n == 0 {
 		go s.end(errSessionGone, goodbye()) // which needs the lock
 	}
 }
