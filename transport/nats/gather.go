@@ -8,7 +8,7 @@ const (
 	manyCalls = 24
 	// crowdParts is into how many packets the questions of all callers go: while
 	// those of one are on their way, or are answered, the next one gathers.
-	crowdParts = 2
+	crowdParts = 3
 	// maxGathered is how many bytes of questions wait for others.
 	maxGathered = 16 << 10
 	// patience is for how long questions wait while the peer says nothing. One
