@@ -6,23 +6,38 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
-	"time"
 
 	"github.com/gcnode/gcnode/core/internal/flight"
 )
 
-// question is the fetch of one key from a peer.
+// question is the fetch of one key from a peer. There are as many as there are
+// fetches under way, so it has of the reply what counts.
 type question struct {
 	g    *Group
+	v    *view // under which the peer is asked
 	p    *peer
 	key  string
-	sent int64   // on the node's clock
+	sent int64   // on the node's clock: the life of the answer counts from then, and for the peer from some time after
 	old  *answer // the copy that the peer may vouch for; nil: there is none
 
-	got      Reply
+	value    Value
+	keep     Lifetime
+	err      *Error
+	source   Source
 	answered bool
+	sameList bool // the peer has the list of the view
 
 	errand errand // of a question that was begun
+}
+
+// ask asks and waits for the answer.
+func (q *question) ask(ctx context.Context) (answer, *Error) {
+	q.g.counts.fetches.Add(1)
+	var w wording
+	q.word(&w)
+	a, err := q.outcome(q.g.node.ask(ctx, q.p, &w.req, q.take))
+	q.g.fetchEnded(q.p, q.key, q.sent, a, err)
+	return a, err
 }
 
 // wording is the request of a question, with the memory for its parts.
@@ -54,35 +69,37 @@ func (q *question) take(r Reply) error {
 	if r.NotModified && q.old == nil {
 		return errors.New("not modified, but it was not asked that")
 	}
-	q.got, q.answered = r, true
+	if r.NotModified {
+		q.g.vouched(&r, *q.old)
+	}
+	q.value, q.keep, q.source, q.err = r.Value, r.Keep, r.Source, r.Err
+	q.answered, q.sameList = true, r.ListHash == q.v.ring.Hash()
 	return nil
 }
 
-// outcome is the answer, with the hash of the peer's list, once the exchange
-// has ended.
-func (q *question) outcome(err error) (answer, uint64, *Error) {
+// outcome is the answer once the exchange has ended.
+func (q *question) outcome(err error) (answer, *Error) {
 	g, key := q.g, q.key
 	if err != nil || !q.answered {
 		g.counts.fetchErrors.Add(1)
-		return answer{}, 0, g.noAnswer(q.p, key, err)
+		return answer{}, g.noAnswer(q.p, key, err)
 	}
-	if q.got.NotModified {
-		g.vouched(&q.got, *q.old)
-	}
-	a, e := g.answerOfReply(&q.got, q.sent)
+	a, e := g.answerOfReply(&Reply{Value: q.value, Keep: q.keep, Source: q.source, Err: q.err}, q.sent)
 	if e != nil {
 		g.counts.fetchErrors.Add(1)
 		e.Key, e.Peer = key, cmp.Or(e.Peer, q.p.ID)
-		return answer{}, 0, e
+		return answer{}, e
 	}
-	return a, q.got.ListHash, nil
+	return a, nil
 }
+
+// ofOwner reports whether who has answered is the owner for both.
+func (q *question) ofOwner() bool { return q.sameList && q.p.ID == q.v.owner(q.key) }
 
 // errand is what a question has that was begun. It takes the replies, and
 // returns the answer to the flight: nobody but the callers waits for it.
 type errand struct {
 	call      *flight.Call[answer]
-	v         *view
 	ticket    Ticket
 	heard     atomic.Int64 // when the peer gave the last sign of life, in nanoseconds since the question was sent
 	silent    atomic.Bool  // it was given up for that
@@ -102,8 +119,7 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 	if p.ID == n.cfg.Self.ID || p.down.Load() || n.strangers.has(p.ID) {
 		return false
 	}
-	q := &question{g: g, p: p, key: key, sent: n.clock.At(call.Start())}
-	q.errand.call, q.errand.v = call, v
+	q := &question{g: g, v: v, p: p, key: key, sent: call.Start(), errand: errand{call: call}}
 	w, _ := n.wordings.Get().(*wording)
 	if w == nil {
 		w = new(wording)
@@ -148,21 +164,24 @@ func (q *question) End(err error) {
 		q.p.errors.Add(1)
 		g.node.unanswered(q.p, err)
 	}
-	a, listHash, failure := q.outcome(err)
+	a, failure := q.outcome(err)
 	g.fetchEnded(q.p, q.key, q.sent, a, failure)
 	switch {
 	case failure == nil:
-		g.keepIfOwners(e.call, e.v, q.p, q.key, a, listHash, q.sent)
-		e.call.Return(a, nil)
+		e.call.Return(a, nil, func() {
+			if q.ofOwner() {
+				g.keepFetched(q.v, q.key, a, q.sent)
+			}
+		})
 	case ended:
-		e.call.Return(answer{}, context.Canceled)
+		e.call.Return(answer{}, context.Canceled, nil)
 	case !goesOn(failure.Kind):
-		e.call.Return(answer{}, failure)
+		e.call.Return(answer{}, failure, nil)
 	default:
 		e.call.Continue(func(ctx context.Context, call *flight.Call[answer]) (answer, error) {
 			defer g.node.end()
 			g.failedOver(ctx, q.p, failure)
-			return g.askOthers(ctx, e.v, q.p, call.Key())
+			return g.askOthers(ctx, q.v, q.p, call.Key())
 		})
 		return
 	}
@@ -170,9 +189,8 @@ func (q *question) End(err error) {
 }
 
 // Due implements [flight.Errand].
-func (q *question) Due() time.Time {
-	n := q.g.node
-	return n.clock.Time(q.sent + q.errand.heard.Load()).Add(n.cfg.PeerTimeout)
+func (q *question) Due() int64 {
+	return q.sent + q.errand.heard.Load() + int64(q.g.node.cfg.PeerTimeout)
 }
 
 // GiveUp implements [flight.Errand].
