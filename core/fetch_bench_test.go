@@ -17,7 +17,7 @@ import (
 func BenchmarkFetch(b *testing.B) {
 	network := transporttest.NewNetwork()
 	peers := []gcnode.Peer{{ID: "asking"}, {ID: "owner"}}
-	answering := answering{network.Transport("asking").(gcnode.Beginner), make(chan asked, 128)}
+	answering := &answering{network.Transport("asking").(gcnode.Beginner), make(chan asked, 128)}
 	go answering.run(strings.Repeat("v", 128))
 	defer close(answering.asked)
 	var nodes []*gcnode.Node
@@ -81,14 +81,14 @@ type answering struct {
 	asked chan asked
 }
 
-func (t answering) Begin(_ context.Context, _ gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+func (t *answering) Begin(_ context.Context, _ gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
 	t.asked <- asked{req.ListHash, x}
 	return gcnode.Ticket{Of: t}, true
 }
 
-func (t answering) CancelRequest(uint64) {}
+func (t *answering) CancelRequest(uint64) {}
 
-func (t answering) run(value string) {
+func (t *answering) run(value string) {
 	for a := range t.asked {
 		_ = a.x.WriteReply(gcnode.Reply{Value: gcnode.StringValue(strings.Clone(value)), Keep: gcnode.NoStore, Source: gcnode.SourceHit, ListHash: a.listHash})
 		a.x.End(nil)
