@@ -334,7 +334,7 @@ var errGoOn = errors.New("the next in line is to be asked")
 
 // askOne asks one member of the line.
 func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
-	q := &question{g: g, v: v, p: p, key: key, sent: g.node.now()}
+	q := &question{g: g, v: v, p: p, owner: p.ID == v.owner(key), key: key, sent: g.node.now()}
 	a, e := q.ask(ctx)
 	switch {
 	case e == nil:

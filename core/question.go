@@ -26,6 +26,7 @@ type question struct {
 	source   Source
 	answered bool
 	sameList bool // the peer has the list of the view
+	owner    bool // and is the owner there
 
 	errand errand // of a question that was begun
 }
@@ -94,7 +95,7 @@ func (q *question) outcome(err error) (answer, *Error) {
 }
 
 // ofOwner reports whether who has answered is the owner for both.
-func (q *question) ofOwner() bool { return q.sameList && q.p.ID == q.v.owner(q.key) }
+func (q *question) ofOwner() bool { return q.sameList && q.owner }
 
 // errand is what a question has that was begun. It takes the replies, and
 // returns the answer to the flight: nobody but the callers waits for it.
@@ -119,7 +120,7 @@ func (g *Group) begin(call *flight.Call[answer]) bool {
 	if p.ID == n.cfg.Self.ID || p.down.Load() || n.strangers.has(p.ID) {
 		return false
 	}
-	q := &question{g: g, v: v, p: p, key: key, sent: call.Start(), errand: errand{call: call}}
+	q := &question{g: g, v: v, p: p, owner: true, key: key, sent: call.Start(), errand: errand{call: call}}
 	w, _ := n.wordings.Get().(*wording)
 	if w == nil {
 		w = new(wording)

@@ -7,7 +7,7 @@ package main
 func lists() []mutant {
 	return []mutant{
 		one("hash-fetch", "what a member with another list says is kept",
-			"question.go", "return q.sameList && q.p.ID == q.v.owner(q.key)", "return q.p.ID == q.v.owner(q.key)",
+			"question.go", "return q.sameList && q.owner", "return q.owner",
 			"TestAnswersFoundUnderAnotherListAreNotKept"),
 		one("hash-fetch-many", "what a member with another list says in a batch is kept",
 			"group_batch.go", "if r.ListHash == v.ring.Hash() && v.owner(key) == p.ID {", "if v.owner(key) == p.ID {",
@@ -19,7 +19,7 @@ func lists() []mutant {
 			"handover.go", "if listHash == v.ring.Hash() && g.keepable(v) {\n\t\t\t\t\tg.keepOwned(wanted", "if _ = listHash; g.keepable(v) {\n\t\t\t\t\tg.keepOwned(wanted",
 			"TestWhatIsFoundAtAPreviousOwnerWithAnotherListIsNotKept"),
 		one("stand-in-kept", "what a stand-in says is kept",
-			"question.go", "return q.sameList && q.p.ID == q.v.owner(q.key)", "return q.sameList",
+			"question.go", "return q.sameList && q.owner", "return q.sameList",
 			"TestWhatAStandInSaysIsNotKept"),
 		one("epoch-kept", "what was found under an earlier list is kept",
 			"group.go", "g.node.view.Load().epoch == v.epoch && v.has", "v.has",

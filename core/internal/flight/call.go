@@ -38,8 +38,8 @@ type Call[T any] struct {
 	slot      int32        // the place among those under way, -1: it has ended
 	waiters   int32        // a call that nobody asked for waits for itself
 	role      Role         // it does not change
-	detached  bool
-	cancelled bool // it has ended before its deadline
+	detached  bool         // or it is the one that its key leads to
+	cancelled bool         // it has ended before its deadline
 
 	// first wakes who has begun the call, and done all who have joined it. Both
 	// are guarded by stripe.mu until the call has ended; nil: nobody waits so.
@@ -170,9 +170,9 @@ func (c *Call[T]) cancel(made *madeContext) {
 
 // detach parts the call from its key. The stripe is locked.
 func (c *Call[T]) detach() {
-	c.detached = true
-	if calls := c.stripe.calls[c.role]; calls[c.key] == c {
-		delete(calls, c.key)
+	if !c.detached {
+		c.detached = true
+		delete(c.stripe.calls[c.role], c.key)
 	}
 }
 
