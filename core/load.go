@@ -149,7 +149,7 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 func (g *Group) rules() flight.Rules[answer] {
 	return flight.Rules[answer]{
 		Clock: g.node.clock, Alone: g.alone, Look: g.fresh, Run: g.fly,
-		Begin: g.begin, Patience: g.node.cfg.PeerTimeout, Report: g.reportDefect,
+		Errand: g.errand, Patience: g.node.cfg.PeerTimeout, Report: g.reportDefect,
 	}
 }
 
@@ -334,8 +334,8 @@ var errGoOn = errors.New("the next in line is to be asked")
 
 // askOne asks one member of the line.
 func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
-	q := &question{g: g, v: v, p: p, owner: p.ID == v.owner(key), key: key, sent: g.node.now()}
-	a, e := q.ask(ctx)
+	q := &question{g: g, v: v, p: p, owner: p.ID == v.owner(key), sent: g.node.now()}
+	a, e := q.ask(ctx, key)
 	switch {
 	case e == nil:
 		if q.ofOwner() {

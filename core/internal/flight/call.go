@@ -26,6 +26,7 @@ type Call[T any] struct {
 	stripe   *stripe[T]
 	key      string
 	run      func(context.Context, *Call[T]) (T, error)
+	errand   Errand          // who may do the work instead
 	batch    *Batch[T]       // in place of run, timeout and values
 	values   context.Context // the first caller's
 	timeout  time.Duration   // from the start to the deadline
@@ -33,13 +34,13 @@ type Call[T any] struct {
 
 	// Guarded by stripe.mu.
 	due       int64        // when to look after the errand; 0: there is none
-	errand    Errand       // who does the work, if it is not run
 	made      *madeContext // nil: nobody has needed it
 	slot      int32        // the place among those under way, -1: it has ended
 	waiters   int32        // a call that nobody asked for waits for itself
 	role      Role         // it does not change
 	detached  bool         // or it is the one that its key leads to
 	cancelled bool         // it has ended before its deadline
+	entrusted bool         // the errand has begun, and not returned
 
 	// first wakes who has begun the call, and done all who have joined it. Both
 	// are guarded by stripe.mu until the call has ended; nil: nobody waits so.
@@ -63,8 +64,16 @@ func (c *Call[T]) Timeout() time.Duration { return c.timeout }
 
 // launch begins the work of a new call.
 func (c *Call[T]) launch() {
-	if c.due == 0 || !c.flights.rules.Begin(c) {
+	if c.errand == nil || !c.errand.Begin() {
 		go c.fly()
+		return
+	}
+	c.stripe.mu.Lock()
+	c.entrusted = true
+	over := c.slot < 0
+	c.stripe.mu.Unlock()
+	if over { // it has taken its time
+		c.errand.Cancel()
 	}
 }
 
@@ -82,7 +91,7 @@ func (c *Call[T]) overdue(now int64) Errand {
 		return nil
 	}
 	c.due = now + int64(c.stripe.patience)
-	if c.errand == nil {
+	if !c.entrusted {
 		return nil
 	}
 	if due := c.errand.Due(); due > now {
@@ -237,13 +246,13 @@ func (c *Call[T]) leave() {
 	c.waiters--
 	last := c.waiters == 0 && c.stripe.land(c)
 	c.cancelled = c.cancelled || last
-	made, errand := c.made, c.errand
+	made, entrusted := c.made, c.entrusted
 	c.stripe.mu.Unlock()
 	if !last {
 		return
 	}
 	c.cancel(made)
-	if errand != nil {
-		errand.Cancel()
+	if entrusted {
+		c.errand.Cancel()
 	}
 }

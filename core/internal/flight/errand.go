@@ -6,6 +6,10 @@ import "context"
 // the answer, with [Call.Return]. Its methods may be called at any time, also
 // when the answer has come.
 type Errand interface {
+	// Begin begins the work. If it cannot, it is false, and the call is run like
+	// any other. It is called by who boards, outside of all locks, and no other
+	// method before it has returned.
+	Begin() bool
 	// Due is when it is to be given up, as far as is known now.
 	Due() int64
 	// GiveUp tells that this time has come.
@@ -13,17 +17,6 @@ type Errand interface {
 	// Cancel tells that nobody waits any more, or that the deadline of the call
 	// has passed.
 	Cancel()
-}
-
-// Entrust says who does the work. It is called by [Rules.Begin].
-func (c *Call[T]) Entrust(e Errand) {
-	c.stripe.mu.Lock()
-	c.errand = e
-	over := c.slot < 0
-	c.stripe.mu.Unlock()
-	if over { // whoever began it was slow to return
-		e.Cancel()
-	}
 }
 
 // Return ends a call whose work an errand has done. Before that it calls store,
@@ -34,7 +27,7 @@ func (c *Call[T]) Return(value T, err error, store func()) { c.end(value, err, s
 // [Rules.Run], which it stands in for.
 func (c *Call[T]) Continue(run func(context.Context, *Call[T]) (T, error)) {
 	c.stripe.mu.Lock()
-	c.errand = nil
+	c.entrusted = false
 	c.stripe.mu.Unlock()
 	c.run = run
 	go c.fly()

@@ -18,10 +18,19 @@ type errand struct {
 
 	clock *clock.Clock
 
+	begins chan struct{} // Begin waits for it; nil: it does not
+
 	mu       sync.Mutex
 	call     *call
 	given    time.Duration // 0: not given up
 	canceled time.Duration // 0: not cancelled
+}
+
+func (e *errand) Begin() bool {
+	if e.begins != nil {
+		<-e.begins
+	}
+	return true
 }
 
 func (e *errand) Due() int64 { return e.clock.At(e.begun.Add(e.due)) }
@@ -51,10 +60,9 @@ func sent(e *errand) (*flights, plan) {
 	e.begun, e.clock = time.Now(), clock.New(0)
 	return flight.New(rules{
 		Clock: e.clock, Patience: time.Second, Look: nothing, Report: func(string, error) {},
-		Begin: func(c *call) bool {
-			e.call = c
-			c.Entrust(e)
-			return true
+		Errand: func() (*call, flight.Errand) {
+			e.call = new(call)
+			return e.call, e
 		},
 	}), plan{Role: flight.Ask, Key: "k", Timeout: time.Minute, Errand: true}
 }
@@ -109,8 +117,20 @@ func TestAnErrandEndsAtTheDeadline(t *testing.T) {
 		f, p := sent(e)
 		want(t, start(t.Context(), f, p), "", flight.ErrDeadline, time.Minute)
 		e.want(t, 0, time.Minute)
+	})
+}
+
+func TestAnErrandThatBeginsWhenItsCallHasEndedIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Second, begins: make(chan struct{})}
+		f, p := sent(e)
+		first := start(t.Context(), f, p)
+		joined := start(t.Context(), f, p)
+		want(t, joined, "", flight.ErrDeadline, time.Minute)
+		e.want(t, 0, 0) // nor was it given up
 		time.Sleep(time.Second)
-		e.call.Entrust(e) // by who was slow to begin
+		close(e.begins)
+		want(t, first, "", flight.ErrDeadline, time.Minute+time.Second)
 		e.want(t, 0, time.Minute+time.Second)
 	})
 }

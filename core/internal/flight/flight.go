@@ -54,10 +54,10 @@ type Rules[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
-	// Begin may begin the work of plans that allow it without a goroutine, and
-	// entrusts the call to an [Errand] then. Otherwise it is false, and Run is
-	// called. It is called by who boards, outside of all locks.
-	Begin func(c *Call[T]) bool
+	// Errand makes the call of a plan that asks for it, empty, and who may do its
+	// work without a goroutine: they can be one piece of memory. The lock of the
+	// key's stripe is held.
+	Errand func() (*Call[T], Errand)
 	// Patience is how long after its start an errand may be due at the earliest.
 	Patience time.Duration
 	// Report is told, once, of a call that panicked ([*PanicError]) or ended
@@ -74,7 +74,7 @@ type Plan[T any] struct {
 	// Start is the time of its start, for who has just looked at the clock; 0: it
 	// is looked at.
 	Start int64
-	// Errand asks for [Rules.Begin].
+	// Errand asks for [Rules.Errand].
 	Errand bool
 	// Look and Run stand in for those of the [Rules], unless they are nil.
 	Look func() (T, bool)
@@ -185,7 +185,14 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 // start makes a call with one who waits. The stripe is locked until it is known
 // to those who are to join it.
 func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[T] {
-	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1}
+	var c *Call[T]
+	var errand Errand
+	if p.Errand {
+		c, errand = f.rules.Errand()
+	} else {
+		c = new(Call[T])
+	}
+	c.flights, c.stripe, c.role, c.key, c.errand, c.waiters = f, s, p.Role, p.Key, errand, 1
 	if p.Batch != nil {
 		p.Batch.add(c)
 		s.takeOff(c)

@@ -89,7 +89,7 @@ func (s *stripe[T]) ring() {
 	}
 	for _, c := range late {
 		s.land(c)
-		if c.errand != nil {
+		if c.entrusted {
 			cancelled = append(cancelled, c.errand)
 		}
 	}
