@@ -25,7 +25,7 @@ func TestWhatIsRunningIsWaitedFor(t *testing.T) {
 	}
 	r.close()
 	r.end()
-	if r.begin() || r.begin() {
+	if r.begin() {
 		t.Error("begun on what is closed")
 	}
 	if idle() {
