@@ -190,7 +190,7 @@ func (g *Group) loadInTurn(ctx context.Context, call *flight.Call[answer], acqui
 // removals.
 func (g *Group) alone(role flight.Role, key string) bool {
 	return g.dropped.Load() || g.node.removals.full() || g.node.is(joining) ||
-		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().has(g.node.cfg.Self.ID))
+		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().member)
 }
 
 // reportDefect logs what the getter should not have done.

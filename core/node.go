@@ -204,7 +204,7 @@ func NewNode(cfg Config) (*Node, error) {
 	close(r.ready)
 	n.strangers.news = make(chan struct{}, 1)
 	n.done, n.stop = context.WithCancel(context.Background())
-	n.view.Store(newView([]Peer{cfg.Self}, view{}))
+	n.view.Store(newView(cfg.Self.ID, []Peer{cfg.Self}, view{}))
 	return n, nil
 }
 
