@@ -68,7 +68,7 @@ func (c *Cache[V]) late(ctx context.Context, e *entry[V], now int64) (found[V], 
 
 // rules are those of the cache's flights.
 func (c *Cache[V]) rules() flight.Rules[found[V]] {
-	return flight.Rules[found[V]]{Look: c.fresh, Run: c.fly, Report: c.reportLoadDefect}
+	return flight.Rules[found[V]]{Clock: c.clock, Look: c.fresh, Run: c.fly, Report: c.reportLoadDefect}
 }
 
 // plan is how a key is loaded.

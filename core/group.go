@@ -394,7 +394,7 @@ func (g *Group) keepHot(key string, a answer, born int64) {
 // the list is the same, and this node hears of all removals. It must be asked in
 // a flight's Keep or Apply.
 func (g *Group) keepable(v *view) bool {
-	return !g.dropped.Load() && g.node.view.Load().epoch == v.epoch && v.has(g.node.cfg.Self.ID) && g.node.keeps() && !g.node.removals.full()
+	return !g.dropped.Load() && g.node.view.Load().epoch == v.epoch && v.member && g.node.keeps() && !g.node.removals.full()
 }
 
 // absence is the error of an answer that says not found.

@@ -56,9 +56,9 @@ func (n *Node) keeps() bool { return n.is(joined) || n.is(solo) }
 // roll.mu is held.
 func (n *Node) enter(v *view) {
 	was := membership(n.phase.Load())
-	member, alone := v.has(n.cfg.Self.ID), len(v.others(n.cfg.Self.ID)) == 0
+	alone := len(v.others(n.cfg.Self.ID)) == 0
 	switch {
-	case !member:
+	case !v.member:
 		n.become(client)
 	case was == joined:
 	case was == joining && !alone:

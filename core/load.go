@@ -31,15 +31,13 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout
-	start := time.Now()
-	begun := g.node.clock.At(start)
-	for {
+	begun := g.node.now()
+	for start := begun; ; start = 0 {
 		plan := flight.Plan[answer]{Role: flight.Ask, Key: key, Timeout: timeout, Start: start}
 		a, err := g.wait(ctx, g.board(ctx, plan), key, timeout)
 		if err != nil || !a.endedBy(begun) {
 			return a, err
 		}
-		start = time.Time{}
 	}
 }
 
@@ -113,9 +111,8 @@ func (g *Group) instead(ctx context.Context, key string, err error) (answer, err
 // begin another one that may last longer.
 func (g *Group) board(ctx context.Context, plan flight.Plan[answer]) flight.Seat[answer] {
 	g.node.beginMore()
-	if plan.Role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil {
-		plan.Patience = g.node.cfg.PeerTimeout // a hook would hold up whoever brings the answers
-	}
+	// A hook would hold up whoever brings the answers.
+	plan.Errand = plan.Role == flight.Ask && g.node.beginner != nil && g.node.cfg.HedgeAfter == 0 && g.node.cfg.Hooks.Fetched == nil
 	seat := g.flights.Board(ctx, plan)
 	if seat.Joined() { // there is no flight of its own
 		g.node.end()
@@ -150,7 +147,10 @@ func (g *Group) wait(ctx context.Context, seat flight.Seat[answer], key string, 
 
 // rules are those of the group's flights.
 func (g *Group) rules() flight.Rules[answer] {
-	return flight.Rules[answer]{Alone: g.alone, Look: g.fresh, Run: g.fly, Begin: g.begin, Report: g.reportDefect}
+	return flight.Rules[answer]{
+		Clock: g.node.clock, Alone: g.alone, Look: g.fresh, Run: g.fly,
+		Errand: g.errand, Patience: g.node.cfg.PeerTimeout, Report: g.reportDefect,
+	}
 }
 
 // flightFunc is what a flight of one key runs.
@@ -190,7 +190,7 @@ func (g *Group) loadInTurn(ctx context.Context, call *flight.Call[answer], acqui
 // removals.
 func (g *Group) alone(role flight.Role, key string) bool {
 	return g.dropped.Load() || g.node.removals.full() || g.node.is(joining) ||
-		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().has(g.node.cfg.Self.ID))
+		role == flight.Ask && (g.node.removals.crowded(g.name, key) || !g.node.view.Load().member)
 }
 
 // reportDefect logs what the getter should not have done.
@@ -334,11 +334,13 @@ var errGoOn = errors.New("the next in line is to be asked")
 
 // askOne asks one member of the line.
 func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, p *peer, key string) (answer, error) {
-	sent := g.node.now()
-	a, listHash, e := g.observedFetch(ctx, p, key, sent)
+	q := &question{g: g, v: v, p: p, owner: p.ID == v.owner(key), sent: g.node.now()}
+	a, e := q.ask(ctx, key)
 	switch {
 	case e == nil:
-		g.keepIfOwners(call, v, p, key, a, listHash, sent)
+		if q.ofOwner() {
+			call.Keep(func() { g.keepFetched(v, key, a, q.sent) })
+		}
 		return a, nil
 	case ctx.Err() != nil:
 		return answer{}, ctx.Err()
@@ -347,13 +349,6 @@ func (g *Group) askOne(ctx context.Context, call *flight.Call[answer], v *view, 
 	}
 	g.failedOver(ctx, p, e)
 	return answer{}, errGoOn
-}
-
-// keepIfOwners keeps an answer if who has given it is the owner for both.
-func (g *Group) keepIfOwners(call *flight.Call[answer], v *view, p *peer, key string, a answer, listHash uint64, sent int64) {
-	if p.ID == v.owner(key) && listHash == v.ring.Hash() {
-		call.Keep(func() { g.keepFetched(v, key, a, sent) })
-	}
 }
 
 // failedOver takes note that a member could say nothing about a key.
@@ -379,16 +374,6 @@ func (g *Group) keepFetched(v *view, key string, a answer, sent int64) {
 // next in line is to be asked.
 func goesOn(k Kind) bool {
 	return k == KindUnreachable || k == KindDraining || k == KindNoSuchGroup || k == KindUnsupported
-}
-
-// fetch asks a peer for the key. The life of the answer counts from sent, the
-// time before the request left: the peer counted it from some time after.
-func (g *Group) fetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
-	g.counts.fetches.Add(1)
-	q := &question{g: g, p: p, key: key, sent: sent}
-	var w wording
-	q.word(&w)
-	return q.outcome(g.node.ask(ctx, p, &w.req, q.take))
 }
 
 // noAnswer is the error of a fetch that has ended without an answer about the

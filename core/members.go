@@ -90,7 +90,7 @@ func (n *Node) relist() {
 		return left && !apart // nobody says hello to a client
 	})
 	old, begun := n.view.Load(), n.now()
-	next := newView(list, *old)
+	next := newView(n.cfg.Self.ID, list, *old)
 	now := n.now() // making a ring may take long
 	next.former = n.former(old, next, begun, now)
 	if next.epoch == old.epoch {

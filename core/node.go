@@ -123,12 +123,13 @@ type Node struct {
 	mu     sync.Mutex
 	groups map[string]*Group
 
+	running *running // what Close waits for
+
 	// done ends what runs in the background. closing is taken for reading to
-	// begin work and for writing to close.
+	// begin that and for writing to end it.
 	done       context.Context
 	stop       context.CancelFunc
 	closing    sync.RWMutex
-	running    sync.WaitGroup
 	background sync.WaitGroup
 }
 
@@ -186,6 +187,7 @@ func NewNode(cfg Config) (*Node, error) {
 		incarnation: cfg.Random(),
 		clock:       clock.New(cfg.ClockResolution),
 		groups:      map[string]*Group{},
+		running:     newRunning(),
 		stamps:      stampClock{wall: cfg.Now},
 	}
 	if n.log == nil {
@@ -202,7 +204,7 @@ func NewNode(cfg Config) (*Node, error) {
 	close(r.ready)
 	n.strangers.news = make(chan struct{}, 1)
 	n.done, n.stop = context.WithCancel(context.Background())
-	n.view.Store(newView([]Peer{cfg.Self}, view{}))
+	n.view.Store(newView(cfg.Self.ID, []Peer{cfg.Self}, view{}))
 	return n, nil
 }
 
@@ -283,22 +285,14 @@ func (n *Node) allGroups() []*Group {
 
 // begin registers a piece of work that Close waits for; it is false on a
 // closed node, and otherwise [Node.end] must follow.
-func (n *Node) begin() bool {
-	n.closing.RLock()
-	defer n.closing.RUnlock()
-	if n.isClosed() {
-		return false
-	}
-	n.running.Add(1)
-	return true
-}
+func (n *Node) begin() bool { return n.running.begin() }
 
 func (n *Node) isClosed() bool { return n.mode.Load()&modeClosed != 0 }
 
 // beginMore is begin for whoever has begun already, and not ended.
-func (n *Node) beginMore() { n.running.Add(1) }
+func (n *Node) beginMore() { n.running.beginMore() }
 
-func (n *Node) end() { n.running.Done() }
+func (n *Node) end() { n.running.end() }
 
 // beginBackground registers work that ends with [Node.done], after which
 // background.Done must follow. It is false when that has passed. A node that
@@ -330,18 +324,16 @@ func (n *Node) goBackground(run func()) {
 // if something was still running at the end. A second Close waits like the
 // first.
 func (n *Node) Close(ctx context.Context) error {
-	n.closing.Lock()
 	if first := n.mode.Or(modeClosed)&modeClosed == 0; first {
-		n.running.Add(1)
+		n.running.close()
 		go func() {
 			defer n.end()
 			n.goodbye(ctx)
 		}()
 	}
-	n.closing.Unlock()
 	idle := make(chan struct{})
 	go func() {
-		n.running.Wait()
+		<-n.running.idle
 		n.closing.Lock()
 		n.stop()
 		n.closing.Unlock()

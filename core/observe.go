@@ -34,13 +34,6 @@ func (g *Group) loadEnded(key string, begun int64, a answer, err error) {
 	}
 }
 
-// observedFetch is fetch, timed and reported.
-func (g *Group) observedFetch(ctx context.Context, p *peer, key string, sent int64) (answer, uint64, *Error) {
-	a, listHash, err := g.fetch(ctx, p, key, sent)
-	g.fetchEnded(p, key, sent, a, err)
-	return a, listHash, err
-}
-
 // fetchEnded reports a question to a peer, and times it if the peer has
 // answered.
 func (g *Group) fetchEnded(p *peer, key string, sent int64, a answer, err *Error) {

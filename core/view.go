@@ -22,6 +22,9 @@ type view struct {
 	// list what they are.
 	owners []*peer
 	list   []Peer
+	// member says that this node is on the list, or that it is empty, where every
+	// node is on its own.
+	member bool
 	// former are members that were on the list until recently; copies may
 	// live there until the node's clock shows the time.
 	former map[string]formerPeer
@@ -50,9 +53,10 @@ type peer struct {
 	fetchTime histogram.Histogram
 }
 
-// newView is the view of a list, without those who left it; what old, which may
-// be empty, knows of its members and its ring is taken over where it fits.
-func newView(list []Peer, old view) *view {
+// newView is the view that self has of a list, without those who left it; what
+// old, which may be empty, knows of its members and its ring is taken over where
+// it fits.
+func newView(self string, list []Peer, old view) *view {
 	v := &view{epoch: old.epoch, ring: old.ring, peers: map[string]*peer{}, estate: old.estate}
 	members := make([]ring.Member, len(list))
 	for i, p := range list {
@@ -77,13 +81,8 @@ func newView(list []Peer, old view) *view {
 		v.list = append(v.list, v.peers[id].Peer)
 	}
 	v.list = slices.Clip(v.list)
+	v.member = len(v.peers) == 0 || v.peers[self] != nil
 	return v
-}
-
-// has reports whether the member is on the list. Nobody is missing on an empty
-// one, where every node is on its own.
-func (v *view) has(id string) bool {
-	return len(v.peers) == 0 || v.peers[id] != nil
 }
 
 // others are the members on the list but for one, ordered by ID.

@@ -29,7 +29,7 @@ func flights() []mutant {
 			"TestALoadThatARemovalOvertookIsNotServedToLaterGets", "TestWhatWasRemovedIsNotInherited",
 			"internal/flight:TestDetachedCallsAnswerTheirWaitersAndNobodyElse"),
 		one("flight-batch-keep", "what a detached flight of a batch brings is kept",
-			"internal/flight/batch.go", "b.calls[i].Keep(store)", "store()",
+			"internal/flight/batch.go", "b.calls[i].end(value, err, store)", "if store != nil {\n\t\tstore()\n\t}\n\tb.calls[i].end(value, err, nil)",
 			"TestABatchThatARemovalOvertookIsNotKept", "TestWhatWasRemovedIsNotInherited",
 			"internal/flight:TestARemovalDetachesTheCallsOfABatch"),
 		one("flight-alone-kept", "what a flight that nobody may join brings is kept",

@@ -28,14 +28,14 @@ func DecodeAnnouncement(b []byte) (Announcement, error) {
 	var a Announcement
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodePeer(b, &a.Peer) })
-		case f.is(2, protowire.Fixed64Type):
+		case 2<<3 | fixed64:
 			a.Started = int64(f.fixed64())
-		case f.is(3, protowire.VarintType):
+		case 3<<3 | varint:
 			a.Heartbeat = time.Duration(f.varint())
-		case f.is(4, protowire.VarintType):
+		case 4<<3 | varint:
 			a.Goodbye = protowire.DecodeBool(f.varint())
 		default:
 			f.skip()

@@ -36,18 +36,18 @@ func DecodeCall(b []byte) (Call, error) {
 	f := fields{rest: b}
 	for f.next() {
 		parts++
-		switch {
-		case f.is(callExchange, protowire.VarintType):
+		switch f.tag {
+		case callExchange<<3 | varint:
 			c.Exchange = f.varint()
 			parts--
-		case f.is(callRequest, protowire.BytesType):
+		case callRequest<<3 | lengthDelimited:
 			c.Request = f.bytes()
-		case f.is(callCancel, protowire.BytesType):
+		case callCancel<<3 | lengthDelimited:
 			c.Cancel = true
 			f.err = skipAll(f.bytes(), f.err)
-		case f.is(callCredit, protowire.VarintType):
+		case callCredit<<3 | varint:
 			c.Credit = f.varint()
-		case f.is(callPiece, protowire.BytesType):
+		case callPiece<<3 | lengthDelimited:
 			piece := frame{piece: []byte{}}
 			f.message(piece.decodePiece)
 			c.Piece = piece.piece

@@ -18,6 +18,9 @@ type Collector struct {
 // peer says that something went wrong. It fails with [ErrMalformed] or
 // [gcnode.KindTooLarge]; nothing can be added after an error.
 func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
+	if string(b) == plainEnd && c.value.missing() == 0 {
+		return gcnode.Reply{}, false, io.EOF
+	}
 	var f frame
 	if err := f.decode(b); err != nil {
 		return gcnode.Reply{}, false, err

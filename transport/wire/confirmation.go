@@ -3,8 +3,6 @@ package wire
 import (
 	"errors"
 
-	"google.golang.org/protobuf/encoding/protowire"
-
 	gcnode "github.com/gcnode/gcnode/core"
 )
 
@@ -43,10 +41,10 @@ func DecodeConfirmation(b []byte) (Confirmation, error) {
 	var reply frame
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodePeer(b, &c.Peer) })
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			f.message(reply.decodeReply)
 		default:
 			f.skip()

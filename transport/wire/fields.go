@@ -10,10 +10,17 @@ import (
 // for values that fits the wire type of the field must be called, or skip.
 type fields struct {
 	rest []byte
-	num  protowire.Number
-	typ  protowire.Type
+	tag  uint64 // of the field: its number<<3 | its wire type
 	err  error
 }
+
+// The wire types. A known number with another type than its own is an unknown
+// field, as everywhere in protobuf.
+const (
+	varint          = uint64(protowire.VarintType)
+	fixed64         = uint64(protowire.Fixed64Type)
+	lengthDelimited = uint64(protowire.BytesType)
+)
 
 // next moves to the next field; it is false at the end and after an error. Tags,
 // lengths and numbers of one byte are the rule, and are read without further ado.
@@ -22,7 +29,7 @@ func (f *fields) next() bool {
 		return false
 	}
 	if c := f.rest[0]; c < oneByte && c >= 1<<3 {
-		f.num, f.typ, f.rest = protowire.Number(c>>3), protowire.Type(c&7), f.rest[1:]
+		f.tag, f.rest = uint64(c), f.rest[1:]
 		return true
 	}
 	return f.nextLong()
@@ -42,21 +49,14 @@ func (f *fields) nextLong() bool {
 		f.err = malformed("field %d: at most %d is a field's number", num, protowire.MaxValidNumber)
 		return false
 	}
-	f.num, f.typ, f.rest = num, typ, f.rest[n:]
+	f.tag, f.rest = protowire.EncodeTag(num, typ), f.rest[n:]
 	return true
-}
-
-// is reports whether the field is the one with this number and wire type. A
-// known number with another type is an unknown field, as everywhere in
-// protobuf.
-func (f *fields) is(num protowire.Number, typ protowire.Type) bool {
-	return f.num == num && f.typ == typ
 }
 
 // advance moves on by the n bytes that were consumed.
 func (f *fields) advance(n int) {
 	if n < 0 {
-		f.err = malformed("field %d: %w", f.num, protowire.ParseError(n))
+		f.err = malformed("field %d: %w", f.tag>>3, protowire.ParseError(n))
 		f.rest = nil
 		return
 	}
@@ -121,7 +121,8 @@ func (f *fields) name(last *string, what string) string {
 }
 
 func (f *fields) skip() {
-	f.advance(protowire.ConsumeFieldValue(f.num, f.typ, f.rest))
+	num, typ := protowire.DecodeTag(f.tag)
+	f.advance(protowire.ConsumeFieldValue(num, typ, f.rest))
 }
 
 // message decodes an embedded message.
@@ -138,14 +139,14 @@ func appendVarint(b []byte, num protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	return protowire.AppendVarint(protowire.AppendTag(b, num, protowire.VarintType), v)
+	return protowire.AppendVarint(appendTag(b, num, protowire.VarintType), v)
 }
 
 func appendFixed64(b []byte, num protowire.Number, v uint64) []byte {
 	if v == 0 {
 		return b
 	}
-	return protowire.AppendFixed64(protowire.AppendTag(b, num, protowire.Fixed64Type), v)
+	return protowire.AppendFixed64(appendTag(b, num, protowire.Fixed64Type), v)
 }
 
 func appendString(b []byte, num protowire.Number, s string) []byte {
@@ -157,21 +158,31 @@ func appendString(b []byte, num protowire.Number, s string) []byte {
 
 // appendElement appends an element of a repeated field, which may be empty.
 func appendElement(b []byte, num protowire.Number, s string) []byte {
-	return protowire.AppendString(protowire.AppendTag(b, num, protowire.BytesType), s)
+	b = appendTag(b, num, protowire.BytesType)
+	if len(s) < oneByte {
+		return append(append(b, byte(len(s))), s...)
+	}
+	return protowire.AppendString(b, s)
+}
+
+// appendTag appends a tag, which for the first fields is a single byte.
+func appendTag(b []byte, num protowire.Number, typ protowire.Type) []byte {
+	if tag := num<<3 | protowire.Number(typ); tag < oneByte {
+		return append(b, byte(tag))
+	}
+	return protowire.AppendTag(b, num, typ)
 }
 
 // appendMessage appends an embedded message, also an empty one.
 func appendMessage(b []byte, num protowire.Number, encode func([]byte) []byte) []byte {
-	b = protowire.AppendTag(b, num, protowire.BytesType)
+	b = append(appendTag(b, num, protowire.BytesType), 0)
 	start := len(b)
 	b = encode(b)
 	size := len(b) - start
-	// The length goes before the message, once it is known.
-	b = protowire.AppendVarint(b, uint64(size))
-	prefix := len(b) - start - size
-	var length [10]byte
-	copy(length[:], b[start+size:])
-	copy(b[start+prefix:], b[start:start+size])
-	copy(b[start:], length[:prefix])
+	// There is room for a length of one byte: a message that needs more moves on.
+	more := protowire.SizeVarint(uint64(size)) - 1
+	b = append(b, make([]byte, more)...)
+	copy(b[start+more:], b[start:start+size])
+	protowire.AppendVarint(b[:start-1], uint64(size))
 	return b
 }

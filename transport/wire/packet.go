@@ -42,21 +42,21 @@ func DecodePacket(b []byte) (Packet, error) {
 	var p Packet
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(packetNumber, protowire.VarintType):
+		switch f.tag {
+		case packetNumber<<3 | varint:
 			p.Number = f.varint()
-		case f.is(packetTaken, protowire.VarintType):
+		case packetTaken<<3 | varint:
 			p.Taken = f.varint()
-		case f.is(packetPing, protowire.VarintType):
+		case packetPing<<3 | varint:
 			p.Ping = protowire.DecodeBool(f.varint())
-		case f.is(packetAt, protowire.BytesType):
+		case packetAt<<3 | lengthDelimited:
 			p.At = f.limited("the place for packets", gcnode.MaxIDBytes)
-		case f.is(packetClose, protowire.BytesType):
+		case packetClose<<3 | lengthDelimited:
 			if p.Close == nil {
 				p.Close = &gcnode.Error{}
 			}
 			f.message(func(b []byte) error { return decodeError(b, p.Close) })
-		case f.is(packetData, protowire.BytesType):
+		case packetData<<3 | lengthDelimited:
 			p.Data = f.bytes()
 		default:
 			f.skip()

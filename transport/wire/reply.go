@@ -20,6 +20,9 @@ const (
 	frameEnd     = 4
 )
 
+// plainEnd is the frame that ends nearly every exchange: without an error.
+const plainEnd = "\x22\x00"
+
 // The fields of Reply and Piece whose bytes are written apart.
 const (
 	replyValue = 15
@@ -163,17 +166,17 @@ func (out *frame) decode(b []byte) error {
 	f := fields{rest: b}
 	for f.next() {
 		parts++
-		switch {
-		case f.is(frameReply, protowire.BytesType):
+		switch f.tag {
+		case frameReply<<3 | lengthDelimited:
 			out.isReply = true
 			f.message(out.decodeReply)
-		case f.is(framePiece, protowire.BytesType):
+		case framePiece<<3 | lengthDelimited:
 			out.piece = []byte{}
 			f.message(out.decodePiece)
-		case f.is(frameRefusal, protowire.BytesType):
+		case frameRefusal<<3 | lengthDelimited:
 			out.refusal = &gcnode.Error{}
 			f.message(func(b []byte) error { return decodeError(b, out.refusal) })
-		case f.is(frameEnd, protowire.BytesType):
+		case frameEnd<<3 | lengthDelimited:
 			out.end = true
 			f.message(out.decodeEnd)
 		default:
@@ -192,34 +195,34 @@ func (out *frame) decodeReply(b []byte) error {
 	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.VarintType):
+		switch f.tag {
+		case 1<<3 | varint:
 			r.Key = int(min(f.varint(), math.MaxInt32))
-		case f.is(2, protowire.VarintType):
+		case 2<<3 | varint:
 			r.Pending = protowire.DecodeBool(f.varint())
-		case f.is(3, protowire.VarintType):
+		case 3<<3 | varint:
 			r.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
-		case f.is(4, protowire.VarintType):
+		case 4<<3 | varint:
 			r.Source = source(f.varint())
-		case f.is(5, protowire.Fixed64Type):
+		case 5<<3 | fixed64:
 			r.ListHash = f.fixed64()
-		case f.is(6, protowire.BytesType):
+		case 6<<3 | lengthDelimited:
 			if r.Err == nil {
 				r.Err = &gcnode.Error{}
 			}
 			f.message(func(b []byte) error { return decodeError(b, r.Err) })
-		case f.is(7, protowire.BytesType):
+		case 7<<3 | lengthDelimited:
 			if r.Ack == nil {
 				r.Ack = &gcnode.Ack{}
 			}
 			f.message(func(b []byte) error { return decodeAck(b, r.Ack, &removed) })
-		case f.is(8, protowire.VarintType):
+		case 8<<3 | varint:
 			out.total = f.varint()
-		case f.is(9, protowire.VarintType):
+		case 9<<3 | varint:
 			r.NotModified = protowire.DecodeBool(f.varint())
-		case f.is(10, protowire.BytesType):
+		case 10<<3 | lengthDelimited:
 			r.Keys = f.key("keys", r.Keys, &keys)
-		case f.is(replyValue, protowire.BytesType):
+		case replyValue<<3 | lengthDelimited:
 			out.value = f.bytes()
 		default:
 			f.skip()
@@ -242,7 +245,7 @@ func (out *frame) decodeReply(b []byte) error {
 func (out *frame) decodePiece(b []byte) error {
 	f := fields{rest: b}
 	for f.next() {
-		if f.is(pieceData, protowire.BytesType) {
+		if f.tag == pieceData<<3|lengthDelimited {
 			out.piece = f.bytes()
 		} else {
 			f.skip()
@@ -254,7 +257,7 @@ func (out *frame) decodePiece(b []byte) error {
 func (out *frame) decodeEnd(b []byte) error {
 	f := fields{rest: b}
 	for f.next() {
-		if f.is(1, protowire.BytesType) {
+		if f.tag == 1<<3|lengthDelimited {
 			if out.failure == nil {
 				out.failure = &gcnode.Error{}
 			}
@@ -286,10 +289,10 @@ func kind(v uint64) gcnode.Kind {
 func decodeError(b []byte, e *gcnode.Error) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.VarintType):
+		switch f.tag {
+		case 1<<3 | varint:
 			e.Kind = kind(f.varint())
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			text := f.bytes()
 			if !utf8.Valid(text) {
 				return malformed("the text of an error is not UTF-8")
@@ -298,7 +301,7 @@ func decodeError(b []byte, e *gcnode.Error) error {
 			if len(text) > 0 {
 				e.Err = errors.New(cut(string(text[:min(len(text), MaxMessageBytes+utf8.UTFMax)])))
 			}
-		case f.is(3, protowire.VarintType):
+		case 3<<3 | varint:
 			e.RetryAfter = time.Duration(f.varint())
 		default:
 			f.skip()
@@ -311,35 +314,35 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	f := fields{rest: b}
 	var sender, group string // of the last removal
 	for f.next() {
-		switch {
-		case f.is(1, protowire.Fixed64Type):
+		switch f.tag {
+		case 1<<3 | fixed64:
 			a.Incarnation = f.fixed64()
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			if len(a.Members) == MaxMembers {
 				return tooMany("members", MaxMembers)
 			}
 			var p gcnode.Peer
 			f.message(func(b []byte) error { return decodePeer(b, &p) })
 			a.Members = append(a.Members, p)
-		case f.is(3, protowire.BytesType):
+		case 3<<3 | lengthDelimited:
 			if len(a.Left) == MaxMembers {
 				return tooMany("members that left", MaxMembers)
 			}
 			var s gcnode.Sender
 			f.message(func(b []byte) error { return decodeSender(b, &s, new(string)) })
 			a.Left = append(a.Left, s)
-		case f.is(4, protowire.Fixed64Type):
+		case 4<<3 | fixed64:
 			a.Time = int64(f.fixed64())
-		case f.is(5, protowire.BytesType):
+		case 5<<3 | lengthDelimited:
 			a.Known = f.known(a.Known)
-		case f.is(6, protowire.BytesType):
+		case 6<<3 | lengthDelimited:
 			if len(a.Removals) == MaxRemovals {
 				return tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
 			f.message(func(b []byte) error { return decodeRemoval(b, &r, removed, &sender, &group) })
 			a.Removals = append(a.Removals, r)
-		case f.is(7, protowire.BytesType):
+		case 7<<3 | lengthDelimited:
 			if len(a.Lives) == MaxMembers {
 				return tooMany("lives of members", MaxMembers)
 			}
@@ -356,12 +359,12 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 func decodePeer(b []byte, p *gcnode.Peer) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			p.ID = f.limited("a member's ID", gcnode.MaxIDBytes)
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			p.Addr = f.limited("a member's address", MaxAddrBytes)
-		case f.is(3, protowire.VarintType):
+		case 3<<3 | varint:
 			w := f.varint()
 			if w > math.MaxUint16 && f.err == nil {
 				return malformed("the weight %d of a member; at most %d is allowed", w, math.MaxUint16)

@@ -256,53 +256,53 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 	var keys, removed batch
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.VarintType):
+		switch f.tag {
+		case 1<<3 | varint:
 			op = f.varint()
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodeSender(b, &req.From, &d.from) })
 			d.sender = d.from // most often it tells of its own removals
-		case f.is(3, protowire.Fixed64Type):
+		case 3<<3 | fixed64:
 			req.ListHash = f.fixed64()
-		case f.is(4, protowire.BytesType):
+		case 4<<3 | lengthDelimited:
 			req.Group = f.name(&d.group, "the group's name")
-		case f.is(5, protowire.BytesType):
+		case 5<<3 | lengthDelimited:
 			req.Keys = f.key("keys", req.Keys, &keys)
-		case f.is(6, protowire.BytesType):
+		case 6<<3 | lengthDelimited:
 			if len(req.Removals) == MaxRemovals {
 				return nil, 0, tooMany("removals", MaxRemovals)
 			}
 			var r gcnode.Removal
 			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed, &d.sender, &d.removed) })
 			req.Removals = append(req.Removals, r)
-		case f.is(7, protowire.BytesType):
+		case 7<<3 | lengthDelimited:
 			if len(req.Finished) == MaxRemovals {
 				return nil, 0, tooMany("finished removals", MaxRemovals)
 			}
 			var id gcnode.RemovalID
 			f.message(func(b []byte) error { return decodeRemovalID(b, &id, &d.sender) })
 			req.Finished = append(req.Finished, id)
-		case f.is(8, protowire.VarintType):
+		case 8<<3 | varint:
 			req.Timeout = time.Duration(f.varint())
-		case f.is(9, protowire.VarintType):
+		case 9<<3 | varint:
 			req.Heartbeat = time.Duration(f.varint())
-		case f.is(10, protowire.BytesType):
+		case 10<<3 | lengthDelimited:
 			req.To = f.name(&d.to, "the receiver's ID")
-		case f.is(11, protowire.VarintType):
+		case 11<<3 | varint:
 			req.Keep = gcnode.Lifetime(protowire.DecodeZigZag(f.varint()))
-		case f.is(12, protowire.BytesType):
+		case 12<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodeStamp(b, &req.Stamp) })
-		case f.is(13, protowire.BytesType):
+		case 13<<3 | lengthDelimited:
 			req.Digests = f.digest(req.Digests)
-		case f.is(14, protowire.BytesType):
+		case 14<<3 | lengthDelimited:
 			req.Known = f.known(req.Known)
-		case f.is(15, protowire.VarintType):
+		case 15<<3 | varint:
 			size = f.varint()
-		case f.is(16, protowire.BytesType):
+		case 16<<3 | lengthDelimited:
 			value = f.bytes()
-		case f.is(17, protowire.BytesType):
+		case 17<<3 | lengthDelimited:
 			req.Trace.Parent = f.limited("the trace's parent", gcnode.MaxTraceParentBytes)
-		case f.is(18, protowire.BytesType):
+		case 18<<3 | lengthDelimited:
 			req.Trace.State = f.limited("the trace's state", gcnode.MaxTraceStateBytes)
 		default:
 			f.skip()
@@ -361,10 +361,10 @@ func (f *fields) known(list []gcnode.Known) []gcnode.Known {
 func decodeKnown(b []byte, k *gcnode.Known) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodeSender(b, &k.Sender, new(string)) })
-		case f.is(2, protowire.VarintType):
+		case 2<<3 | varint:
 			k.Seq = f.varint()
 		default:
 			f.skip()
@@ -389,10 +389,10 @@ func (f *fields) key(what string, keys []string, count *batch) []string {
 func decodeSender(b []byte, s *gcnode.Sender, last *string) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			s.ID = f.name(last, "the sender's ID")
-		case f.is(2, protowire.Fixed64Type):
+		case 2<<3 | fixed64:
 			s.Incarnation = f.fixed64()
 		default:
 			f.skip()
@@ -405,12 +405,12 @@ func decodeSender(b []byte, s *gcnode.Sender, last *string) error {
 func decodeRemovalID(b []byte, id *gcnode.RemovalID, sender *string) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			id.Sender = f.name(sender, "a removal's sender")
-		case f.is(2, protowire.Fixed64Type):
+		case 2<<3 | fixed64:
 			id.Incarnation = f.fixed64()
-		case f.is(3, protowire.VarintType):
+		case 3<<3 | varint:
 			id.Seq = f.varint()
 		default:
 			f.skip()
@@ -422,10 +422,10 @@ func decodeRemovalID(b []byte, id *gcnode.RemovalID, sender *string) error {
 func decodeStamp(b []byte, s *gcnode.Stamp) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.Fixed64Type):
+		switch f.tag {
+		case 1<<3 | fixed64:
 			s.Time = int64(f.fixed64())
-		case f.is(2, protowire.Fixed64Type):
+		case 2<<3 | fixed64:
 			s.Incarnation = f.fixed64()
 		default:
 			f.skip()
@@ -439,16 +439,16 @@ func decodeStamp(b []byte, s *gcnode.Stamp) error {
 func decodeRemoval(b []byte, r *gcnode.Removal, keys *batch, sender, group *string) error {
 	f := fields{rest: b}
 	for f.next() {
-		switch {
-		case f.is(1, protowire.BytesType):
+		switch f.tag {
+		case 1<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodeRemovalID(b, &r.ID, sender) })
-		case f.is(2, protowire.BytesType):
+		case 2<<3 | lengthDelimited:
 			f.message(func(b []byte) error { return decodeStamp(b, &r.Stamp) })
-		case f.is(3, protowire.BytesType):
+		case 3<<3 | lengthDelimited:
 			r.Group = f.name(group, "the name of a removal's group")
-		case f.is(4, protowire.BytesType):
+		case 4<<3 | lengthDelimited:
 			r.Keys = f.key("keys to remove", r.Keys, keys)
-		case f.is(5, protowire.VarintType):
+		case 5<<3 | varint:
 			r.All = protowire.DecodeBool(f.varint())
 		default:
 			f.skip()

@@ -39,16 +39,16 @@ func DecodeReturn(b []byte) (Return, error) {
 	f := fields{rest: b}
 	for f.next() {
 		parts++
-		switch {
-		case f.is(returnExchange, protowire.VarintType):
+		switch f.tag {
+		case returnExchange<<3 | varint:
 			r.Exchange = f.varint()
 			parts--
-		case f.is(returnFrame, protowire.BytesType):
+		case returnFrame<<3 | lengthDelimited:
 			r.Frame = f.bytes()
-		case f.is(returnGoAway, protowire.BytesType):
+		case returnGoAway<<3 | lengthDelimited:
 			r.GoAway = true
 			f.err = skipAll(f.bytes(), f.err)
-		case f.is(returnApart, protowire.BytesType):
+		case returnApart<<3 | lengthDelimited:
 			r.Apart = true
 			f.err = skipAll(f.bytes(), f.err)
 		default:
@@ -148,11 +148,9 @@ func AppendEnd(b []byte, exchange uint64, e *gcnode.Error) []byte {
 		b = appendMessage(b, 1, func(b []byte) []byte { return appendError(b, e) })
 		return appendReturn(b, start, exchange, frameEnd, 0, "").Head
 	}
-	// The end of nearly every exchange is written at once.
-	const frame = 2 // a tag, and the length of nothing
-	b = append(b, byte(sizeExchange(exchange)+2+frame))
+	b = append(b, byte(sizeExchange(exchange)+2+len(plainEnd)))
 	b = appendVarint(b, returnExchange, exchange)
-	return append(b, returnFrame<<3|byte(protowire.BytesType), frame, frameEnd<<3|byte(protowire.BytesType), 0)
+	return appendElement(b, returnFrame, plainEnd)
 }
 
 // AppendApart appends to b the message that says that a call is to be asked in a

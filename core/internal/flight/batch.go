@@ -35,7 +35,8 @@ func (b *Batch[T]) add(c *Call[T]) {
 	b.calls = append(b.calls, c)
 	b.open.Add(1)
 	c.batch = b
-	c.ctx.deadline, _ = b.ctx.Deadline()
+	deadline, _ := b.ctx.Deadline()
+	c.deadline = c.stripe.clock.At(deadline)
 }
 
 // leave takes one of those away for whom the batch is run.
@@ -72,7 +73,7 @@ func (b *Batch[T]) Run(run func(context.Context) error, report func(error)) {
 			}
 			var none T
 			for _, c := range b.calls {
-				c.end(none, err)
+				c.end(none, err, nil)
 			}
 		}()
 		if err = run(b.ctx); err == nil {
@@ -85,8 +86,5 @@ func (b *Batch[T]) Run(run func(context.Context) error, report func(error)) {
 // Answer ends the i-th call, unless it has ended; before that it calls store
 // as [Call.Keep] does. It may be called from any goroutine.
 func (b *Batch[T]) Answer(i int, value T, err error, store func()) {
-	if store != nil {
-		b.calls[i].Keep(store)
-	}
-	b.calls[i].end(value, err)
+	b.calls[i].end(value, err, store)
 }

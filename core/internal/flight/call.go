@@ -24,17 +24,24 @@ func (e *PanicError) Error() string { return fmt.Sprintf("panic: %v", e.Value) }
 type Call[T any] struct {
 	flights  *Flights[T]
 	stripe   *stripe[T]
-	role     Role
 	key      string
 	run      func(context.Context, *Call[T]) (T, error)
-	ctx      lazyContext
-	timeout  time.Duration // from the start to the deadline of ctx
-	batch    *Batch[T]     // in place of run, timeout and ctx but for its deadline
-	patience time.Duration // 0: there is no errand
-	due      time.Time     // guarded by stripe.mu; beside patience, when to look after the errand
-	slot     int           // guarded by stripe.mu; the place among those under way, -1: it has ended
-	waiters  int           // guarded by stripe.mu; a call that nobody asked for waits for itself
-	detached bool          // guarded by stripe.mu
+	errand   Errand          // who may do the work instead
+	batch    *Batch[T]       // in place of run, timeout and values
+	values   context.Context // the first caller's
+	timeout  time.Duration   // from the start to the deadline
+	deadline int64
+
+	// Guarded by stripe.mu.
+	due       int64        // when to look after the errand; 0: there is none
+	made      *madeContext // nil: nobody has needed it
+	slot      int32        // the place among those under way, -1: it has ended
+	waiters   int32        // a call that nobody asked for waits for itself
+	role      Role         // it does not change
+	detached  bool         // or it is the one that its key leads to
+	cancelled bool         // it has ended before its deadline
+	entrusted bool         // the errand has begun, and not returned
+
 	// first wakes who has begun the call, and done all who have joined it. Both
 	// are guarded by stripe.mu until the call has ended; nil: nobody waits so.
 	first chan struct{}
@@ -50,41 +57,48 @@ func (c *Call[T]) Role() Role { return c.role }
 func (c *Call[T]) Key() string { return c.key }
 
 // Start is when the call was begun, unless a batch answers it.
-func (c *Call[T]) Start() time.Time { return c.ctx.deadline.Add(-c.timeout) }
+func (c *Call[T]) Start() int64 { return c.deadline - int64(c.timeout) }
 
 // Timeout is the time from then to its deadline.
 func (c *Call[T]) Timeout() time.Duration { return c.timeout }
 
 // launch begins the work of a new call.
 func (c *Call[T]) launch() {
-	if c.patience == 0 || !c.flights.rules.Begin(c) {
+	if c.errand == nil || !c.errand.Begin() {
 		go c.fly()
+		return
+	}
+	c.stripe.mu.Lock()
+	c.entrusted = true
+	over := c.slot < 0
+	c.stripe.mu.Unlock()
+	if over { // it has taken its time
+		c.errand.Cancel()
 	}
 }
 
 // alarm is when to look after the call. The stripe is locked.
-func (c *Call[T]) alarm() time.Time {
-	if c.patience > 0 && c.due.Before(c.ctx.deadline) {
-		return c.due
+func (c *Call[T]) alarm() int64 {
+	if c.due != 0 {
+		return min(c.due, c.deadline)
 	}
-	return c.ctx.deadline
+	return c.deadline
 }
 
 // overdue is the errand if it is to be given up. The stripe is locked.
-func (c *Call[T]) overdue(now time.Time) Errand {
-	if c.patience == 0 || c.due.After(now) {
+func (c *Call[T]) overdue(now int64) Errand {
+	if c.due == 0 || c.due > now {
 		return nil
 	}
-	c.due = now.Add(c.patience)
-	e := c.ctx.entrusted()
-	if e == nil {
+	c.due = now + int64(c.stripe.patience)
+	if !c.entrusted {
 		return nil
 	}
-	if due := e.Due(); due.After(now) {
+	if due := c.errand.Due(); due > now {
 		c.due = due
 		return nil
 	}
-	return e
+	return c.errand
 }
 
 // fly runs the function and publishes what it returned.
@@ -98,10 +112,10 @@ func (c *Call[T]) fly() {
 		if !returned {
 			c.flights.rules.Report(c.key, err)
 		}
-		c.end(value, err)
+		c.end(value, err, nil)
 	}()
 	growStack()
-	value, err = c.run(&c.ctx, c)
+	value, err = c.run(c.Context(), c)
 	returned = true
 }
 
@@ -119,14 +133,26 @@ func growStack() {
 func use(*[5 << 10]byte) {}
 
 // end gives everyone who waits the answer, unless they have got one already.
-func (c *Call[T]) end(value T, err error) {
-	c.stripe.mu.Lock()
-	first := c.stripe.land(c)
-	c.stripe.mu.Unlock()
+// Before that it calls store, unless that is nil, as [Call.Keep] does.
+func (c *Call[T]) end(value T, err error, store func()) {
+	made, first := c.finish(store)
 	if first {
 		c.publish(value, err)
-		c.cancel()
+		c.cancel(made)
 	}
+}
+
+// finish calls store and takes the call away. It returns the context that is to
+// end, and whether it was there.
+func (c *Call[T]) finish(store func()) (made *madeContext, first bool) {
+	c.stripe.mu.Lock()
+	defer c.stripe.mu.Unlock()
+	if store != nil {
+		c.keep(store)
+	}
+	first = c.stripe.land(c)
+	c.cancelled = c.cancelled || first
+	return c.made, first
 }
 
 // publish gives the answer of a call that has just ended.
@@ -140,20 +166,22 @@ func (c *Call[T]) publish(value T, err error) {
 	}
 }
 
-// cancel tells the function of a call that has ended.
-func (c *Call[T]) cancel() {
-	if c.batch != nil {
+// cancel tells the function of a call that has ended, by its context if it was
+// made.
+func (c *Call[T]) cancel(made *madeContext) {
+	switch {
+	case c.batch != nil:
 		c.batch.leave()
-	} else {
-		c.ctx.cancel()
+	case made != nil:
+		made.end()
 	}
 }
 
 // detach parts the call from its key. The stripe is locked.
 func (c *Call[T]) detach() {
-	c.detached = true
-	if calls := c.stripe.calls[c.role]; calls[c.key] == c {
-		delete(calls, c.key)
+	if !c.detached {
+		c.detached = true
+		delete(c.stripe.calls[c.role], c.key)
 	}
 }
 
@@ -162,6 +190,11 @@ func (c *Call[T]) detach() {
 func (c *Call[T]) Keep(store func()) bool {
 	c.stripe.mu.Lock()
 	defer c.stripe.mu.Unlock()
+	return c.keep(store)
+}
+
+// keep is Keep when the stripe is locked.
+func (c *Call[T]) keep(store func()) bool {
 	if c.detached {
 		return false
 	}
@@ -212,8 +245,14 @@ func (c *Call[T]) leave() {
 	c.stripe.mu.Lock()
 	c.waiters--
 	last := c.waiters == 0 && c.stripe.land(c)
+	c.cancelled = c.cancelled || last
+	made, entrusted := c.made, c.entrusted
 	c.stripe.mu.Unlock()
-	if last {
-		c.cancel()
+	if !last {
+		return
+	}
+	c.cancel(made)
+	if entrusted {
+		c.errand.Cancel()
 	}
 }

@@ -2,7 +2,6 @@ package flight
 
 import (
 	"context"
-	"sync"
 	"time"
 )
 
@@ -10,95 +9,53 @@ import (
 // making one, with its timer, costs as much as the rest of a call, and a
 // function that finds its answer at once needs none. Contexts that derive from
 // it find the one that was made.
-type lazyContext struct {
-	values   context.Context // the first caller's
-	deadline time.Time
+type lazyContext[T any] Call[T]
 
-	mu        sync.Mutex
-	made      context.Context
-	end       context.CancelFunc
-	cancelled bool
-	expired   bool   // the deadline has passed for the errand
-	errand    Errand // ends with the context
+// madeContext is one that was made.
+type madeContext struct {
+	context.Context
+
+	end context.CancelFunc
 }
 
+// Context is that of the call.
+func (c *Call[T]) Context() context.Context { return (*lazyContext[T])(c) }
+
 // Deadline implements [context.Context].
-func (l *lazyContext) Deadline() (time.Time, bool) { return l.deadline, true }
+func (l *lazyContext[T]) Deadline() (time.Time, bool) { return l.stripe.clock.Time(l.deadline), true }
 
 // Done implements [context.Context].
-func (l *lazyContext) Done() <-chan struct{} { return l.make().Done() }
+func (l *lazyContext[T]) Done() <-chan struct{} { return l.make().Done() }
 
 // Err implements [context.Context]. As long as there is no error, it takes no
 // context to know.
-func (l *lazyContext) Err() error {
-	l.mu.Lock()
+func (l *lazyContext[T]) Err() error {
+	l.stripe.mu.Lock()
 	unmade := l.made == nil && !l.cancelled
-	l.mu.Unlock()
-	if unmade && time.Now().Before(l.deadline) {
+	l.stripe.mu.Unlock()
+	if unmade && l.stripe.clock.Exact() < l.deadline {
 		return nil
 	}
 	return l.make().Err()
 }
 
 // Value implements [context.Context].
-func (l *lazyContext) Value(key any) any { return l.make().Value(key) }
+func (l *lazyContext[T]) Value(key any) any { return l.make().Value(key) }
 
-func (l *lazyContext) make() context.Context {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+func (l *lazyContext[T]) make() context.Context {
+	l.stripe.mu.Lock()
+	defer l.stripe.mu.Unlock()
 	if l.made != nil {
 		return l.made
 	}
+	l.made = new(madeContext)
 	values := context.WithoutCancel(l.values)
 	if l.cancelled { // before its deadline, whatever the time is now
-		l.made, l.end = context.WithCancel(values)
-		l.end()
+		l.made.Context, l.made.end = context.WithCancel(values)
+		l.made.end()
 	} else {
-		l.made, l.end = context.WithDeadline(values, l.deadline)
+		deadline, _ := l.Deadline()
+		l.made.Context, l.made.end = context.WithDeadline(values, deadline)
 	}
 	return l.made
-}
-
-func (l *lazyContext) cancel() {
-	l.mu.Lock()
-	l.cancelled = true
-	end, errand := l.end, l.errand
-	l.errand = nil
-	l.mu.Unlock()
-	if end != nil {
-		end()
-	}
-	if errand != nil {
-		errand.Cancel()
-	}
-}
-
-// entrust sets the errand, nil for none any more.
-func (l *lazyContext) entrust(e Errand) {
-	l.mu.Lock()
-	l.errand = e
-	over := l.cancelled || l.expired
-	l.mu.Unlock()
-	if over && e != nil {
-		e.Cancel()
-	}
-}
-
-// expire tells the errand of the deadline; the context looks after itself.
-func (l *lazyContext) expire() {
-	l.mu.Lock()
-	l.expired = true
-	errand := l.errand
-	l.errand = nil
-	l.mu.Unlock()
-	if errand != nil {
-		errand.Cancel()
-	}
-}
-
-// entrusted is the errand.
-func (l *lazyContext) entrusted() Errand {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.errand
 }

@@ -7,6 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gcnode/gcnode/core/internal/clock"
 	"github.com/gcnode/gcnode/core/internal/flight"
 )
 
@@ -15,13 +16,24 @@ type errand struct {
 	begun time.Time
 	due   time.Duration
 
+	clock *clock.Clock
+
+	begins chan struct{} // Begin waits for it; nil: it does not
+
 	mu       sync.Mutex
 	call     *call
 	given    time.Duration // 0: not given up
 	canceled time.Duration // 0: not cancelled
 }
 
-func (e *errand) Due() time.Time { return e.begun.Add(e.due) }
+func (e *errand) Begin() bool {
+	if e.begins != nil {
+		<-e.begins
+	}
+	return true
+}
+
+func (e *errand) Due() int64 { return e.clock.At(e.begun.Add(e.due)) }
 
 func (e *errand) GiveUp() { e.note(&e.given) }
 
@@ -45,15 +57,14 @@ func (e *errand) want(t *testing.T, given, canceled time.Duration) {
 
 // sent are flights whose calls are entrusted to e, with a patience of a second.
 func sent(e *errand) (*flights, plan) {
-	e.begun = time.Now()
+	e.begun, e.clock = time.Now(), clock.New(0)
 	return flight.New(rules{
-		Look: nothing, Report: func(string, error) {},
-		Begin: func(c *call) bool {
-			e.call = c
-			c.Entrust(e)
-			return true
+		Clock: e.clock, Patience: time.Second, Look: nothing, Report: func(string, error) {},
+		Errand: func() (*call, flight.Errand) {
+			e.call = new(call)
+			return e.call, e
 		},
-	}), plan{Role: flight.Ask, Key: "k", Timeout: time.Minute, Patience: time.Second}
+	}), plan{Role: flight.Ask, Key: "k", Timeout: time.Minute, Errand: true}
 }
 
 func TestAnErrandReturnsTheAnswer(t *testing.T) {
@@ -62,7 +73,7 @@ func TestAnErrandReturnsTheAnswer(t *testing.T) {
 		f, p := sent(e)
 		a, b := start(t.Context(), f, p), start(t.Context(), f, p)
 		time.Sleep(time.Millisecond)
-		e.call.Return("v", nil)
+		e.call.Return("v", nil, nil)
 		want(t, a, "v", nil, time.Millisecond)
 		want(t, b, "v", nil, time.Millisecond)
 		time.Sleep(2 * time.Minute)
@@ -81,7 +92,7 @@ func TestAnErrandIsGivenUpWhenItIsDue(t *testing.T) {
 		e.want(t, 0, 0)
 		time.Sleep(600 * time.Millisecond)
 		e.want(t, 2500*time.Millisecond, 0)
-		e.call.Return("late", nil)
+		e.call.Return("late", nil, nil)
 		want(t, a, "late", nil, 2600*time.Millisecond)
 	})
 }
@@ -106,8 +117,20 @@ func TestAnErrandEndsAtTheDeadline(t *testing.T) {
 		f, p := sent(e)
 		want(t, start(t.Context(), f, p), "", flight.ErrDeadline, time.Minute)
 		e.want(t, 0, time.Minute)
+	})
+}
+
+func TestAnErrandThatBeginsWhenItsCallHasEndedIsCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &errand{due: time.Second, begins: make(chan struct{})}
+		f, p := sent(e)
+		first := start(t.Context(), f, p)
+		joined := start(t.Context(), f, p)
+		want(t, joined, "", flight.ErrDeadline, time.Minute)
+		e.want(t, 0, 0) // nor was it given up
 		time.Sleep(time.Second)
-		e.call.Entrust(e) // by who was slow to begin
+		close(e.begins)
+		want(t, first, "", flight.ErrDeadline, time.Minute+time.Second)
 		e.want(t, 0, time.Minute+time.Second)
 	})
 }
@@ -123,5 +146,24 @@ func TestWhatAnErrandCannotDoIsContinued(t *testing.T) {
 		})
 		want(t, a, "v", nil, time.Second)
 		e.want(t, 0, 0)
+	})
+}
+
+func TestWhatAnErrandReturnsIsKeptUnlessItsCallWasDetached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, removed := range []bool{false, true} {
+			e := &errand{due: time.Hour}
+			f, p := sent(e)
+			a := start(t.Context(), f, p)
+			f.Apply("k", func() bool { return removed })
+			kept, mine := 0, e.call
+			mine.Return("v", nil, func() { kept++ })
+			mine.Return("again", nil, func() { kept++ })
+			want(t, a, "v", nil, 0)
+			if kept == 1 == removed {
+				t.Errorf("kept %d times; removed meanwhile: %v", kept, removed)
+			}
+			e.want(t, 0, 0)
+		}
 	})
 }

@@ -12,6 +12,8 @@ import (
 	"hash/maphash"
 	"sync"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/clock"
 )
 
 // Role separates the calls that ask other members from those that load from
@@ -33,6 +35,9 @@ var ErrDeadline = errors.New("the call took longer than its timeout")
 
 // Rules are the same for all calls of a set of flights.
 type Rules[T any] struct {
+	// Clock is that of plans and errands, whose times are what it shows. nil: one
+	// of their own.
+	Clock *clock.Clock
 	// Alone, under the lock of the key's stripe, asks for a call that nobody
 	// joins and whose answer is not kept, and that joins none. nil: never.
 	Alone func(role Role, key string) bool
@@ -49,10 +54,12 @@ type Rules[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
-	// Begin may begin the work of plans with Patience without a goroutine, and
-	// entrusts the call to an [Errand] then. Otherwise it is false, and Run is
-	// called. It is called by who boards, outside of all locks.
-	Begin func(c *Call[T]) bool
+	// Errand makes the call of a plan that asks for it, empty, and who may do its
+	// work without a goroutine: they can be one piece of memory. The lock of the
+	// key's stripe is held.
+	Errand func() (*Call[T], Errand)
+	// Patience is how long after its start an errand may be due at the earliest.
+	Patience time.Duration
 	// Report is told, once, of a call that panicked ([*PanicError]) or ended
 	// its goroutine ([ErrExited]), whether or not somebody still waits for it.
 	Report func(key string, err error)
@@ -64,12 +71,11 @@ type Plan[T any] struct {
 	Key  string
 	// Timeout is the call's own deadline, counted from its start.
 	Timeout time.Duration
-	// Start is the time of its start, for who has just looked at the clock; zero:
-	// it is looked at.
-	Start time.Time
-	// Patience, if it is not 0, asks for [Rules.Begin], and is how long after its
-	// start an errand may be due at the earliest.
-	Patience time.Duration
+	// Start is the time of its start, for who has just looked at the clock; 0: it
+	// is looked at.
+	Start int64
+	// Errand asks for [Rules.Errand].
+	Errand bool
 	// Look and Run stand in for those of the [Rules], unless they are nil.
 	Look func() (T, bool)
 	Run  func(ctx context.Context, c *Call[T]) (T, error)
@@ -93,9 +99,12 @@ type Flights[T any] struct {
 
 // New makes an empty set of flights.
 func New[T any](rules Rules[T]) *Flights[T] {
+	if rules.Clock == nil {
+		rules.Clock = clock.New(0)
+	}
 	f := &Flights[T]{rules: rules, seed: maphash.MakeSeed(), stripes: new([stripes]stripe[T])}
 	for i := range f.stripes {
-		f.stripes[i].init()
+		f.stripes[i].init(rules.Clock, rules.Patience)
 	}
 	return f
 }
@@ -176,22 +185,29 @@ func (f *Flights[T]) Start(ctx context.Context, p Plan[T]) bool {
 // start makes a call with one who waits. The stripe is locked until it is known
 // to those who are to join it.
 func (f *Flights[T]) start(ctx context.Context, s *stripe[T], p *Plan[T]) *Call[T] {
-	c := &Call[T]{flights: f, stripe: s, role: p.Role, key: p.Key, waiters: 1}
+	var c *Call[T]
+	var errand Errand
+	if p.Errand {
+		c, errand = f.rules.Errand()
+	} else {
+		c = new(Call[T])
+	}
+	c.flights, c.stripe, c.role, c.key, c.errand, c.waiters = f, s, p.Role, p.Key, errand, 1
 	if p.Batch != nil {
 		p.Batch.add(c)
 		s.takeOff(c)
 		return c
 	}
 	begun := p.Start
-	if begun.IsZero() {
-		begun = time.Now()
+	if begun == 0 {
+		begun = s.clock.Exact()
 	}
-	c.ctx, c.timeout = lazyContext{values: ctx, deadline: begun.Add(p.Timeout)}, p.Timeout
+	c.values, c.timeout, c.deadline = ctx, p.Timeout, begun+int64(p.Timeout)
 	if c.run = p.Run; c.run == nil {
 		c.run = f.rules.Run
 	}
-	if p.Patience > 0 {
-		c.patience, c.due = p.Patience, begun.Add(p.Patience)
+	if p.Errand {
+		c.due = begun + int64(s.patience)
 	}
 	s.takeOff(c)
 	return c

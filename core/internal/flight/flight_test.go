@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gcnode/gcnode/core/internal/clock"
 	"github.com/gcnode/gcnode/core/internal/flight"
 )
 
@@ -442,9 +443,11 @@ func TestALateAnswerWakesNobodyElse(t *testing.T) {
 // A call counts its time from when its plan says that it was wanted.
 func TestAPlanThatKnowsTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := newFlights()
+		c := clock.New(0)
+		f := flight.New(rules{Clock: c, Look: nothing})
 		p := loadPlan(slow(2*time.Minute, "v", &counter))
-		p.Start = time.Now()
+		time.Sleep(time.Second)
+		p.Start = c.Exact()
 		time.Sleep(time.Second)
 		want(t, start(t.Context(), f, p), "", flight.ErrDeadline, time.Minute-time.Second)
 		time.Sleep(2 * time.Minute) // its function ends

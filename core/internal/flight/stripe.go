@@ -1,9 +1,15 @@
 package flight
 
 import (
+	"math"
 	"sync"
 	"time"
+
+	"github.com/gcnode/gcnode/core/internal/clock"
 )
+
+// never is when a timer rings that does not.
+const never int64 = math.MaxInt64
 
 // stripe holds the calls of some of the keys, and looks after their deadlines.
 //
@@ -11,15 +17,19 @@ import (
 // call that sets it, and then at the first one that is left: a call that ends
 // before its deadline, as nearly all do, leaves it alone.
 type stripe[T any] struct {
+	clock    *clock.Clock
+	patience time.Duration // of errands
+
 	mu     sync.Mutex
 	calls  [roles]map[string]*Call[T] // those that can be joined
 	flying []*Call[T]                 // all that have not ended
 	timer  *time.Timer
-	alarm  time.Time // when the timer rings; zero: it does not
-	_      [40]byte  // two cache lines a stripe
+	alarm  int64    // when the timer rings
+	_      [48]byte // two cache lines a stripe
 }
 
-func (s *stripe[T]) init() {
+func (s *stripe[T]) init(c *clock.Clock, patience time.Duration) {
+	s.clock, s.patience, s.alarm = c, patience, never
 	for role := range s.calls {
 		s.calls[role] = map[string]*Call[T]{}
 	}
@@ -27,9 +37,9 @@ func (s *stripe[T]) init() {
 
 // takeOff adds a call. The stripe is locked.
 func (s *stripe[T]) takeOff(c *Call[T]) {
-	c.slot = len(s.flying)
+	c.slot = int32(len(s.flying))
 	s.flying = append(s.flying, c)
-	if at := c.alarm(); s.alarm.IsZero() || at.Before(s.alarm) {
+	if at := c.alarm(); at < s.alarm {
 		s.ringAt(at)
 	}
 }
@@ -49,12 +59,13 @@ func (s *stripe[T]) land(c *Call[T]) bool {
 }
 
 // ringAt sets the alarm. The stripe is locked.
-func (s *stripe[T]) ringAt(t time.Time) {
+func (s *stripe[T]) ringAt(t int64) {
 	s.alarm = t
+	after := time.Duration(t - s.clock.Exact())
 	if s.timer == nil {
-		s.timer = time.AfterFunc(time.Until(t), s.ring)
+		s.timer = time.AfterFunc(after, s.ring)
 	} else {
-		s.timer.Reset(time.Until(t))
+		s.timer.Reset(after)
 	}
 }
 
@@ -62,33 +73,36 @@ func (s *stripe[T]) ringAt(t time.Time) {
 // context holds up nobody. Errands that are due are given up.
 func (s *stripe[T]) ring() {
 	s.mu.Lock()
-	now := time.Now()
+	now := s.clock.Exact()
 	var late []*Call[T]
-	var overdue []Errand
-	var next time.Time
+	var overdue, cancelled []Errand
+	next := never
 	for _, c := range s.flying {
-		if !c.ctx.deadline.After(now) {
+		if c.deadline <= now {
 			late = append(late, c)
 			continue
 		}
 		if e := c.overdue(now); e != nil {
 			overdue = append(overdue, e)
 		}
-		if at := c.alarm(); next.IsZero() || at.Before(next) {
-			next = at
-		}
+		next = min(next, c.alarm())
 	}
 	for _, c := range late {
 		s.land(c)
+		if c.entrusted {
+			cancelled = append(cancelled, c.errand)
+		}
 	}
-	if s.alarm = next; !next.IsZero() {
+	if s.alarm = next; next != never {
 		s.ringAt(next)
 	}
 	s.mu.Unlock()
 	var none T
 	for _, c := range late { // their contexts have the same deadline, and end by it
 		c.publish(none, ErrDeadline)
-		c.ctx.expire()
+	}
+	for _, e := range cancelled {
+		e.Cancel()
 	}
 	for _, e := range overdue {
 		e.GiveUp()
