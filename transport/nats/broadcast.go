@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -12,9 +13,6 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
 )
-
-// confirmationBytes is the memory for a confirmation that names no members.
-const confirmationBytes = 128
 
 var errTooLong = errors.New("it is longer than a NATS message may be (max_payload)")
 
@@ -153,24 +151,33 @@ func (b *broadcast) end() {
 	}
 }
 
-// receive takes an answer to the message with the number.
-func (b *broadcast) receive(number uint64, m *nats.Msg) {
-	if isNoResponders(m) {
-		b.end()
-		return
-	}
-	answer, err := wire.DecodeConfirmation(m.Data)
+// confirmed takes an answer to a message that was broadcast. All of them come to
+// the same subject, since NATS finds the way to a subject slowly that it does not
+// know.
+func (c *Client) confirmed(data []byte) {
+	answer, err := c.confirmations.Decode(data)
 	if err != nil {
 		return // as if there were none
 	}
+	c.mu.RLock()
+	b := c.broadcasts[answer.Number]
+	c.mu.RUnlock()
+	if b != nil {
+		b.receive(&answer)
+	}
+}
+
+// receive takes an answer to one of the messages.
+func (b *broadcast) receive(answer *wire.Confirmation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	p := b.peers[answer.Peer.ID]
-	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[number-b.first] {
+	message := answer.Number - b.first
+	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[message] {
 		return
 	}
 	p.Addr = answer.Peer.Addr // one instance has to answer all messages
-	p.heard[number-b.first] = true
+	p.heard[message] = true
 	p.missing--
 	p.add(answer.Reply)
 	if p.missing > 0 {
@@ -217,52 +224,69 @@ func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 	return all
 }
 
-// hear applies what was broadcast, in the one goroutine of the subscription, and
-// confirms it. Who cannot do that says nothing, and is told by itself.
-func (s *Server) hear(d *wire.RequestDecoder, subject, reply string, data []byte) {
-	if len(data) == 0 || s.ctx.Err() != nil {
+// listener hears what is broadcast, in the one goroutine of a subscription. What it
+// keeps is memory that is used again and again.
+type listener struct {
+	*Server
+
+	decoder      wire.RequestDecoder
+	answer       gcnode.Reply
+	confirmation []byte
+	// client is what the reply subjects of the last client begin with, and
+	// confirmed where its broadcasts are confirmed.
+	client, confirmed string
+}
+
+// hear applies what was broadcast, and confirms it. Who cannot do that says
+// nothing, and is told by itself.
+func (l *listener) hear(subject, reply string, data []byte) {
+	if len(data) == 0 || l.ctx.Err() != nil {
 		return // somebody finds out whether he may say something, or the server is closed
 	}
 	req := &gcnode.Request{}
-	err := d.Decode(data, req)
+	err := l.decoder.Decode(data, req)
 	switch {
 	case err != nil:
-	case req.From.ID == s.opts.ID:
+	case req.From.ID == l.opts.ID:
 		return // it knows
 	case eventTokens[req.Op] == "":
 		err = fmt.Errorf("members do not broadcast %v", req.Op)
-	case s.place() != nil:
+	case l.place() != nil:
 		return
 	default:
-		s.counts.requests.Add(1)
-		var answer gcnode.Reply
-		err = s.serve(s.ctx, req, replyTo{&answer})
-		<-s.places
+		l.counts.requests.Add(1)
+		l.answer = gcnode.Reply{}
+		err = l.serve(l.ctx, req, l)
+		<-l.places
 		if err == nil && reply != "" {
-			err = s.confirm(reply, answer)
+			err = l.confirm(reply)
 		}
 	}
 	if err != nil {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
 			slog.String("subject", subject), slog.String("err", err.Error()))
 	}
 }
 
+// WriteReply implements [gcnode.ReplyWriter].
+func (l *listener) WriteReply(r gcnode.Reply) error {
+	l.answer = r
+	return nil
+}
+
 // confirm answers a broadcast.
-func (s *Server) confirm(subject string, r gcnode.Reply) error {
-	c := wire.Confirmation{Peer: gcnode.Peer{ID: s.opts.ID, Addr: s.instance}, Reply: r}
-	b, err := wire.AppendConfirmation(make([]byte, 0, confirmationBytes), &c)
+func (l *listener) confirm(reply string) (err error) {
+	number, ok := streamNumber(reply)
+	if !ok {
+		return fmt.Errorf("the reply subject %q does not end with a number", reply)
+	}
+	if client := strings.TrimSuffix(reply, lastToken(reply)); client != l.client {
+		l.client, l.confirmed = client, client+confirmedToken
+	}
+	c := wire.Confirmation{Peer: gcnode.Peer{ID: l.opts.ID, Addr: l.instance}, Reply: l.answer, Number: number}
+	l.confirmation, err = wire.AppendConfirmation(l.confirmation[:0], &c)
 	if err != nil {
 		return err
 	}
-	return s.nc.Publish(subject, b)
-}
-
-// replyTo is a gcnode.ReplyWriter for one reply.
-type replyTo struct{ r *gcnode.Reply }
-
-// WriteReply implements [gcnode.ReplyWriter].
-func (w replyTo) WriteReply(r gcnode.Reply) error {
-	*w.r = r
-	return nil
+	return l.nc.Publish(l.confirmed, l.confirmation)
 }

@@ -30,7 +30,7 @@ func DecodeAnnouncement(b []byte) (Announcement, error) {
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			f.message(func(b []byte) error { return decodePeer(b, &a.Peer) })
+			f.message(func(b []byte) error { return decodePeer(b, &a.Peer, nil) })
 		case f.is(2, protowire.Fixed64Type):
 			a.Started = int64(f.fixed64())
 		case f.is(3, protowire.VarintType):

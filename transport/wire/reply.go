@@ -319,7 +319,7 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 				return tooMany("members", MaxMembers)
 			}
 			var p gcnode.Peer
-			f.message(func(b []byte) error { return decodePeer(b, &p) })
+			f.message(func(b []byte) error { return decodePeer(b, &p, nil) })
 			a.Members = append(a.Members, p)
 		case f.is(3, protowire.BytesType):
 			if len(a.Left) == MaxMembers {
@@ -353,14 +353,15 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	return f.err
 }
 
-func decodePeer(b []byte, p *gcnode.Peer) error {
+// decodePeer decodes a peer whose ID and address may be among the names.
+func decodePeer(b []byte, p *gcnode.Peer, known names) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch {
 		case f.is(1, protowire.BytesType):
-			p.ID = f.limited("a member's ID", gcnode.MaxIDBytes)
+			p.ID = f.limitedOf("a member's ID", gcnode.MaxIDBytes, known)
 		case f.is(2, protowire.BytesType):
-			p.Addr = f.limited("a member's address", MaxAddrBytes)
+			p.Addr = f.limitedOf("a member's address", MaxAddrBytes, known)
 		case f.is(3, protowire.VarintType):
 			w := f.varint()
 			if w > math.MaxUint16 && f.err == nil {
