@@ -97,7 +97,7 @@ func (n *Node) untold(t *telling) []Peer {
 	defer n.outboxes.mu.Unlock()
 	var list []Peer
 	for _, p := range members {
-		if _, told := t.told[p.ID]; told || p.ID == n.cfg.Self.ID {
+		if p.ID == n.cfg.Self.ID || t.of(p.ID) != nil {
 			continue
 		}
 		if list == nil {
