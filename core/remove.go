@@ -145,7 +145,7 @@ func (n *Node) ackRemovals(req *Request, rs ...Removal) *Ack {
 		if len(v.leavers(n.now())) > 0 {
 			return n.ack()
 		}
-		return &Ack{Incarnation: n.incarnation} // the sender knows all members
+		return n.agreed
 	}
 	a := n.ack()
 	for i := range rs {

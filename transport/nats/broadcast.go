@@ -1,10 +1,12 @@
 package natstransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 
@@ -28,19 +30,20 @@ type broadcast struct {
 	first    uint64 // number of the first message; the others have the next ones
 
 	mu    sync.Mutex
-	peers map[string]*awaited // by ID, those whose answers are awaited
+	peers []awaited // by ID
+	left  int       // of the peers, have not answered
 	take  func(gcnode.Peer, gcnode.Reply)
 	done  chan struct{} // closed when nobody else will answer
 	ended bool
 }
 
-// awaited is a peer who has not answered to some of the messages.
+// awaited is a peer who is to answer all messages.
 type awaited struct {
 	gcnode.Peer
 
-	missing int          // messages
-	heard   []bool       // which are not missing
-	reply   gcnode.Reply // to those, taken together
+	missing int           // messages
+	heard   []bool        // which are not missing
+	reply   *gcnode.Reply // to those, taken together; nil: there is none, or there is one message
 }
 
 // Broadcast implements [gcnode.Broadcaster]: NATS gives the message to all
@@ -81,13 +84,24 @@ func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Re
 
 // newBroadcast awaits the answers of peers to a number of messages.
 func newBroadcast(to []gcnode.Peer, messages int, take func(gcnode.Peer, gcnode.Reply)) *broadcast {
-	b := &broadcast{messages: messages, peers: make(map[string]*awaited, len(to)), take: take, done: make(chan struct{})}
-	all, heard := make([]awaited, len(to)), make([]bool, len(to)*messages)
+	b := &broadcast{messages: messages, peers: make([]awaited, len(to)), take: take, done: make(chan struct{})}
+	heard := make([]bool, len(to)*messages)
 	for i, p := range to {
-		all[i] = awaited{Peer: p, missing: messages, heard: heard[i*messages : (i+1)*messages]}
-		b.peers[p.ID] = &all[i]
+		b.peers[i] = awaited{Peer: p, missing: messages, heard: heard[i*messages : (i+1)*messages]}
 	}
+	slices.SortFunc(b.peers, func(p, q awaited) int { return cmp.Compare(p.ID, q.ID) })
+	b.peers = slices.CompactFunc(b.peers, func(p, q awaited) bool { return p.ID == q.ID })
+	b.left = len(b.peers)
 	return b
+}
+
+// peer is one of those who are to answer, or nil.
+func (b *broadcast) peer(id string) *awaited {
+	i, found := slices.BinarySearchFunc(b.peers, id, func(p awaited, id string) int { return cmp.Compare(p.ID, id) })
+	if !found {
+		return nil
+	}
+	return &b.peers[i]
 }
 
 // cutRequest encodes a request in messages with some of its removals each.
@@ -171,7 +185,7 @@ func (c *Client) confirmed(data []byte) {
 func (b *broadcast) receive(answer *wire.Confirmation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.peers[answer.Peer.ID]
+	p := b.peer(answer.Peer.ID)
 	message := answer.Number - b.first
 	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[message] {
 		return
@@ -179,30 +193,35 @@ func (b *broadcast) receive(answer *wire.Confirmation) {
 	p.Addr = answer.Peer.Addr // one instance has to answer all messages
 	p.heard[message] = true
 	p.missing--
-	p.add(answer.Reply)
+	if b.messages > 1 {
+		answer.Reply = p.add(answer.Reply)
+	}
 	if p.missing > 0 {
 		return
 	}
-	delete(b.peers, p.ID)
-	b.take(p.Peer, p.reply)
-	if len(b.peers) == 0 {
+	b.left--
+	b.take(p.Peer, answer.Reply)
+	if b.left == 0 {
 		b.ended = true
 		close(b.done)
 	}
 }
 
-// add takes account of the answer to one message: an error counts for all, who
-// was known at any time has to be told, and what was left was written by the
-// latest time.
-func (p *awaited) add(r gcnode.Reply) {
+// add takes account of the answer to one message, and returns that to all so far:
+// an error counts for all, who was known at any time has to be told, and what was
+// left was written by the latest time.
+func (p *awaited) add(r gcnode.Reply) gcnode.Reply {
 	switch {
+	case p.reply == nil:
+		p.reply = &r
 	case p.reply.Err != nil:
-	case r.Err != nil || p.reply.Ack == nil:
-		p.reply = r
+	case r.Err != nil:
+		*p.reply = r
 	default:
 		p.reply.Ack.Members = append(p.reply.Ack.Members, r.Ack.Members...)
 		p.reply.Ack.Time = max(p.reply.Ack.Time, r.Ack.Time)
 	}
+	return *p.reply
 }
 
 // isNoResponders reports whether NATS says that nobody has got a message.
@@ -230,11 +249,16 @@ type listener struct {
 	*Server
 
 	decoder      wire.RequestDecoder
+	req          gcnode.Request
 	answer       gcnode.Reply
 	confirmation []byte
 	// client is what the reply subjects of the last client begin with, and
 	// confirmed where its broadcasts are confirmed.
 	client, confirmed string
+}
+
+func newListener(s *Server) *listener {
+	return &listener{Server: s, decoder: wire.RequestDecoder{Reuse: true}}
 }
 
 // hear applies what was broadcast, and confirms it. Who cannot do that says
@@ -243,7 +267,7 @@ func (l *listener) hear(subject, reply string, data []byte) {
 	if len(data) == 0 || l.ctx.Err() != nil {
 		return // somebody finds out whether he may say something, or the server is closed
 	}
-	req := &gcnode.Request{}
+	req := &l.req
 	err := l.decoder.Decode(data, req)
 	switch {
 	case err != nil:
@@ -258,6 +282,9 @@ func (l *listener) hear(subject, reply string, data []byte) {
 		l.answer = gcnode.Reply{}
 		err = l.serve(l.ctx, req, l)
 		<-l.places
+		if len(data) > keptBytes {
+			l.req = gcnode.Request{}
+		}
 		if err == nil && reply != "" {
 			err = l.confirm(reply)
 		}

@@ -183,7 +183,7 @@ func (s *Server) listen() (err error) {
 	s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) { s.open(m.Reply) })
 	if err == nil {
 		subject = s.subjects.event("*")
-		l := &listener{Server: s}
+		l := newListener(s)
 		s.events, err = s.nc.Subscribe(subject, func(m *nats.Msg) { l.hear(m.Subject, m.Reply, m.Data) })
 	}
 	if err == nil {

@@ -41,7 +41,7 @@ func (s *Server) addService() error {
 		return fmt.Errorf("add the NATS micro service: %w", err)
 	}
 	s.service = service
-	l := &listener{Server: s}
+	l := newListener(s)
 	one := []micro.EndpointOpt{micro.WithEndpointQueueGroup(queueGroup)}
 	all := []micro.EndpointOpt{micro.WithEndpointQueueGroupDisabled(), micro.WithEndpointPendingLimits(-1, s.opts.MaxPendingBytes)}
 	for _, e := range []struct {
