@@ -76,7 +76,7 @@ type Client struct {
 	// are beside those of sessions.
 	broadcasts    map[uint64]*broadcast
 	confirmations wire.ConfirmationDecoder // of the goroutine of the subscription
-	peers      map[place]*session // those that take requests
+	peers         map[place]*session       // those that take requests
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
