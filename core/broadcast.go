@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"log/slog"
-	"maps"
 	"slices"
 )
 
@@ -89,18 +88,13 @@ func (o *outboxes) sendAll(m *mail) {
 	var to []Peer
 	o.mu.Lock()
 	for _, t := range m.batch {
-		req.Op, req.Removals, to = OpRemove, append(req.Removals, t.Removal), slices.Grow(to, len(t.to))
-		for _, p := range t.to {
-			if t.pending[p.ID] {
-				to = append(to, p)
-			}
-		}
+		t.to = slices.DeleteFunc(t.to, func(p Peer) bool { return !t.isPending(p.ID) })
+		req.Op, req.Removals, to = OpRemove, append(req.Removals, t.Removal), t.to
+	}
+	if len(m.batch) > 1 {
+		to = everybody(m.batch)
 	}
 	o.mu.Unlock()
-	if len(m.batch) > 1 {
-		slices.SortStableFunc(to, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
-		to = slices.CompactFunc(to, func(a, b Peer) bool { return a.ID == b.ID })
-	}
 	n.complete(Peer{}, req)
 	req.Timeout = n.cfg.PeerTimeout / heartbeats
 	err := o.broadcaster.Broadcast(ctx, to, req, func(from Peer, r Reply) {
@@ -117,7 +111,7 @@ func (o *outboxes) sendAll(m *mail) {
 	for _, t := range m.batch {
 		delete(o.sent, t)
 		for _, p := range t.to {
-			if t.pending[p.ID] {
+			if t.isPending(p.ID) {
 				o.post(t, p)
 				missing++
 			}
@@ -128,16 +122,26 @@ func (o *outboxes) sendAll(m *mail) {
 	}
 }
 
+// everybody are all to whom some of the removals are broadcast. outboxes.mu is held.
+func everybody(batch []*telling) []Peer {
+	var to []Peer
+	for _, t := range batch {
+		to = append(to, t.to...)
+	}
+	slices.SortStableFunc(to, func(a, b Peer) int { return cmp.Compare(a.ID, b.ID) })
+	return slices.CompactFunc(to, func(a, b Peer) bool { return a.ID == b.ID })
+}
+
 // announceToAll tells those of the end of a removal who are not told of anything
 // else one by one, and returns the others. outboxes.mu is held.
 func (o *outboxes) announceToAll(t *telling) (others []Peer) {
 	b := o.ofAll()
-	for _, id := range slices.Sorted(maps.Keys(t.told)) {
-		if b == nil || o.behind(id) {
-			others = append(others, t.told[id])
+	for _, p := range t.peers {
+		if b == nil || o.behind(p.ID) {
+			others = append(others, p.Peer)
 		}
 	}
-	if b != nil && len(others) < len(t.told) {
+	if b != nil && len(others) < len(t.peers) {
 		b.ended = append(b.ended, ending{t.ID, o.node.now()})
 		signal(b.news)
 	}

@@ -161,7 +161,7 @@ func (o *outboxes) landed(b *outbox, m *mail, ack *Ack, err *Error) {
 		b.waiting = append(m.batch, b.waiting...)
 		for _, t := range m.batch {
 			b.bytes += t.bytes()
-			t.fail(m.to, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}))
+			t.fail(m.to.ID, o.failure(t, m.to, &Error{Kind: err.Kind, RetryAfter: err.RetryAfter, Err: err.Err}), true)
 		}
 	} else if b.fails = 0; ack != nil {
 		o.confirm(m, ack)

@@ -101,6 +101,7 @@ type Node struct {
 	beginner    Beginner  // the transport, if it is one
 	wordings    sync.Pool // of questions that were sent
 	incarnation uint64
+	agreed      *Ack // confirms what somebody sends who knows all members
 	clock       *clock.Clock
 	stamps      stampClock
 	removals    *removals
@@ -194,6 +195,7 @@ func NewNode(cfg Config) (*Node, error) {
 		n.log = slog.New(slog.DiscardHandler)
 	}
 	n.cfg.Hooks = cfg.Hooks.guarded(n.log)
+	n.agreed = &Ack{Incarnation: n.incarnation}
 	n.beginner, _ = cfg.Transport.(Beginner)
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)

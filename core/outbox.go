@@ -1,10 +1,8 @@
 package gcnode
 
 import (
-	"cmp"
 	"context"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -130,19 +128,14 @@ func (o *outboxes) enqueue(t *telling, p Peer) {
 // owe takes note that the peer has to be told of the removal. It is false if
 // that was known. outboxes.mu is held.
 func (o *outboxes) owe(t *telling, p Peer) bool {
-	if _, known := t.told[p.ID]; known || p.ID == o.node.cfg.Self.ID {
-		return false
-	}
-	t.told[p.ID] = p
-	t.pending[p.ID] = true
-	return true
+	return p.ID != o.node.cfg.Self.ID && t.add(p, true)
 }
 
 // post puts the removal into the outbox of the peer. outboxes.mu is held.
 func (o *outboxes) post(t *telling, p Peer) {
 	b := o.of(p)
 	if b == nil {
-		t.failed[p.ID] = o.failure(t, p, &Error{Kind: KindDraining})
+		t.fail(p.ID, o.failure(t, p, &Error{Kind: KindDraining}), true)
 		return
 	}
 	b.waiting = append(b.waiting, t)
@@ -161,7 +154,7 @@ func (o *outboxes) post(t *telling, p Peer) {
 func (o *outboxes) told(t *telling, p Peer, ack *Ack) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	t.told[p.ID] = p
+	t.add(p, false)
 	o.heed(t, ack)
 }
 
@@ -199,9 +192,8 @@ func (o *outboxes) of(p Peer) *outbox {
 // giveUp takes note that the peer is not told of the removal any more.
 // outboxes.mu is held.
 func (o *outboxes) giveUp(t *telling, p Peer) {
-	t.fail(p, o.failure(t, p, &Error{Kind: KindOverloaded, Err: errBacklog}))
-	delete(t.pending, p.ID)
-	if len(t.pending) == 0 {
+	t.fail(p.ID, o.failure(t, p, &Error{Kind: KindOverloaded, Err: errBacklog}), false)
+	if t.pending == 0 {
 		delete(o.open, t)
 	}
 }
@@ -228,7 +220,7 @@ func (o *outboxes) acknowledged(ts []*telling, from Peer, ack *Ack) {
 			t.again = true
 			early = append(early, t)
 		}
-		if t.pending[from.ID] {
+		if t.isPending(from.ID) {
 			o.confirmed(t, from.ID)
 		}
 	}
@@ -240,12 +232,10 @@ func (o *outboxes) acknowledged(ts []*telling, from Peer, ack *Ack) {
 // confirmed takes note that the peer need not be told of the removal any more,
 // and announces its end when nobody else has to be. outboxes.mu is held.
 func (o *outboxes) confirmed(t *telling, id string) {
-	delete(t.pending, id)
-	delete(t.failed, id)
-	t.settle()
-	if len(t.pending) == 0 && t.left {
+	t.confirm(id)
+	if t.pending == 0 && t.left {
 		delete(o.open, t)
-		if len(t.failed) == 0 {
+		if t.failed == 0 {
 			o.announce(t)
 		}
 	}
@@ -257,18 +247,18 @@ func (o *outboxes) leave(t *telling) []*Error {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	t.left = true
-	for id := range t.pending {
-		if t.failed[id] == nil {
-			t.failed[id] = o.failure(t, t.told[id], &Error{Kind: KindTimeout, Err: errNoConfirmation})
+	for _, p := range t.peers {
+		if p.pending && p.failed == nil {
+			t.fail(p.ID, o.failure(t, p.Peer, &Error{Kind: KindTimeout, Err: errNoConfirmation}), true)
 		}
 	}
 	switch {
-	case len(t.pending) > 0:
+	case t.pending > 0:
 		o.open[t] = true
-	case len(t.failed) == 0:
+	case t.failed == 0:
 		o.announce(t)
 	}
-	return slices.SortedFunc(maps.Values(t.failed), func(a, b *Error) int { return cmp.Compare(a.Peer, b.Peer) })
+	return t.failures()
 }
 
 // announce tells all members that the removal is finished. outboxes.mu is held.
@@ -288,8 +278,8 @@ func (o *outboxes) announced(t *telling) (peers []Peer) {
 	if o.broadcaster != nil {
 		return o.announceToAll(t)
 	}
-	for _, id := range slices.Sorted(maps.Keys(t.told)) {
-		peers = append(peers, t.told[id])
+	for _, p := range t.peers {
+		peers = append(peers, p.Peer)
 	}
 	return peers
 }
@@ -299,7 +289,7 @@ func (o *outboxes) dismiss(id string) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for t := range o.sent {
-		if t.pending[id] {
+		if t.isPending(id) {
 			o.confirmed(t, id)
 		}
 	}
@@ -322,7 +312,7 @@ func (o *outboxes) len() int {
 	defer o.mu.Unlock()
 	total := 0
 	for t := range o.open {
-		total += len(t.pending)
+		total += t.pending
 	}
 	return total
 }

@@ -55,11 +55,8 @@ const (
 type removals struct {
 	now func() int64
 
-	// known is len(byID), for those who most often find nothing.
-	known atomic.Int64
-
 	mu    sync.Mutex
-	byID  map[RemovalID]*activeRemoval
+	byID  removalIndex
 	byKey map[groupKey]*keyRemovals
 	// ofAll are the Clears by group.
 	ofAll map[string]*keyRemovals
@@ -135,12 +132,14 @@ func (l *load) add(sign int, keys ...string) {
 func (l *load) over(keys int) bool { return l.keys+keys > maxActiveKeys || l.bytes > maxActiveBytes }
 
 type activeRemoval struct {
-	Removal           // with those of its keys that were learned
-	first   [1]string // memory for the first of them
-	forget  int64     // on the node's clock
-	done    bool      // all have confirmed
-	whole   bool      // all of its keys were learned
-	stored  bool      // the value that came with it was dealt with
+	Removal              // with those of its keys that were learned
+	first   [1]string    // memory for the first of them
+	of      *keyRemovals // those of the first key
+	own     keyRemovals  // memory for of
+	forget  int64        // on the node's clock
+	done    bool         // all have confirmed
+	whole   bool         // all of its keys were learned
+	stored  bool         // the value that came with it was dealt with
 }
 
 // weight are its keys; a Clear weighs as much as an empty one.
@@ -176,7 +175,7 @@ func fitting(n int, at func(i int) *Removal) int {
 }
 
 func newRemovals(now func() int64) *removals {
-	return &removals{now: now, byID: map[RemovalID]*activeRemoval{}, byKey: map[groupKey]*keyRemovals{}, ofAll: map[string]*keyRemovals{}}
+	return &removals{now: now, byID: newRemovalIndex(), byKey: map[groupKey]*keyRemovals{}, ofAll: map[string]*keyRemovals{}}
 }
 
 // learn remembers that the removal r, whose Keys do not matter, was applied
@@ -188,7 +187,7 @@ func (rs *removals) learn(r Removal, key string) bool {
 	defer rs.mu.Unlock()
 	now := rs.now()
 	rs.sweep(now)
-	of, a := rs.of(&r, key), rs.byID[r.ID]
+	of, a := rs.of(&r, key), rs.byID.get(r.ID)
 	if of != nil && of.has(a) {
 		return false
 	}
@@ -203,12 +202,13 @@ func (rs *removals) learn(r Removal, key string) bool {
 	if a == nil {
 		a = &activeRemoval{Removal: r, forget: now + int64(removalMemory)}
 		a.Keys = a.first[:0]
-		rs.byID[r.ID] = a
-		rs.known.Add(1)
+		rs.byID.add(a)
 		rs.order = append(rs.order, a)
 	}
 	if of == nil {
-		of = &keyRemovals{}
+		if of = &a.own; a.of != nil {
+			of = &keyRemovals{}
+		}
 		if r.All {
 			rs.ofAll[r.Group] = of
 		} else {
@@ -216,6 +216,9 @@ func (rs *removals) learn(r Removal, key string) bool {
 		}
 	}
 	of.add(a)
+	if a.of == nil {
+		a.of = of
+	}
 	if r.All {
 		key = ""
 	} else {
@@ -238,11 +241,19 @@ func (rs *removals) of(r *Removal, key string) *keyRemovals {
 	return rs.byKey[groupKey{r.Group, key}]
 }
 
+// ofKey are the removals of the key of one of them that has the index i.
+func (rs *removals) ofKey(a *activeRemoval, i int, key string) *keyRemovals {
+	if i == 0 {
+		return a.of
+	}
+	return rs.of(&a.Removal, key)
+}
+
 // complete takes note that all keys of the removal were learned.
 func (rs *removals) complete(id RemovalID) {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
-	if a := rs.byID[id]; a != nil {
+	if a := rs.byID.get(id); a != nil {
 		a.whole = true
 	}
 }
@@ -259,7 +270,7 @@ func (rs *removals) store(r Removal, key string) bool {
 			later = later || b.Stamp.Compare(r.Stamp) > 0
 		}
 	}
-	if a := rs.byID[r.ID]; a != nil {
+	if a := rs.byID.get(r.ID); a != nil {
 		a.stored = true
 	}
 	return !later
@@ -271,7 +282,7 @@ func (rs *removals) written(group string, after Stamp) []string {
 	rs.mu.Lock()
 	defer rs.mu.Unlock()
 	var keys []string
-	for _, a := range rs.byID {
+	for a := range rs.byID.each {
 		if a.Group == group && a.stored && a.Stamp.Compare(after) > 0 {
 			keys = append(keys, a.Keys...)
 		}
@@ -308,7 +319,7 @@ func hashOf(group, key string) uint64 { return ring.Hash(group + "\x00" + key) }
 // active returns the removals under way that concern the keys, reduced to
 // them and ordered by id. It is not ok if they are too many to be carried.
 func (rs *removals) active(group string, keys ...string) (list []Removal, ok bool) {
-	if rs.known.Load() == 0 {
+	if rs.byID.len.Load() == 0 {
 		return nil, true
 	}
 	rs.mu.Lock()
@@ -372,11 +383,11 @@ func (rs *removals) pick(which func(*activeRemoval) bool) []Removal {
 	defer rs.mu.Unlock()
 	rs.sweep(rs.now())
 	byID := map[RemovalID]*Removal{}
-	for id, a := range rs.byID {
+	for a := range rs.byID.each {
 		if which(a) {
 			r := a.Removal
 			r.Keys = slices.Clone(a.Keys)
-			byID[id] = &r
+			byID[r.ID] = &r
 		}
 	}
 	return ordered(byID)
@@ -385,7 +396,7 @@ func (rs *removals) pick(which func(*activeRemoval) bool) []Removal {
 // crowded reports whether a request for the key could not carry all removals
 // under way. A flight that began before they became too many is detached.
 func (rs *removals) crowded(group, key string) bool {
-	if rs.known.Load() == 0 {
+	if rs.byID.len.Load() == 0 {
 		return false
 	}
 	rs.mu.Lock()
@@ -421,19 +432,19 @@ func (rs *removals) finish(ids []RemovalID) {
 	defer rs.mu.Unlock()
 	now := rs.now()
 	for _, id := range ids {
-		a := rs.byID[id]
+		a := rs.byID.get(id)
 		if a == nil || a.done {
 			continue
 		}
 		a.done, a.forget = true, now+int64(finishedMemory)
 		rs.live.add(-1, a.weight()...)
 		rs.done.add(1, a.weight()...)
-		for _, key := range a.weight() {
-			rs.of(&a.Removal, key).live--
+		for i, key := range a.weight() {
+			rs.ofKey(a, i, key).live--
 		}
 		rs.finished = append(rs.finished, a)
 	}
-	if len(rs.order) > 2*(len(rs.byID)-len(rs.finished))+64 { // most of it is finished
+	if len(rs.order) > 2*(int(rs.byID.len.Load())-len(rs.finished))+64 { // most of it is finished
 		rs.order = slices.DeleteFunc(rs.order, func(a *activeRemoval) bool { return a.done })
 	}
 	rs.sweep(now)
@@ -459,15 +470,14 @@ func (rs *removals) sweep(now int64) {
 }
 
 func (rs *removals) forget(a *activeRemoval) {
-	delete(rs.byID, a.ID)
-	rs.known.Add(-1)
+	rs.byID.remove(a)
 	if a.done {
 		rs.done.add(-1, a.weight()...)
 	} else {
 		rs.live.add(-1, a.weight()...)
 	}
-	for _, key := range a.weight() {
-		of := rs.of(&a.Removal, key)
+	for i, key := range a.weight() {
+		of := rs.ofKey(a, i, key)
 		if !a.done {
 			of.live--
 		}

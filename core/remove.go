@@ -97,7 +97,7 @@ func (n *Node) untold(t *telling) []Peer {
 	defer n.outboxes.mu.Unlock()
 	var list []Peer
 	for _, p := range members {
-		if _, told := t.told[p.ID]; told || p.ID == n.cfg.Self.ID {
+		if p.ID == n.cfg.Self.ID || t.of(p.ID) != nil {
 			continue
 		}
 		if list == nil {
@@ -145,7 +145,7 @@ func (n *Node) ackRemovals(req *Request, rs ...Removal) *Ack {
 		if len(v.leavers(n.now())) > 0 {
 			return n.ack()
 		}
-		return &Ack{Incarnation: n.incarnation} // the sender knows all members
+		return n.agreed
 	}
 	a := n.ack()
 	for i := range rs {

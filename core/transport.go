@@ -91,7 +91,8 @@ type ReplyWriter interface {
 // Handler serves the requests of peers; a [*Node] is one. An error means that
 // no usable answer could be given; errors about keys are in the replies. ctx
 // ends when the peer is gone. w is called by one goroutine at a time and not
-// after ServePeer has returned.
+// after ServePeer has returned, and nothing is kept of req but for its strings and
+// its value: the memory may be used again.
 type Handler interface {
 	ServePeer(ctx context.Context, req *Request, w ReplyWriter) error
 }

@@ -1,10 +1,13 @@
 package natstransport
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/nats-io/nats.go"
@@ -12,9 +15,6 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
 )
-
-// confirmationBytes is the memory for a confirmation that names no members.
-const confirmationBytes = 128
 
 var errTooLong = errors.New("it is longer than a NATS message may be (max_payload)")
 
@@ -30,19 +30,20 @@ type broadcast struct {
 	first    uint64 // number of the first message; the others have the next ones
 
 	mu    sync.Mutex
-	peers map[string]*awaited // by ID, those whose answers are awaited
+	peers []awaited // by ID
+	left  int       // of the peers, have not answered
 	take  func(gcnode.Peer, gcnode.Reply)
 	done  chan struct{} // closed when nobody else will answer
 	ended bool
 }
 
-// awaited is a peer who has not answered to some of the messages.
+// awaited is a peer who is to answer all messages.
 type awaited struct {
 	gcnode.Peer
 
-	missing int          // messages
-	heard   []bool       // which are not missing
-	reply   gcnode.Reply // to those, taken together
+	missing int           // messages
+	heard   []bool        // which are not missing
+	reply   *gcnode.Reply // to those, taken together; nil: there is none, or there is one message
 }
 
 // Broadcast implements [gcnode.Broadcaster]: NATS gives the message to all
@@ -83,13 +84,24 @@ func (c *Client) Broadcast(ctx context.Context, to []gcnode.Peer, req *gcnode.Re
 
 // newBroadcast awaits the answers of peers to a number of messages.
 func newBroadcast(to []gcnode.Peer, messages int, take func(gcnode.Peer, gcnode.Reply)) *broadcast {
-	b := &broadcast{messages: messages, peers: make(map[string]*awaited, len(to)), take: take, done: make(chan struct{})}
-	all, heard := make([]awaited, len(to)), make([]bool, len(to)*messages)
+	b := &broadcast{messages: messages, peers: make([]awaited, len(to)), take: take, done: make(chan struct{})}
+	heard := make([]bool, len(to)*messages)
 	for i, p := range to {
-		all[i] = awaited{Peer: p, missing: messages, heard: heard[i*messages : (i+1)*messages]}
-		b.peers[p.ID] = &all[i]
+		b.peers[i] = awaited{Peer: p, missing: messages, heard: heard[i*messages : (i+1)*messages]}
 	}
+	slices.SortFunc(b.peers, func(p, q awaited) int { return cmp.Compare(p.ID, q.ID) })
+	b.peers = slices.CompactFunc(b.peers, func(p, q awaited) bool { return p.ID == q.ID })
+	b.left = len(b.peers)
 	return b
+}
+
+// peer is one of those who are to answer, or nil.
+func (b *broadcast) peer(id string) *awaited {
+	i, found := slices.BinarySearchFunc(b.peers, id, func(p awaited, id string) int { return cmp.Compare(p.ID, id) })
+	if !found {
+		return nil
+	}
+	return &b.peers[i]
 }
 
 // cutRequest encodes a request in messages with some of its removals each.
@@ -153,49 +165,63 @@ func (b *broadcast) end() {
 	}
 }
 
-// receive takes an answer to the message with the number.
-func (b *broadcast) receive(number uint64, m *nats.Msg) {
-	if isNoResponders(m) {
-		b.end()
-		return
-	}
-	answer, err := wire.DecodeConfirmation(m.Data)
+// confirmed takes an answer to a message that was broadcast. All of them come to
+// the same subject, since NATS finds the way to a subject slowly that it does not
+// know.
+func (c *Client) confirmed(data []byte) {
+	answer, err := c.confirmations.Decode(data)
 	if err != nil {
 		return // as if there were none
 	}
+	c.mu.RLock()
+	b := c.broadcasts[answer.Number]
+	c.mu.RUnlock()
+	if b != nil {
+		b.receive(&answer)
+	}
+}
+
+// receive takes an answer to one of the messages.
+func (b *broadcast) receive(answer *wire.Confirmation) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	p := b.peers[answer.Peer.ID]
-	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[number-b.first] {
+	p := b.peer(answer.Peer.ID)
+	message := answer.Number - b.first
+	if b.ended || p == nil || p.Addr != "" && p.Addr != answer.Peer.Addr || p.heard[message] {
 		return
 	}
 	p.Addr = answer.Peer.Addr // one instance has to answer all messages
-	p.heard[number-b.first] = true
+	p.heard[message] = true
 	p.missing--
-	p.add(answer.Reply)
+	if b.messages > 1 {
+		answer.Reply = p.add(answer.Reply)
+	}
 	if p.missing > 0 {
 		return
 	}
-	delete(b.peers, p.ID)
-	b.take(p.Peer, p.reply)
-	if len(b.peers) == 0 {
+	b.left--
+	b.take(p.Peer, answer.Reply)
+	if b.left == 0 {
 		b.ended = true
 		close(b.done)
 	}
 }
 
-// add takes account of the answer to one message: an error counts for all, who
-// was known at any time has to be told, and what was left was written by the
-// latest time.
-func (p *awaited) add(r gcnode.Reply) {
+// add takes account of the answer to one message, and returns that to all so far:
+// an error counts for all, who was known at any time has to be told, and what was
+// left was written by the latest time.
+func (p *awaited) add(r gcnode.Reply) gcnode.Reply {
 	switch {
+	case p.reply == nil:
+		p.reply = &r
 	case p.reply.Err != nil:
-	case r.Err != nil || p.reply.Ack == nil:
-		p.reply = r
+	case r.Err != nil:
+		*p.reply = r
 	default:
 		p.reply.Ack.Members = append(p.reply.Ack.Members, r.Ack.Members...)
 		p.reply.Ack.Time = max(p.reply.Ack.Time, r.Ack.Time)
 	}
+	return *p.reply
 }
 
 // isNoResponders reports whether NATS says that nobody has got a message.
@@ -217,52 +243,77 @@ func (c *Client) broadcastsBelow(number uint64) map[*broadcast]bool {
 	return all
 }
 
-// hear applies what was broadcast, in the one goroutine of the subscription, and
-// confirms it. Who cannot do that says nothing, and is told by itself.
-func (s *Server) hear(d *wire.RequestDecoder, subject, reply string, data []byte) {
-	if len(data) == 0 || s.ctx.Err() != nil {
+// listener hears what is broadcast, in the one goroutine of a subscription. What it
+// keeps is memory that is used again and again.
+type listener struct {
+	*Server
+
+	decoder      wire.RequestDecoder
+	req          gcnode.Request
+	answer       gcnode.Reply
+	confirmation []byte
+	// client is what the reply subjects of the last client begin with, and
+	// confirmed where its broadcasts are confirmed.
+	client, confirmed string
+}
+
+func newListener(s *Server) *listener {
+	return &listener{Server: s, decoder: wire.RequestDecoder{Reuse: true}}
+}
+
+// hear applies what was broadcast, and confirms it. Who cannot do that says
+// nothing, and is told by itself.
+func (l *listener) hear(subject, reply string, data []byte) {
+	if len(data) == 0 || l.ctx.Err() != nil {
 		return // somebody finds out whether he may say something, or the server is closed
 	}
-	req := &gcnode.Request{}
-	err := d.Decode(data, req)
+	req := &l.req
+	err := l.decoder.Decode(data, req)
 	switch {
 	case err != nil:
-	case req.From.ID == s.opts.ID:
+	case req.From.ID == l.opts.ID:
 		return // it knows
 	case eventTokens[req.Op] == "":
 		err = fmt.Errorf("members do not broadcast %v", req.Op)
-	case s.place() != nil:
+	case l.place() != nil:
 		return
 	default:
-		s.counts.requests.Add(1)
-		var answer gcnode.Reply
-		err = s.serve(s.ctx, req, replyTo{&answer})
-		<-s.places
+		l.counts.requests.Add(1)
+		l.answer = gcnode.Reply{}
+		err = l.serve(l.ctx, req, l)
+		<-l.places
+		if len(data) > keptBytes {
+			l.req = gcnode.Request{}
+		}
 		if err == nil && reply != "" {
-			err = s.confirm(reply, answer)
+			err = l.confirm(reply)
 		}
 	}
 	if err != nil {
-		s.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
+		l.log.LogAttrs(context.Background(), slog.LevelWarn, "what was broadcast is of no use",
 			slog.String("subject", subject), slog.String("err", err.Error()))
 	}
 }
 
+// WriteReply implements [gcnode.ReplyWriter].
+func (l *listener) WriteReply(r gcnode.Reply) error {
+	l.answer = r
+	return nil
+}
+
 // confirm answers a broadcast.
-func (s *Server) confirm(subject string, r gcnode.Reply) error {
-	c := wire.Confirmation{Peer: gcnode.Peer{ID: s.opts.ID, Addr: s.instance}, Reply: r}
-	b, err := wire.AppendConfirmation(make([]byte, 0, confirmationBytes), &c)
+func (l *listener) confirm(reply string) (err error) {
+	number, ok := streamNumber(reply)
+	if !ok {
+		return fmt.Errorf("the reply subject %q does not end with a number", reply)
+	}
+	if client := strings.TrimSuffix(reply, lastToken(reply)); client != l.client {
+		l.client, l.confirmed = client, client+confirmedToken
+	}
+	c := wire.Confirmation{Peer: gcnode.Peer{ID: l.opts.ID, Addr: l.instance}, Reply: l.answer, Number: number}
+	l.confirmation, err = wire.AppendConfirmation(l.confirmation[:0], &c)
 	if err != nil {
 		return err
 	}
-	return s.nc.Publish(subject, b)
-}
-
-// replyTo is a gcnode.ReplyWriter for one reply.
-type replyTo struct{ r *gcnode.Reply }
-
-// WriteReply implements [gcnode.ReplyWriter].
-func (w replyTo) WriteReply(r gcnode.Reply) error {
-	*w.r = r
-	return nil
+	return l.nc.Publish(l.confirmed, l.confirmation)
 }

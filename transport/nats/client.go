@@ -76,7 +76,8 @@ type Client struct {
 	sessions map[uint64]*session
 	// broadcasts are those under way, by the numbers of their messages, which
 	// are beside those of sessions.
-	broadcasts map[uint64]*broadcast
+	broadcasts    map[uint64]*broadcast
+	confirmations wire.ConfirmationDecoder // of the goroutine of the subscription
 	// peers are the sessions that take requests. The map is replaced as a whole.
 	peers atomic.Pointer[map[place]*session]
 }
@@ -409,14 +410,20 @@ func (c *Client) forget(s *session) {
 
 // receive takes a packet of a peer, in the one goroutine of the subscription.
 func (c *Client) receive(m *nats.Msg) {
-	number, ok := streamNumber(m.Subject)
+	token := lastToken(m.Subject)
+	if token == confirmedToken {
+		c.confirmed(m.Data)
+		return
+	}
+	number, ok := streamNumber(token)
 	c.mu.RLock()
 	s, b := c.sessions[number], c.broadcasts[number]
 	c.mu.RUnlock()
 	switch {
 	case !ok:
-	case b != nil:
-		b.receive(number, m)
+	case b != nil && isNoResponders(m):
+		b.end()
+	case b != nil: // nobody who confirms anything
 	case s == nil: // it has ended
 	case isNoResponders(m):
 		s.noResponders()

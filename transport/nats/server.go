@@ -183,8 +183,8 @@ func (s *Server) listen() (err error) {
 	s.byID, err = s.nc.QueueSubscribe(subject, queueGroup, func(m *nats.Msg) { s.open(m.Reply) })
 	if err == nil {
 		subject = s.subjects.event("*")
-		var d wire.RequestDecoder
-		s.events, err = s.nc.Subscribe(subject, func(m *nats.Msg) { s.hear(&d, m.Subject, m.Reply, m.Data) })
+		l := newListener(s)
+		s.events, err = s.nc.Subscribe(subject, func(m *nats.Msg) { l.hear(m.Subject, m.Reply, m.Data) })
 	}
 	if err == nil {
 		err = s.events.SetPendingLimits(-1, s.opts.MaxPendingBytes)

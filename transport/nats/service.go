@@ -7,8 +7,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/nats-io/nats.go/micro"
-
-	"github.com/gcnode/gcnode/transport/wire"
 )
 
 const (
@@ -43,7 +41,7 @@ func (s *Server) addService() error {
 		return fmt.Errorf("add the NATS micro service: %w", err)
 	}
 	s.service = service
-	var d wire.RequestDecoder // of what is broadcast
+	l := newListener(s)
 	one := []micro.EndpointOpt{micro.WithEndpointQueueGroup(queueGroup)}
 	all := []micro.EndpointOpt{micro.WithEndpointQueueGroupDisabled(), micro.WithEndpointPendingLimits(-1, s.opts.MaxPendingBytes)}
 	for _, e := range []struct {
@@ -52,7 +50,7 @@ func (s *Server) addService() error {
 		opts                       []micro.EndpointOpt
 	}{
 		{"fetch", s.subjects.node(s.opts.ID), "members open streams of requests", "gcnode.peer.v1.Packet", func(r micro.Request) { s.open(r.Reply()) }, one},
-		{"remove", s.subjects.event("*"), "members broadcast removals, and what they know of them", "gcnode.peer.v1.Request", func(r micro.Request) { s.hear(&d, r.Subject(), r.Reply(), r.Data()) }, all},
+		{"remove", s.subjects.event("*"), "members broadcast removals, and what they know of them", "gcnode.peer.v1.Request", func(r micro.Request) { l.hear(r.Subject(), r.Reply(), r.Data()) }, all},
 		{"stats", s.subjects.stats(s.opts.ID), "figures for whoever asks", "JSON", func(r micro.Request) { _ = r.RespondJSON(s.Stats()) }, one},
 	} {
 		opts := append(e.opts, micro.WithEndpointSubject(e.subject), micro.WithEndpointMetadata(map[string]string{"use": e.use, "format": e.format}))

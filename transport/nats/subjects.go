@@ -16,6 +16,9 @@ const (
 	prefix = "gcnode."
 	// openToken is the last one of the subject to open a stream at an instance.
 	openToken = "open"
+	// confirmedToken is the last one of the subject where a client hears what its
+	// broadcasts are answered. It is no number of a stream.
+	confirmedToken = "-"
 	// removalsToken, endsToken and reportsToken are the last ones of the subjects
 	// for what is broadcast.
 	removalsToken = "removals"

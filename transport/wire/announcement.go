@@ -30,7 +30,7 @@ func DecodeAnnouncement(b []byte) (Announcement, error) {
 	for f.next() {
 		switch f.tag {
 		case 1<<3 | lengthDelimited:
-			f.message(func(b []byte) error { return decodePeer(b, &a.Peer) })
+			f.message(func(b []byte) error { return decodePeer(b, &a.Peer, nil) })
 		case 2<<3 | fixed64:
 			a.Started = int64(f.fixed64())
 		case 3<<3 | varint:

@@ -12,6 +12,8 @@ type Confirmation struct {
 	Peer gcnode.Peer
 	// Reply has an Ack, or an error.
 	Reply gcnode.Reply
+	// Number is the one that the reply subject of the request ends with.
+	Number uint64
 }
 
 var errNoConfirmation = errors.New("a reply that confirms nothing does not answer a broadcast")
@@ -31,21 +33,32 @@ func AppendConfirmation(b []byte, c *Confirmation) ([]byte, error) {
 		return b, err
 	}
 	b = appendMessage(b, 1, func(b []byte) []byte { return appendPeer(b, &c.Peer) })
-	return appendMessage(b, 2, func(b []byte) []byte { return appendReply(b, &c.Reply) }), nil
+	b = appendMessage(b, 2, func(b []byte) []byte { return appendReply(b, &c.Reply) })
+	return appendVarint(b, 3, c.Number), nil
 }
 
-// DecodeConfirmation decodes a confirmation. It fails with [ErrMalformed], or
-// with [gcnode.KindTooLarge] when something is over a limit.
-func DecodeConfirmation(b []byte) (Confirmation, error) {
+// ConfirmationDecoder decodes confirmations by the same peers again and again,
+// whose names it does not allocate anew. The zero value is ready for use. It is for
+// one goroutine at a time.
+type ConfirmationDecoder struct{ names names }
+
+// Decode decodes a confirmation. It fails with [ErrMalformed], or with
+// [gcnode.KindTooLarge] when something is over a limit.
+func (d *ConfirmationDecoder) Decode(b []byte) (Confirmation, error) {
+	if d.names == nil {
+		d.names = names{}
+	}
 	var c Confirmation
 	var reply frame
 	f := fields{rest: b}
 	for f.next() {
 		switch f.tag {
 		case 1<<3 | lengthDelimited:
-			f.message(func(b []byte) error { return decodePeer(b, &c.Peer) })
+			f.message(func(b []byte) error { return decodePeer(b, &c.Peer, d.names) })
 		case 2<<3 | lengthDelimited:
 			f.message(reply.decodeReply)
+		case 3<<3 | varint:
+			c.Number = f.varint()
 		default:
 			f.skip()
 		}

@@ -94,7 +94,10 @@ func (f *fields) bytes() []byte {
 }
 
 // limited is a string of at most limit bytes; what names it in the error.
-func (f *fields) limited(what string, limit int) string {
+func (f *fields) limited(what string, limit int) string { return f.limitedOf(what, limit, nil) }
+
+// limitedOf is limited for a string that is likely to be among the names.
+func (f *fields) limitedOf(what string, limit int, known names) string {
 	b := f.bytes()
 	if len(b) > limit && f.err == nil {
 		f.err = tooLarge("%s has %d bytes; at most %d are allowed", what, len(b), limit)
@@ -102,7 +105,29 @@ func (f *fields) limited(what string, limit int) string {
 	if f.err != nil {
 		return ""
 	}
-	return string(b)
+	return known.of(b)
+}
+
+// names are strings that come again and again; nil are none.
+type names map[string]string
+
+// maxNames is how many names are kept: the ID and the address of each member, and
+// some of former ones.
+const maxNames = 4 * MaxMembers
+
+// of is a name as a string, which is kept.
+func (n names) of(b []byte) string {
+	if s, ok := n[string(b)]; ok {
+		return s
+	}
+	s := string(b)
+	if n != nil {
+		if len(n) == maxNames {
+			clear(n)
+		}
+		n[s] = s
+	}
+	return s
 }
 
 // name is a string of gcnode.MaxIDBytes at most that is likely to be the last one.

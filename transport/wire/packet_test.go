@@ -84,7 +84,7 @@ func TestAnnouncementsSameAsGenerated(t *testing.T) {
 
 func TestConfirmationsSameAsGenerated(t *testing.T) {
 	ack := gcnode.Ack{Incarnation: 7, Members: []gcnode.Peer{{ID: "n2", Addr: "5YL3"}}}
-	c := wire.Confirmation{Peer: gcnode.Peer{ID: "node a/\xff", Addr: "4XK2"}, Reply: gcnode.Reply{ListHash: 9, Ack: &ack}}
+	c := wire.Confirmation{Peer: gcnode.Peer{ID: "node a/\xff", Addr: "4XK2"}, Reply: gcnode.Reply{ListHash: 9, Ack: &ack}, Number: 1 << 40}
 	b, err := wire.AppendConfirmation(nil, &c)
 	require.NoError(t, err)
 	golden(t, "confirmation", b)
@@ -93,17 +93,21 @@ func TestConfirmationsSameAsGenerated(t *testing.T) {
 	require.Equal(t, c.Peer.ID, string(theirs.GetPeer().GetId()))
 	require.Equal(t, c.Peer.Addr, string(theirs.GetPeer().GetAddr()))
 	require.EqualValues(t, 7, theirs.GetReply().GetAck().GetIncarnation())
+	require.Equal(t, c.Number, theirs.GetNumber())
 	require.True(t, bytes.Equal(marshal(t, &theirs), b))
-	got, err := wire.DecodeConfirmation(b)
-	require.NoError(t, err)
-	require.Equal(t, c, got)
+	var d wire.ConfirmationDecoder
+	for range 2 { // the second time with names that it knows
+		got, err := d.Decode(b)
+		require.NoError(t, err)
+		require.Equal(t, c, got)
+	}
 
 	for _, bad := range []gcnode.Reply{{Value: gcnode.StringValue("v")}, {Pending: true}, {Keys: []string{"k"}}} {
 		_, err := wire.AppendConfirmation(nil, &wire.Confirmation{Reply: bad})
 		require.Error(t, err)
 	}
 	for _, bad := range []string{"", "\x0a\x03\x0a\x01n", "\x12\x00", "\x0a\x05\x0a\x01n"} {
-		_, err := wire.DecodeConfirmation([]byte(bad))
+		_, err := new(wire.ConfirmationDecoder).Decode([]byte(bad))
 		require.ErrorIs(t, err, wire.ErrMalformed, "%q", bad)
 	}
 }
@@ -176,11 +180,11 @@ func FuzzDecodePacket(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, a, again)
 		}
-		if c, err := wire.DecodeConfirmation(data); err == nil {
+		if c, err := new(wire.ConfirmationDecoder).Decode(data); err == nil {
 			require.NoError(t, proto.Unmarshal(data, &peerpb.Confirmation{}))
 			again, err := wire.AppendConfirmation(nil, &c)
 			require.NoError(t, err)
-			got, err := wire.DecodeConfirmation(again)
+			got, err := new(wire.ConfirmationDecoder).Decode(again)
 			require.NoError(t, err)
 			require.Equal(t, c, got)
 		}

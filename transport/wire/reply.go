@@ -322,7 +322,7 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 				return tooMany("members", MaxMembers)
 			}
 			var p gcnode.Peer
-			f.message(func(b []byte) error { return decodePeer(b, &p) })
+			f.message(func(b []byte) error { return decodePeer(b, &p, nil) })
 			a.Members = append(a.Members, p)
 		case 3<<3 | lengthDelimited:
 			if len(a.Left) == MaxMembers {
@@ -356,14 +356,15 @@ func decodeAck(b []byte, a *gcnode.Ack, removed *batch) error {
 	return f.err
 }
 
-func decodePeer(b []byte, p *gcnode.Peer) error {
+// decodePeer decodes a peer whose ID and address may be among the names.
+func decodePeer(b []byte, p *gcnode.Peer, known names) error {
 	f := fields{rest: b}
 	for f.next() {
 		switch f.tag {
 		case 1<<3 | lengthDelimited:
-			p.ID = f.limited("a member's ID", gcnode.MaxIDBytes)
+			p.ID = f.limitedOf("a member's ID", gcnode.MaxIDBytes, known)
 		case 2<<3 | lengthDelimited:
-			p.Addr = f.limited("a member's address", MaxAddrBytes)
+			p.Addr = f.limitedOf("a member's address", MaxAddrBytes, known)
 		case 3<<3 | varint:
 			w := f.varint()
 			if w > math.MaxUint16 && f.err == nil {

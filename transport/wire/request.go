@@ -2,6 +2,7 @@ package wire
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -227,12 +228,16 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 // those of one peer: those of the last request are not allocated anew. The zero value
 // is ready for use. It is for one goroutine at a time.
 type RequestDecoder struct {
+	// Reuse has Decode use the memory of all lists of removals again, too.
+	Reuse bool
+
 	from, to, group string
 	sender, removed string // of a removal: its sender and group
 }
 
 // Decode is [DecodeRequest] into a request that may have been used before, of
-// whose memory only that of the list of its keys is used again.
+// whose memory only that of the list of its keys is used again, unless there is
+// more to be reused.
 func (d *RequestDecoder) Decode(b []byte, req *gcnode.Request) error {
 	value, total, err := d.decode(b, req)
 	switch {
@@ -250,7 +255,11 @@ func (d *RequestDecoder) Decode(b []byte, req *gcnode.Request) error {
 // piece, a part of b, and the size of all of them, or 0. The value comes also
 // with an error of gcnode.KindUnsupported.
 func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, total int, _ error) {
-	*req = gcnode.Request{Keys: req.Keys[:0]}
+	again := gcnode.Request{Keys: req.Keys[:0]}
+	if d.Reuse {
+		again.Removals, again.Finished = req.Removals[:0], req.Finished[:0]
+	}
+	*req = again
 	var op uint64
 	var size uint64
 	var keys, removed batch
@@ -272,9 +281,9 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 			if len(req.Removals) == MaxRemovals {
 				return nil, 0, tooMany("removals", MaxRemovals)
 			}
-			var r gcnode.Removal
-			f.message(func(b []byte) error { return decodeRemoval(b, &r, &removed, &d.sender, &d.removed) })
-			req.Removals = append(req.Removals, r)
+			var r *gcnode.Removal
+			req.Removals, r = another(req.Removals)
+			f.message(func(b []byte) error { return decodeRemoval(b, r, &removed, &d.sender, &d.removed) })
 		case 7<<3 | lengthDelimited:
 			if len(req.Finished) == MaxRemovals {
 				return nil, 0, tooMany("finished removals", MaxRemovals)
@@ -327,6 +336,15 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 	}
 	req.Op = gcnode.Op(op)
 	return value, int(size), nil
+}
+
+// another appends an empty removal, whose list of keys has the memory of the one
+// that was there before.
+func another(list []gcnode.Removal) ([]gcnode.Removal, *gcnode.Removal) {
+	list = slices.Grow(list, 1)[:len(list)+1]
+	r := &list[len(list)-1]
+	*r = gcnode.Removal{Keys: r.Keys[:0]}
+	return list, r
 }
 
 // digest appends a digest, which may be empty.

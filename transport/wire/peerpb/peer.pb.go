@@ -1382,8 +1382,10 @@ func (x *Announcement) GetGoodbye() bool {
 type Confirmation struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// peer is who answers: its ID, and the address of this life.
-	Peer          *Peer  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
-	Reply         *Reply `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	Peer  *Peer  `protobuf:"bytes,1,opt,name=peer,proto3" json:"peer,omitempty"`
+	Reply *Reply `protobuf:"bytes,2,opt,name=reply,proto3" json:"reply,omitempty"`
+	// number is the one that the reply subject of the request ends with.
+	Number        uint64 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1430,6 +1432,13 @@ func (x *Confirmation) GetReply() *Reply {
 		return x.Reply
 	}
 	return nil
+}
+
+func (x *Confirmation) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
 }
 
 // Reply answers one key of a request, or the request itself.
@@ -1963,10 +1972,11 @@ const file_peer_proto_rawDesc = "" +
 	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12\x18\n" +
 	"\astarted\x18\x02 \x01(\x06R\astarted\x12'\n" +
 	"\x0fheartbeat_nanos\x18\x03 \x01(\x03R\x0eheartbeatNanos\x12\x18\n" +
-	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"e\n" +
+	"\agoodbye\x18\x04 \x01(\bR\agoodbye\"}\n" +
 	"\fConfirmation\x12(\n" +
 	"\x04peer\x18\x01 \x01(\v2\x14.gcnode.peer.v1.PeerR\x04peer\x12+\n" +
-	"\x05reply\x18\x02 \x01(\v2\x15.gcnode.peer.v1.ReplyR\x05reply\"\xe1\x02\n" +
+	"\x05reply\x18\x02 \x01(\v2\x15.gcnode.peer.v1.ReplyR\x05reply\x12\x16\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\"\xe1\x02\n" +
 	"\x05Reply\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\rR\x03key\x12\x18\n" +
 	"\apending\x18\x02 \x01(\bR\apending\x12\x1d\n" +
