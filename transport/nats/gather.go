@@ -54,11 +54,11 @@ func (s *session) ask(fill func([]byte) []byte) {
 	s.patient = true
 	s.add(fill)
 	switch {
-	case !alone || !s.many() || !s.expects() || s.haste > 0 || s.pending() >= maxGathered:
-		s.send()
-	case s.questions >= s.crowd/crowdParts:
+	case !s.enough && s.many() && s.questions >= s.crowd/crowdParts:
 		s.enough = true
 		s.worthIt()
+	case !alone || !s.many() || !s.expects() || s.haste > 0 || s.pending() >= maxGathered:
+		s.send()
 	case !s.armed:
 		s.setAlarm()
 	}

@@ -13,14 +13,16 @@ type asking struct {
 	t *testing.T
 	session
 	on []int // the questions of the packets on their way
-	// yields is whether others were to add something to the last packet.
-	yields bool
+	// lingered is whether others had time to add something to the last packet.
+	lingered bool
 }
 
 func newAsking(t *testing.T) *asking {
 	t.Helper()
 	a := &asking{t: t}
-	a.init(&publisher{kicked: make(chan struct{}, 1)}, func(err error) { t.Error(err) })
+	pub := &publisher{}
+	pub.init()
+	a.init(pub, func(err error) { t.Error(err) })
 	a.to, a.opened = "peer", true
 	return a
 }
@@ -39,19 +41,30 @@ func (a *asking) ask(n int) {
 }
 
 // published sends what is to be sent, and is how many questions that are.
-func (a *asking) published() int {
-	a.mu.Lock()
-	kicked := len(a.pub.queue) > 0
-	a.pub.queue, a.yields = a.pub.queue[:0], a.pub.isShared()
-	a.mu.Unlock()
-	if !kicked {
-		return 0
+func (a *asking) published() (n int) {
+	prompt, lingering := a.queued()
+	a.pub.prompt.queue, a.pub.lingering.queue = nil, nil
+	if prompt {
+		n = a.publish()
 	}
+	if lingering && a.line.lingered() {
+		n += a.publish()
+	}
+	a.lingered = !prompt
+	return n
+}
+
+func (a *asking) publish() int {
 	_, _, size := a.next(maxPacketData + headRoom)
 	a.sent()
 	n := size / questionBytes
 	a.on = append(a.on, n)
 	return n
+}
+
+// queued reports how the line is queued.
+func (a *asking) queued() (prompt, lingering bool) {
+	return len(a.pub.prompt.queue) > 0, len(a.pub.lingering.queue) > 0
 }
 
 // answer has the peer answer to the first packet on its way; the callers ask n
@@ -74,28 +87,28 @@ func (a *asking) answer(n int) {
 	a.ask(n)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	require.Empty(a.t, a.pub.queue, "there are more answers")
+	require.Empty(a.t, a.pub.prompt.queue, "there are more answers")
+	require.Empty(a.t, a.pub.lingering.queue, "there are more answers")
 	a.received()
 }
 
-func TestQuestionsOfManyGoInHalves(t *testing.T) {
+func TestQuestionsOfManyGoInParts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAsking(t)
 		a.ask(1)
 		require.Equal(t, 1, a.published(), "nothing is on its way")
 		a.ask(1)
 		require.Equal(t, 1, a.published(), "few are asking")
-		require.True(t, a.yields)
+		require.True(t, a.lingered)
 		a.ask(30)
 		require.Equal(t, 30, a.published())
-		require.True(t, a.yields)
 		a.ask(10)
 		require.Zero(t, a.published(), "10 of 42")
-		a.ask(20)
-		require.Zero(t, a.published(), "30 of 62")
+		a.ask(4)
+		require.Zero(t, a.published(), "14 of 46")
 		a.ask(1)
-		require.Equal(t, 31, a.published(), "31 of 63, which is half")
-		require.False(t, a.yields)
+		require.Equal(t, 15, a.published(), "15 of 47, which is a third")
+		require.False(t, a.lingered)
 
 		a.answer(1)
 		require.Zero(t, a.published(), "others are on their way")
@@ -104,7 +117,7 @@ func TestQuestionsOfManyGoInHalves(t *testing.T) {
 		require.Zero(t, a.published(), "another packet is")
 		a.answer(3)
 		require.Equal(t, 4, a.published(), "nothing is to be waited for any more")
-		require.True(t, a.yields, "but for those who have their answers")
+		require.True(t, a.lingered, "but for those who have their answers")
 		a.answer(0)
 		a.ask(1)
 		require.Equal(t, 1, a.published(), "nor is now")
@@ -170,10 +183,10 @@ func TestTheAlarmIsForThoseWhoWait(t *testing.T) {
 		a := newAsking(t)
 		a.ask(32)
 		require.Equal(t, 32, a.published())
-		a.ask(30)
+		a.ask(14)
 		require.Zero(t, a.published())
 		a.ask(1)
-		require.Equal(t, 31, a.published())
+		require.Equal(t, 15, a.published())
 		time.Sleep(patience / 2)
 		a.ask(1)
 		time.Sleep(patience / 2)

@@ -44,13 +44,14 @@ type line struct {
 	// failed is told why nothing more can be sent. It closes the line.
 	failed func(error)
 
-	mu     sync.Mutex
-	to     string // subject of what is sent
-	closed bool   // nothing more is sent but last
-	last   *gcnode.Error
-	busy   bool // somebody has the duty to publish what there is
-	shared bool // several exchanges are under way, or were a moment ago
-	added  int  // messages since the last packet
+	mu      sync.Mutex
+	to      string // subject of what is sent
+	closed  bool   // nothing more is sent but last
+	last    *gcnode.Error
+	busy    bool // somebody has the duty to publish what there is
+	lingers bool // the publisher will look at it in a moment
+	shared  bool // several exchanges are under way, or were a moment ago
+	added   int  // messages since the last packet
 
 	// Of a session: what is asked.
 	questions int    // since the last packet
@@ -91,12 +92,32 @@ func (l *line) room() int { return window - int(l.out-l.theirs) }
 // pending is how much waits for being sent. The line is locked.
 func (l *line) pending() int { return len(l.buf) - l.off }
 
-// kick has the publisher look at the line, unless somebody is at it. The line is
-// locked.
+// kick has the publisher look at the line, unless somebody is at it. If there are
+// others who may add something, they have time for that. The line is locked.
 func (l *line) kick() {
-	if l.acquire() {
+	switch {
+	case l.busy:
+	case !l.shared || l.enough || l.closed:
+		l.busy = true
 		l.pub.add(l)
+	case !l.lingers:
+		l.lingers = true
+		l.pub.linger(l)
 	}
+}
+
+// lingered gives the duty to publish what others had time to add to, if it is
+// still there and nobody has the duty.
+func (l *line) lingered() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lingers = false
+	return l.ready() && l.acquire()
+}
+
+// ready reports whether there is something to be published. The line is locked.
+func (l *line) ready() bool {
+	return !l.closed && (l.control || l.sendable()) || l.closed && l.last != nil
 }
 
 // acquire takes the duty to publish, and reports whether nobody had it. The line is
@@ -113,7 +134,7 @@ func (l *line) acquire() bool {
 // something left. The line is locked.
 func (l *line) release() {
 	l.busy = false
-	if !l.closed && (l.control || l.sendable()) || l.closed && l.last != nil {
+	if l.ready() {
 		l.kick()
 	}
 }

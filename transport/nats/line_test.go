@@ -8,7 +8,9 @@ import (
 
 func TestALineUsesItsMemoryAgain(t *testing.T) {
 	l := &line{to: "peer"}
-	l.init(&publisher{kicked: make(chan struct{}, 1)}, func(err error) { t.Error(err) })
+	pub := &publisher{}
+	pub.init()
+	l.init(pub, func(err error) { t.Error(err) })
 	data := make([]byte, maxPending/2)
 	send := func() *byte {
 		l.mu.Lock()

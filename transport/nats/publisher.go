@@ -15,45 +15,63 @@ import (
 // maxYields is how often the publisher lets others add something before it sends.
 const maxYields = 16
 
-// publisher sends what lines have to send, in a goroutine of its own: NATS may
+// publisher sends what lines have to send, in goroutines of its own: NATS may
 // keep whoever publishes waiting for the network. What callers add until it is
 // their line's turn goes out in one message:
 //
 //	A: append, wait              ┄┄ woken
 //	B: append, wait              ┄┄ woken
 //	run:             publish(A, B)
+//
+// A line to which others are likely to add something in a moment waits for that.
 type publisher struct {
 	nc *nats.Conn
 
-	mu     sync.Mutex
-	queue  []*line
-	spare  []*line
-	shared bool // one in the queue has others who may add something
-	others int  // who have the duty for a line
-	kicked chan struct{}
-	ended  bool
-	done   chan struct{}
+	mu        sync.Mutex
+	prompt    turns
+	lingering turns
+	others    int // who have the duty for a line
+	ended     bool
+	running   sync.WaitGroup
 
 	added atomic.Uint64 // how often something was
+}
+
+// turns are lines, in the order in which it is their turn.
+type turns struct {
+	queue  []*line
+	spare  []*line
+	kicked chan struct{}
 }
 
 var errDisconnected = errors.New("the connection to NATS is interrupted")
 
 // newPublisher returns a publisher at work, until close.
 func newPublisher(nc *nats.Conn) *publisher {
-	p := &publisher{nc: nc, kicked: make(chan struct{}, 1), done: make(chan struct{})}
-	go p.run()
+	p := &publisher{nc: nc}
+	p.init()
+	p.running.Go(func() { p.run(&p.prompt, nil) })
+	p.running.Go(func() { p.run(&p.lingering, p.yield) })
 	return p
 }
 
-// add puts a line, which is locked, into the queue.
-func (p *publisher) add(l *line) {
+func (p *publisher) init() {
+	p.prompt.kicked, p.lingering.kicked = make(chan struct{}, 1), make(chan struct{}, 1)
+}
+
+// add has a line published for which nobody else has the duty. The line is locked.
+func (p *publisher) add(l *line) { p.queue(&p.prompt, l) }
+
+// linger has a line published that nobody has published when others had time to
+// add something. The line is locked.
+func (p *publisher) linger(l *line) { p.queue(&p.lingering, l) }
+
+func (p *publisher) queue(t *turns, l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.queue = append(p.queue, l)
-	p.shared = p.shared || l.shared && !l.enough
-	if len(p.queue) == 1 {
-		p.kick()
+	t.queue = append(t.queue, l)
+	if len(t.queue) == 1 {
+		t.kick()
 	}
 }
 
@@ -75,10 +93,16 @@ func (p *publisher) back() {
 	}
 }
 
-// kick wakes run. The publisher is locked.
+// kick wakes all who run. The publisher is locked.
 func (p *publisher) kick() {
+	p.prompt.kick()
+	p.lingering.kick()
+}
+
+// kick wakes who runs. The publisher is locked.
+func (t *turns) kick() {
 	select {
-	case p.kicked <- struct{}{}:
+	case t.kicked <- struct{}{}:
 	default:
 	}
 }
@@ -90,19 +114,19 @@ func (p *publisher) close() {
 	p.ended = true
 	p.kick()
 	p.mu.Unlock()
-	<-p.done
+	p.running.Wait()
 }
 
-func (p *publisher) run() {
-	defer close(p.done)
-	for range p.kicked {
-		if p.isShared() {
-			p.yield()
+// run publishes lines when it is their turn, after wait unless that is nil.
+func (p *publisher) run(t *turns, wait func()) {
+	for range t.kicked {
+		if wait != nil {
+			wait()
 		}
 		for {
 			p.mu.Lock()
-			lines := p.queue
-			p.queue, p.spare = p.spare[:0], nil
+			lines := t.queue
+			t.queue, t.spare = t.spare[:0], nil
 			ended := p.ended && p.others == 0
 			p.mu.Unlock()
 			if len(lines) == 0 {
@@ -112,23 +136,16 @@ func (p *publisher) run() {
 				break
 			}
 			for i, l := range lines {
-				p.publish(l)
+				if wait == nil || l.lingered() {
+					p.publish(l)
+				}
 				lines[i] = nil
 			}
 			p.mu.Lock()
-			p.spare = lines[:0]
+			t.spare = lines[:0]
 			p.mu.Unlock()
 		}
 	}
-}
-
-// isShared reports whether there may be somebody who adds something.
-func (p *publisher) isShared() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	shared := p.shared
-	p.shared = false
-	return shared
 }
 
 // yield lets others that are ready to run add something, as long as they do.
