@@ -1,10 +1,6 @@
 package gcnode
 
-import (
-	"sync"
-	"sync/atomic"
-	"testing"
-)
+import "testing"
 
 func TestWhatIsRunningIsWaitedFor(t *testing.T) {
 	r := newRunning()
@@ -42,32 +38,5 @@ func TestWhatIsRunningIsWaitedFor(t *testing.T) {
 	}
 	if r.begin() || !idle() {
 		t.Error("begun on what is idle")
-	}
-}
-
-// Nothing that was begun is under way any more when it is idle.
-func TestHammerRunning(t *testing.T) {
-	for range 1000 {
-		r := newRunning()
-		var underWay atomic.Int32
-		var wg sync.WaitGroup
-		for range 4 {
-			wg.Go(func() {
-				for r.begin() {
-					underWay.Add(1)
-					r.beginMore()
-					r.end()
-					underWay.Add(-1)
-					r.end()
-				}
-			})
-		}
-		r.close()
-		r.end()
-		<-r.idle
-		if n := underWay.Load(); n != 0 {
-			t.Fatalf("%d are under way", n)
-		}
-		wg.Wait()
 	}
 }

@@ -145,7 +145,7 @@ func (s *stream) exchange(ctx context.Context, request []byte, answers *wire.Ans
 // begin sends a request.
 func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 	started := s.age()
-	for {
+	for ctx.Err() == nil {
 		s.mu.Lock()
 		if s.gone {
 			s.mu.Unlock()
@@ -169,13 +169,13 @@ func (s *stream) begin(ctx context.Context, request []byte) (*call, error) {
 			err = s.out.acquire(ctx)
 		}
 		switch {
-		case ctx.Err() != nil:
-			return nil, endOf(ctx)
-		case err != nil:
+		case err == nil: // who has the duty does it, also if ctx has ended meanwhile
+			s.out.flush(1)
+		case ctx.Err() == nil:
 			return nil, errStreamGone
 		}
-		s.out.flush(1)
 	}
+	return nil, endOf(ctx)
 }
 
 // enter notes a call that was sent. The stream is locked.

@@ -48,14 +48,14 @@ func (l *lazyContext[T]) make() context.Context {
 	if l.made != nil {
 		return l.made
 	}
-	l.made = new(madeContext)
-	values := context.WithoutCancel(l.values)
+	made, values := new(madeContext), context.WithoutCancel(l.values)
 	if l.cancelled { // before its deadline, whatever the time is now
-		l.made.Context, l.made.end = context.WithCancel(values)
-		l.made.end()
+		made.Context, made.end = context.WithCancel(values)
+		made.end()
 	} else {
 		deadline, _ := l.Deadline()
-		l.made.Context, l.made.end = context.WithDeadline(values, deadline)
+		made.Context, made.end = context.WithDeadline(values, deadline)
 	}
-	return l.made
+	l.made = made
+	return made
 }

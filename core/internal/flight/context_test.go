@@ -93,6 +93,21 @@ func TestAContextThatIsLookedAtLateHasEnded(t *testing.T) {
 	}
 }
 
+// Whoever calls with no context at all panics; the function does so as well, and
+// that stays its own affair.
+func TestACallWithoutAContextEnds(t *testing.T) {
+	f := newFlights()
+	f.Board(nil, loadPlan(func(ctx context.Context, _ *call) (string, error) { //nolint:staticcheck // the point
+		<-ctx.Done()
+		return "", nil
+	}))
+	joined := f.Board(t.Context(), loadPlan(nil))
+	_, _, err := joined.Wait(t.Context())
+	if _, ok := errors.AsType[*flight.PanicError](err); !ok {
+		t.Errorf("%v, want a panic", err)
+	}
+}
+
 func TestACallThatLooksAtNoContextAllocatesLittle(t *testing.T) {
 	f := flight.New(rules{Look: nothing, Run: func(context.Context, *call) (string, error) { return "v", nil }})
 	p := plan{Role: flight.Load, Key: "k", Timeout: time.Minute}
