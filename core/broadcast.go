@@ -35,9 +35,9 @@ type Archive interface {
 	Replay(ctx context.Context, take func(Removal)) error
 }
 
-// broadcast puts the removal into the outbox of all, or into those of peers that
-// are not to be told with the others. outboxes.mu is held.
-func (o *outboxes) broadcast(t *telling, peers []Peer) {
+// broadcast puts the removal into the outbox of all, which it returns, or into those
+// of peers that are not to be told with the others. outboxes.mu is held.
+func (o *outboxes) broadcast(t *telling, peers []Peer) (all *outbox) {
 	v := o.node.view.Load()
 	to := make([]Peer, 0, len(peers))
 	for _, p := range peers {
@@ -60,17 +60,20 @@ func (o *outboxes) broadcast(t *telling, peers []Peer) {
 			b.waiting = append(b.waiting, t)
 			b.bytes += t.bytes()
 			o.sent[t] = true
-			signal(b.news)
-			return
+			return b
 		}
 	}
 	for _, p := range to {
 		o.post(t, p)
 	}
+	return nil
 }
 
 // ofAll is the outbox of all, nil on a closed node. outboxes.mu is held.
 func (o *outboxes) ofAll() *outbox {
+	if o.node.done.Err() != nil {
+		return nil
+	}
 	if o.all == nil && o.node.beginBackground() {
 		o.all = &outbox{news: make(chan struct{}, 1)}
 		go o.work(o.all)
@@ -78,16 +81,20 @@ func (o *outboxes) ofAll() *outbox {
 	return o.all
 }
 
-// sendAll broadcasts what all are to be told. Those who have not answered in
-// the time between two signs of life are told one by one.
-func (o *outboxes) sendAll(m *mail) {
+// sendAll broadcasts what all are to be told. Those who have not answered when ctx
+// ends, or in the time between two signs of life, are told one by one.
+func (o *outboxes) sendAll(ctx context.Context, m *mail) {
 	n := o.node
-	ctx, cancel := context.WithTimeout(n.done, n.cfg.PeerTimeout/heartbeats)
+	ctx, cancel := context.WithTimeout(ctx, n.cfg.PeerTimeout/heartbeats)
 	defer cancel()
+	defer context.AfterFunc(n.done, cancel)()
 	req := &Request{Op: OpFinish, Finished: m.ended}
 	var to []Peer
 	o.mu.Lock()
 	for _, t := range m.batch {
+		if m.alone {
+			t.stop = cancel
+		}
 		t.to = slices.DeleteFunc(t.to, func(p Peer) bool { return !t.isPending(p.ID) })
 		req.Op, req.Removals, to = OpRemove, append(req.Removals, t.Removal), t.to
 	}
@@ -142,8 +149,11 @@ func (o *outboxes) announceToAll(t *telling) (others []Peer) {
 		}
 	}
 	if b != nil && len(others) < len(t.peers) {
-		b.ended = append(b.ended, ending{t.ID, o.node.now()})
-		signal(b.news)
+		now := o.node.now()
+		b.ended = append(b.ended, ending{t.ID, now})
+		if now+int64(finishDelay) < b.wakes {
+			signal(b.news)
+		}
 	}
 	return others
 }

@@ -121,6 +121,46 @@ func TestABroadcastThatIsLostIsToldOneByOne(t *testing.T) {
 	}
 }
 
+// Whoever calls waits for the broadcast no longer than for the removal: not when
+// somebody who has not answered leaves, and not when his own time is over.
+func TestACallerDoesNotWaitForABroadcast(t *testing.T) {
+	tests := map[string]struct {
+		end    func(c *cluster, cancel context.CancelFunc)
+		failed bool
+	}{
+		"a member leaves":     {func(c *cluster, _ context.CancelFunc) { _ = c.nodes[2].Close(c.t.Context()) }, false},
+		"the caller gives up": {func(_ *cluster, cancel context.CancelFunc) { cancel() }, true},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c := newBroadcasting(t, 4)
+				c.net.Intercept(func(m transporttest.Message) transporttest.Fault {
+					return transporttest.Fault{Hang: m.Broadcast && m.Request.Op == gcnode.OpRemove && m.To == "n2"}
+				})
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				start := time.Now()
+				removed := make(chan error, 1)
+				go func() { removed <- c.groups[0].Remove(ctx, "k") }()
+				synctest.Wait()
+				test.end(c, cancel)
+				if err := <-removed; (err != nil) != test.failed {
+					t.Errorf("Remove: %v", err)
+				}
+				if took := time.Since(start); took > 0 {
+					t.Errorf("it took %v", took)
+				}
+				synctest.Wait()
+				told := c.net.Sent("n0", "n2", gcnode.OpRemove)
+				if test.failed && told != 1 {
+					t.Errorf("the member that has not answered was told %d times by itself", told)
+				}
+			})
+		})
+	}
+}
+
 // A member that is behind is not broadcast to until it has caught up, and holds
 // up nobody else.
 func TestAMemberThatIsBehindIsToldOneByOne(t *testing.T) {

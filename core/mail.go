@@ -11,6 +11,7 @@ type mail struct {
 	to    Peer // without an ID: all
 	batch []*telling
 	ended []RemovalID
+	alone bool // it has one removal, and whoever waits for that sends it
 }
 
 // work empties the outbox of a peer.
@@ -41,7 +42,7 @@ func (o *outboxes) work(b *outbox) {
 // deliver sends a request.
 func (o *outboxes) deliver(b *outbox, m *mail) {
 	if m.to.ID == "" {
-		o.sendAll(m)
+		o.sendAll(o.node.done, m)
 		o.landed(b, m, nil, nil)
 		return
 	}
@@ -51,7 +52,7 @@ func (o *outboxes) deliver(b *outbox, m *mail) {
 
 // next is what to send to the peer now, as much as fits into a request, or how
 // long to wait for that. When nothing is left, or the peer is not a member any
-// more, its outbox goes.
+// more, its outbox goes; that of all stays.
 func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 	now := o.node.now()
 	members := o.node.view.Load().members(now)
@@ -66,27 +67,37 @@ func (o *outboxes) next(b *outbox) (m *mail, wait time.Duration, gone bool) {
 		b.waiting, b.ended, b.bytes = nil, nil, 0
 	}
 	switch {
-	case len(b.waiting) == 0 && len(b.ended) == 0 && b.flying == 0:
-		o.close(b)
+	case len(b.waiting) == 0 && len(b.ended) == 0 && b.flying == 0 && b != o.all:
+		delete(o.byPeer, b.peer.ID)
 		return nil, 0, true
 	case b.flying == maxFlying, len(b.waiting) == 0 && len(b.ended) == 0:
-		return nil, removeTimeout, false
+		b.wakes = now + int64(removeTimeout)
 	case len(b.waiting) == 0 && now < b.ended[0].at+int64(finishDelay):
-		return nil, time.Duration(b.ended[0].at + int64(finishDelay) - now), false
+		b.wakes = b.ended[0].at + int64(finishDelay)
 	case now < b.retryAt:
-		return nil, time.Duration(b.retryAt - now), false
+		b.wakes = b.retryAt
+	default:
+		b.flying++
+		return b.take(now), 0, false
 	}
-	b.flying++
-	return b.take(now), 0, false
+	return nil, time.Duration(b.wakes - now), false
 }
 
-// close takes out an empty outbox. outboxes.mu is held.
-func (o *outboxes) close(b *outbox) {
-	if b == o.all {
-		o.all = nil
-	} else {
-		delete(o.byPeer, b.peer.ID)
+// takeAlone takes out the only removal that waits in the outbox of all, for whoever
+// has just put it there: no other goroutine has to wake first. Otherwise it goes
+// with the others. outboxes.mu is held.
+func (b *outbox) takeAlone(now int64) *mail {
+	switch {
+	case b == nil:
+		return nil
+	case len(b.waiting) > 1, b.flying == maxFlying:
+		signal(b.news)
+		return nil
 	}
+	b.flying++
+	m := b.take(now)
+	m.alone = true
+	return m
 }
 
 // take takes out what fits into a request. The ends of this very instant stay,
@@ -140,7 +151,9 @@ func (o *outboxes) repeat(early []*telling) {
 	members := n.view.Load().members(n.now())
 	o.mu.Lock()
 	for _, t := range next {
-		o.begin(t, members)
+		if b := o.begin(t, members); b != nil {
+			signal(b.news)
+		}
 	}
 	o.mu.Unlock()
 	for _, t := range next {
@@ -153,6 +166,7 @@ func (o *outboxes) repeat(early []*telling) {
 func (o *outboxes) landed(b *outbox, m *mail, ack *Ack, err *Error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	hasRoom := b.flying < maxFlying
 	b.flying--
 	if err != nil {
 		pause := min(retryFirst<<min(b.fails, 10), retryMax)
@@ -166,7 +180,9 @@ func (o *outboxes) landed(b *outbox, m *mail, ack *Ack, err *Error) {
 	} else if b.fails = 0; ack != nil {
 		o.confirm(m, ack)
 	}
-	signal(b.news)
+	if b != o.all || !hasRoom { // whoever waits for anything else in that of all has news of it
+		signal(b.news)
+	}
 }
 
 // confirm takes note that the peer has confirmed what it was told alone.

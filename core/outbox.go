@@ -45,13 +45,13 @@ type outboxes struct {
 
 	mu     sync.Mutex
 	byPeer map[string]*outbox // by peer ID
-	all    *outbox            // what all are to be told at once; nil: nothing
+	all    *outbox            // what all are to be told at once; nil: there never was anything
 	sent   map[*telling]bool  // those in all, and those that are being broadcast
 	open   map[*telling]bool  // those that nobody waits for and some have not confirmed
 }
 
-// outbox is what one peer is to be told, oldest first. A goroutine works on it
-// while it is in the map.
+// outbox is what one peer is to be told, oldest first, or all. A goroutine works
+// on it while it is there.
 type outbox struct {
 	peer    Peer
 	until   int64 // when it is given up unless it is a member by then, on the node's clock
@@ -61,6 +61,7 @@ type outbox struct {
 	flying  int           // requests under way
 	fails   int           // in a row
 	retryAt int64         // when those that failed are sent again, unless something comes before, on the node's clock
+	wakes   int64         // when the goroutine looks at it again unless there is news, on the node's clock
 	news    chan struct{} // holds one element when something has changed
 }
 
@@ -90,8 +91,13 @@ func newOutboxes(n *Node) *outboxes {
 // know, which are told, too.
 func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
 	o.mu.Lock()
-	o.begin(t, peers)
+	b := o.begin(t, peers)
+	m := b.takeAlone(o.node.now())
 	o.mu.Unlock()
+	if m != nil {
+		o.sendAll(ctx, m)
+		o.landed(b, m, nil, nil)
+	}
 	for !o.isSettled(t) {
 		select {
 		case <-t.settled:
@@ -101,15 +107,17 @@ func (o *outboxes) tell(ctx context.Context, t *telling, peers []Peer) {
 	}
 }
 
-// begin has the peers told of the removal. outboxes.mu is held.
-func (o *outboxes) begin(t *telling, peers []Peer) {
+// begin has the peers told of the removal. If it waits in the outbox of all, that
+// is returned: then the caller sends it, or signals that there is news.
+// outboxes.mu is held.
+func (o *outboxes) begin(t *telling, peers []Peer) (all *outbox) {
 	if o.broadcaster != nil {
-		o.broadcast(t, peers)
-		return
+		return o.broadcast(t, peers)
 	}
 	for _, p := range peers {
 		o.enqueue(t, p)
 	}
+	return nil
 }
 
 func (o *outboxes) isSettled(t *telling) bool {

@@ -19,6 +19,7 @@ type telling struct {
 	// broadcast says that it was decided to whom it is broadcast, which is to.
 	broadcast bool
 	to        []Peer
+	stop      func()        // ends the broadcast for which the caller waits; nil: there is none
 	settled   chan struct{} // holds one element when that may have become so of every pending one
 }
 
@@ -103,8 +104,12 @@ func (t *telling) isSettled() bool { return t.awaited == 0 }
 
 // settle wakes whoever waits if nobody is to be waited for. outboxes.mu is held.
 func (t *telling) settle() {
-	if t.isSettled() {
-		signal(t.settled)
+	if !t.isSettled() {
+		return
+	}
+	signal(t.settled)
+	if t.stop != nil {
+		t.stop()
 	}
 }
 
