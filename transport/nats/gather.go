@@ -20,13 +20,13 @@ const (
 )
 
 // gathering is what a session knows of its questions. Those of many callers
-// share packets by the rule of Nagle ([RFC 896]), with a part of all callers in place of a full segment:
-// as long as a packet is on its way of which the peer has not said that it has
-// come, or its answers are being handed on, a question waits until that part has
-// asked.
+// share packets by the rule of Nagle ([RFC 896]), with a part of all callers in
+// place of a full segment: as long as a packet is on its way of which the peer has
+// not said that it has come, or its answers are being handed on, a question waits
+// until that part has asked.
 //
-//	callers:  ask(1…3)  ask(4…6)            ask(1…3)
-//	packets:  ───1…3──▶ ───4…6──▶ ◀──1…3─── ───1…3──▶ ◀──4…6───
+//	callers:  ask(1, 2)  ask(3, 4)  ask(5, 6)             ask(1, 2)
+//	packets:  ───1, 2──▶ ───3, 4──▶ ───5, 6──▶ ◀──1, 2─── ───1, 2──▶ ◀──3, 4───
 //
 // What is on its way may be what the peer has to load. So nobody waits for long,
 // and the more often somebody has waited in vain the longer nobody does.
@@ -36,7 +36,7 @@ type gathering struct {
 	crowd     int         // the most calls under way at a time, lately
 	receiving bool        // answers are being handed on
 	haste     int         // packets for which no question waits
-	vain      int         // for how many that was so the last time, less those since then that were worth waiting for
+	vain      int         // for how many it was the last time, less those that have not waited in vain since
 	alarm     *time.Timer // looks after questions that wait; nil: there were none
 	armed     bool        // it rings
 	since     uint64      // beside armed, the last packet when it was set
