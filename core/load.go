@@ -27,7 +27,9 @@ func (g *Group) fill(ctx context.Context, key string) (answer, error) {
 	if owner == "" || owner == g.node.cfg.Self.ID && !g.node.is(joining) {
 		return g.load(ctx, key)
 	}
-	g.popularity.add(key, g.node.clock.Now())
+	if v.member { // others keep no copies
+		g.popularity.add(key, g.node.clock.Now())
+	}
 	// The load has the getter's whole time, and each member of the line may
 	// cost one peer timeout before.
 	timeout := g.timeout + (maxLine+1)*g.node.cfg.PeerTimeout

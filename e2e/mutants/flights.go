@@ -36,7 +36,7 @@ func flights() []mutant {
 			flightFile, "if c.detached = alone; !alone {", "if !alone {",
 			"internal/flight:TestAloneMeansAlone"),
 		one("flight-look", "a call begins though its answer has come meanwhile",
-			flightFile, "if v, ok := f.look(p); ok {\n\t\treturn Seat", "if v, ok := f.look(p); ok && false {\n\t\treturn Seat",
+			flightFile, "if v, ok := f.look(p); ok {\n\t\t\treturn Seat", "if v, ok := f.look(p); ok && false {\n\t\t\treturn Seat",
 			"internal/flight:TestAnAnswerThatCameMeanwhileSparesTheCall"),
 		one("flight-roles", "asking and loading are one kind of flight",
 			"internal/flight/stripe.go", "s.calls[role] = map[string]*Call[T]{}", "if s.calls[role] = s.calls[0]; role == 0 {\n\t\t\ts.calls[0] = map[string]*Call[T]{}\n\t\t}",

@@ -147,8 +147,10 @@ func (f *Flights[T]) board(ctx context.Context, p *Plan[T]) Seat[T] {
 		}
 		return Seat[T]{call: c, joined: true}
 	}
-	if v, ok := f.look(p); ok {
-		return Seat[T]{call: &Call[T]{value: v}, joined: true}
+	if !alone { // whoever is finds nothing that others have found meanwhile
+		if v, ok := f.look(p); ok {
+			return Seat[T]{call: &Call[T]{value: v}, joined: true}
+		}
 	}
 	c := f.start(ctx, s, p)
 	if c.first, _ = f.wakes.Get().(chan struct{}); c.first == nil {
