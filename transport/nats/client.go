@@ -423,7 +423,7 @@ func (c *Client) receive(m *nats.Msg) {
 	case !ok:
 	case b != nil && isNoResponders(m):
 		b.end()
-	case b != nil: // nobody who confirms anything
+	case b != nil: // only NATS has something to say there
 	case s == nil: // it has ended
 	case isNoResponders(m):
 		s.noResponders()

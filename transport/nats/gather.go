@@ -12,7 +12,7 @@ const (
 	// maxGathered is how many bytes of questions wait for others.
 	maxGathered = 16 << 10
 	// patience is for how long questions wait while the peer says nothing. One
-	// that was asked when the alarm was set already may wait for twice as long.
+	// that comes when the alarm is set for others may wait for twice as long.
 	patience = time.Millisecond
 	// maxHaste is for how many packets at most no question waits after some have
 	// waited in vain.

@@ -70,6 +70,12 @@ func (a *asking) queued() (prompt, lingering bool) {
 	return prompt, lingering
 }
 
+// silence lets the time go by after which questions wait no longer.
+func (a *asking) silence() {
+	time.Sleep(patience)
+	synctest.Wait()
+}
+
 // answer has the peer answer to the first packet on its way; the callers ask n
 // questions while they get the answers.
 func (a *asking) answer(n int) {
@@ -165,8 +171,7 @@ func TestQuestionsDoNotWaitForLong(t *testing.T) {
 			}
 			a.ask(1)
 			require.Zero(t, a.published())
-			time.Sleep(patience)
-			synctest.Wait()
+			a.silence()
 			require.Equal(t, 1, a.published())
 		}
 		require.Equal(t, 15, a.vain)
@@ -180,7 +185,7 @@ func TestQuestionsDoNotWaitForLong(t *testing.T) {
 	})
 }
 
-// Questions that have come when the alarm was set already have their whole time.
+// Questions that come when the alarm is set already have their whole time.
 func TestTheAlarmIsForThoseWhoWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		a := newAsking(t)
@@ -195,8 +200,7 @@ func TestTheAlarmIsForThoseWhoWait(t *testing.T) {
 		time.Sleep(patience / 2)
 		synctest.Wait()
 		require.Zero(t, a.published())
-		time.Sleep(patience)
-		synctest.Wait()
+		a.silence()
 		require.Equal(t, 1, a.published())
 	})
 }

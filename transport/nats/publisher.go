@@ -30,8 +30,9 @@ type publisher struct {
 	mu        sync.Mutex
 	prompt    turns
 	lingering turns
-	others    int // who have the duty for a line
+	others    int // who have the duty for a line, or may get it: those that linger
 	ended     bool
+	over      bool // nothing is prompt any more
 	running   sync.WaitGroup
 
 	added atomic.Uint64 // how often something was
@@ -50,8 +51,8 @@ var errDisconnected = errors.New("the connection to NATS is interrupted")
 func newPublisher(nc *nats.Conn) *publisher {
 	p := &publisher{nc: nc}
 	p.init()
-	p.running.Go(func() { p.run(&p.prompt, nil) })
-	p.running.Go(func() { p.run(&p.lingering, p.yield) })
+	p.running.Go(p.runPrompt)
+	p.running.Go(p.runLingering)
 	return p
 }
 
@@ -60,15 +61,23 @@ func (p *publisher) init() {
 }
 
 // add has a line published for which nobody else has the duty. The line is locked.
-func (p *publisher) add(l *line) { p.queue(&p.prompt, l) }
+func (p *publisher) add(l *line) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.prompt.add(l)
+}
 
 // linger has a line published that nobody has published when others had time to
 // add something. The line is locked.
-func (p *publisher) linger(l *line) { p.queue(&p.lingering, l) }
-
-func (p *publisher) queue(t *turns, l *line) {
+func (p *publisher) linger(l *line) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.others++
+	p.lingering.add(l)
+}
+
+// add puts a line into the queue. The publisher is locked.
+func (t *turns) add(l *line) {
 	t.queue = append(t.queue, l)
 	if len(t.queue) == 1 {
 		t.kick()
@@ -117,28 +126,43 @@ func (p *publisher) close() {
 	p.running.Wait()
 }
 
-// run publishes lines when it is their turn, after wait unless that is nil.
-func (p *publisher) run(t *turns, wait func()) {
-	for range t.kicked {
-		if wait != nil {
-			wait()
+func (p *publisher) runPrompt() {
+	p.run(&p.prompt, func() {}, p.publish, func() bool { return p.ended && p.others == 0 })
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.over = true
+	p.lingering.kick()
+}
+
+// runLingering goes on for longer: what is prompt may linger after that.
+func (p *publisher) runLingering() {
+	p.run(&p.lingering, p.yield, func(l *line) {
+		if l.lingered() {
+			p.publish(l)
 		}
+		p.back()
+	}, func() bool { return p.over })
+}
+
+// run publishes lines when it is their turn and wait has returned, until there are
+// none and over, with the publisher locked, says that there will be no more.
+func (p *publisher) run(t *turns, wait func(), publish func(*line), over func() bool) {
+	for range t.kicked {
+		wait()
 		for {
 			p.mu.Lock()
 			lines := t.queue
 			t.queue, t.spare = t.spare[:0], nil
-			ended := p.ended && p.others == 0
+			done := len(lines) == 0 && over()
 			p.mu.Unlock()
+			if done {
+				return
+			}
 			if len(lines) == 0 {
-				if ended {
-					return
-				}
 				break
 			}
 			for i, l := range lines {
-				if wait == nil || l.lingered() {
-					p.publish(l)
-				}
+				publish(l)
 				lines[i] = nil
 			}
 			p.mu.Lock()
