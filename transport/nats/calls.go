@@ -4,7 +4,7 @@ import "iter"
 
 // recentCalls is how many of the calls that were begun last have a place of their
 // own, a power of two.
-const recentCalls = 256
+const recentCalls = 1024
 
 // calls are those under way on a stream, by their numbers, which are given in
 // turn: only one that many others have outlived has to be searched for. The zero
