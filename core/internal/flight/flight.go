@@ -39,7 +39,8 @@ type Rules[T any] struct {
 	// of their own.
 	Clock *clock.Clock
 	// Alone, under the lock of the key's stripe, asks for a call that nobody
-	// joins and whose answer is not kept, and that joins none. nil: never.
+	// joins and whose answer is not kept, and that joins none and does not Look.
+	// nil: never.
 	Alone func(role Role, key string) bool
 	// Look is the caller's look-up once more, under the lock of the key's
 	// stripe: between the first one and Board

@@ -234,7 +234,7 @@ func TestRolesDoNotJoinEachOther(t *testing.T) {
 
 func TestAloneMeansAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f, runs := flight.New(rules{Alone: always, Look: nothing}), &atomic.Int32{}
+		f, runs := flight.New(rules{Alone: always, Look: func(string) (string, bool) { return "stored", true }}), &atomic.Int32{}
 		p := loadPlan(func(_ context.Context, c *call) (string, error) {
 			if c.Keep(func() {}) {
 				t.Error("a lone call kept its answer")
