@@ -351,11 +351,17 @@ func TestHammerCache(t *testing.T) {
 				t.Errorf("key %d: got %+v after version %d", k, v, least)
 			}
 		}
+		// Everyone goes on until that has happened: a machine that is busy with
+		// other things may pass over the moments in which it can.
+		complete := func() bool {
+			st := c.Stats()
+			return runtime.GOARCH == "wasm" || st.StaleHits > 0 && st.StaleOnError > 0
+		}
 		var wg sync.WaitGroup
 		for w := range 12 {
 			wg.Go(func() {
 				r := rand.New(rand.NewPCG(uint64(w), 7))
-				for range rounds {
+				for i := 0; i < rounds || i < 100*rounds && !complete(); i++ {
 					k := r.IntN(keys)
 					key := strconv.Itoa(k)
 					switch op := r.IntN(40); {
@@ -418,7 +424,7 @@ func TestHammerCache(t *testing.T) {
 		if st.Cost > st.MaxCost || st.Gets < st.Hits {
 			t.Errorf("%+v", st)
 		}
-		if runtime.GOARCH != "wasm" && (st.StaleHits == 0 || st.StaleOnError == 0) {
+		if !complete() {
 			t.Errorf("%+v: nothing was served beyond its life", st)
 		}
 	}
