@@ -16,16 +16,34 @@ type errand struct {
 	call flight.Call[answer]
 	question
 
-	ticket    Ticket
-	heard     atomic.Int64 // when the peer gave the last sign of life, in nanoseconds since the question was sent
-	silent    atomic.Bool  // it was given up for that
-	cancelled atomic.Bool
+	ticket Ticket        // valid once it has begun
+	state  atomic.Uint32 // some of those below
+	heard  atomic.Int64  // when the peer gave the last sign of life, in nanoseconds since the question was sent
 }
+
+const (
+	errandBegun  uint32 = 1 << iota
+	errandSilent        // it was given up because the peer was
+	errandCancelled
+)
 
 // errand makes the errand of a flight that asks.
 func (g *Group) errand() (*flight.Call[answer], flight.Errand) {
-	e := &errand{question: question{g: g}}
+	e, _ := g.errands.Get().(*errand)
+	if e == nil {
+		e = new(errand)
+	}
+	e.g = g
 	return &e.call, e
+}
+
+// Recycle implements [flight.Errand].
+func (e *errand) Recycle() {
+	g := e.g
+	e.question, e.ticket = question{}, Ticket{}
+	e.state.Store(0)
+	e.heard.Store(0)
+	g.errands.Put(e)
 }
 
 // Begin implements [flight.Errand]. It asks the owner, if that is there to be
@@ -50,10 +68,16 @@ func (e *errand) Begin() bool {
 	e.word(w, e.call.Key())
 	n.complete(p.Peer, &w.req)
 	w.req.Timeout = e.call.Timeout()
-	ticket, ok := n.beginner.Begin(e.call.Context(), p.Peer, &w.req, e)
+	ticket, ok := n.beginner.Begin(e.call.Values(), p.Peer, &w.req, e)
 	n.wordings.Put(w)
+	if !ok {
+		return false
+	}
 	e.ticket = ticket
-	return ok
+	if e.state.Or(errandBegun) != 0 { // it is not wanted any more
+		ticket.Cancel()
+	}
+	return true
 }
 
 // WriteReply implements [Exchange].
@@ -68,7 +92,8 @@ func (e *errand) WriteReply(r Reply) error {
 // End implements [Exchange].
 func (e *errand) End(err error) {
 	g, key := e.g, e.call.Key()
-	ended := e.cancelled.Load()
+	state := e.state.Load()
+	ended := state&errandCancelled != 0
 	if _, repeat := errors.AsType[*RepeatError](err); repeat && !ended {
 		e.call.Continue(g.fly)
 		return
@@ -77,7 +102,7 @@ func (e *errand) End(err error) {
 	e.p.requests.Add(1)
 	switch {
 	case err != nil && ended:
-	case err != nil && e.silent.Load():
+	case err != nil && state&errandSilent != 0:
 		err = fmt.Errorf("%w of %v", errSilent, g.node.cfg.PeerTimeout)
 		fallthrough
 	case err != nil:
@@ -110,17 +135,22 @@ func (e *errand) End(err error) {
 
 // Due implements [flight.Errand].
 func (e *errand) Due() int64 {
-	return e.sent + e.heard.Load() + int64(e.g.node.cfg.PeerTimeout)
+	return e.call.Start() + e.heard.Load() + int64(e.g.node.cfg.PeerTimeout)
 }
 
 // GiveUp implements [flight.Errand].
 func (e *errand) GiveUp() {
-	e.silent.Store(true)
-	e.ticket.Cancel()
+	e.stop(errandSilent)
 }
 
 // Cancel implements [flight.Errand].
 func (e *errand) Cancel() {
-	e.cancelled.Store(true)
-	e.ticket.Cancel()
+	e.stop(errandCancelled)
+}
+
+// stop abandons the request, as soon as it has begun.
+func (e *errand) stop(why uint32) {
+	if e.state.Or(why)&errandBegun != 0 {
+		e.ticket.Cancel()
+	}
 }

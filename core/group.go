@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -104,6 +105,7 @@ type Group struct {
 	owned   *store.Store // this node's share
 	hot     *store.Store // copies of others' values
 	flights *flight.Flights[answer]
+	errands sync.Pool // those that are not in use
 	counts  groupCounts
 	lookups *count.Set
 

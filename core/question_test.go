@@ -91,3 +91,43 @@ func (b beginless) Begin(context.Context, gcnode.Peer, *gcnode.Request, gcnode.E
 	*b.begun = true
 	return gcnode.Ticket{}, false
 }
+
+// A request that is not wanted any more when it has begun is abandoned then.
+func TestAFetchWhoseTimeIsOverBeforeItHasBegunIsAbandoned(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCluster(t, 2, defaultOptions)
+		b := &slowToBegin{}
+		c.config = func(cfg *gcnode.Config) {
+			b.Beginner = cfg.Transport.(gcnode.Beginner)
+			cfg.Transport = b
+		}
+		c.start("n2", defaultOptions)
+		c.setPeers(c.nodes[2], 2) // as a client of the others
+		_, err := c.groups[2].Get(t.Context(), "k")
+		if gcnode.KindOf(err) != gcnode.KindTimeout {
+			t.Error(err)
+		}
+		if b.abandoned != 1 {
+			t.Errorf("abandoned %d times", b.abandoned)
+		}
+	})
+}
+
+// slowToBegin takes an hour to begin a request, which nobody answers.
+type slowToBegin struct {
+	gcnode.Beginner
+
+	x         gcnode.Exchange
+	abandoned int
+}
+
+func (b *slowToBegin) Begin(_ context.Context, _ gcnode.Peer, _ *gcnode.Request, x gcnode.Exchange) (gcnode.Ticket, bool) {
+	time.Sleep(time.Hour)
+	b.x = x
+	return gcnode.Ticket{Of: b}, true
+}
+
+func (b *slowToBegin) CancelRequest(uint64) {
+	b.abandoned++
+	b.x.End(context.Canceled)
+}

@@ -40,8 +40,8 @@ type Beginner interface {
 	Transport
 	// Begin sends req, of which it keeps nothing, and returns without waiting
 	// for the answer. If it is not ok nothing has happened, and RoundTrip is to
-	// be called. ctx is that of RoundTrip but for its end, which Ticket.Cancel
-	// tells of.
+	// be called. ctx has the values of that of RoundTrip; its end does not matter,
+	// Ticket.Cancel tells of that.
 	Begin(ctx context.Context, to Peer, req *Request, x Exchange) (t Ticket, ok bool)
 }
 
@@ -51,7 +51,8 @@ type Exchange interface {
 	// WriteReply takes a reply. An error ends the exchange.
 	ReplyWriter
 	// End is the last call; err is what RoundTrip would have returned, or a
-	// [*RepeatError].
+	// [*RepeatError]. From then on the transport does not refer to the exchange,
+	// which may become that of another request.
 	End(err error)
 }
 

@@ -40,7 +40,8 @@ type Call[T any] struct {
 	role      Role         // it does not change
 	detached  bool         // or it is the one that its key leads to
 	cancelled bool         // it has ended before its deadline
-	entrusted bool         // the errand has begun, and not returned
+	entrusted bool         // to the errand, which has not returned
+	watched   bool         // somebody who looked after the call refers to it
 
 	// first wakes who has begun the call, and done all who have joined it. Both
 	// are guarded by stripe.mu until the call has ended; nil: nobody waits so.
@@ -62,19 +63,26 @@ func (c *Call[T]) Start() int64 { return c.deadline - int64(c.timeout) }
 // Timeout is the time from then to its deadline.
 func (c *Call[T]) Timeout() time.Duration { return c.timeout }
 
+// Values is the context of the first caller.
+func (c *Call[T]) Values() context.Context { return c.values }
+
 // launch begins the work of a new call.
 func (c *Call[T]) launch() {
-	if c.errand == nil || !c.errand.Begin() {
-		go c.fly()
+	switch {
+	case c.errand == nil:
+	case c.errand.Begin():
 		return
+	default:
+		c.distrust()
 	}
+	go c.fly()
+}
+
+// distrust leaves the call to its function.
+func (c *Call[T]) distrust() {
 	c.stripe.mu.Lock()
-	c.entrusted = true
-	over := c.slot < 0
-	c.stripe.mu.Unlock()
-	if over { // it has taken its time
-		c.errand.Cancel()
-	}
+	defer c.stripe.mu.Unlock()
+	c.entrusted = false
 }
 
 // alarm is when to look after the call. The stripe is locked.
@@ -98,6 +106,7 @@ func (c *Call[T]) overdue(now int64) Errand {
 		c.due = due
 		return nil
 	}
+	c.watched = true
 	return c.errand
 }
 
@@ -135,16 +144,32 @@ func use(*[5 << 10]byte) {}
 // end gives everyone who waits the answer, unless they have got one already.
 // Before that it calls store, unless that is nil, as [Call.Keep] does.
 func (c *Call[T]) end(value T, err error, store func()) {
-	made, first := c.finish(store)
+	f, first := c.finish(store)
 	if first {
 		c.publish(value, err)
-		c.cancel(made)
+		f.end()
 	}
 }
 
-// finish calls store and takes the call away. It returns the context that is to
-// end, and whether it was there.
-func (c *Call[T]) finish(store func()) (made *madeContext, first bool) {
+// function is what has to learn that a call has ended: the context of its own, or
+// its batch. Either may be nil.
+type function[T any] struct {
+	made  *madeContext
+	batch *Batch[T]
+}
+
+func (f function[T]) end() {
+	switch {
+	case f.batch != nil:
+		f.batch.leave()
+	case f.made != nil:
+		f.made.end()
+	}
+}
+
+// finish calls store and takes the call away. It returns its function, and whether
+// it was there.
+func (c *Call[T]) finish(store func()) (f function[T], first bool) {
 	c.stripe.mu.Lock()
 	defer c.stripe.mu.Unlock()
 	if store != nil {
@@ -152,28 +177,19 @@ func (c *Call[T]) finish(store func()) (made *madeContext, first bool) {
 	}
 	first = c.stripe.land(c)
 	c.cancelled = c.cancelled || first
-	return c.made, first
+	return function[T]{c.made, c.batch}, first
 }
 
-// publish gives the answer of a call that has just ended.
+// publish gives the answer of a call that has just ended. With that who has begun
+// it may use it again.
 func (c *Call[T]) publish(value T, err error) {
 	c.value, c.err = value, err
-	if c.first != nil {
-		c.first <- struct{}{} // there is room for one
+	first, done := c.first, c.done
+	if first != nil {
+		first <- struct{}{} // there is room for one
 	}
-	if c.done != nil {
-		close(c.done)
-	}
-}
-
-// cancel tells the function of a call that has ended, by its context if it was
-// made.
-func (c *Call[T]) cancel(made *madeContext) {
-	switch {
-	case c.batch != nil:
-		c.batch.leave()
-	case made != nil:
-		made.end()
+	if done != nil {
+		close(done)
 	}
 }
 
@@ -233,10 +249,25 @@ func (seat Seat[T]) Wait(ctx context.Context) (value T, joined bool, err error) 
 			return value, seat.joined, ctx.Err()
 		}
 	}
-	if seat.wake != nil {
+	value, err = c.value, c.err
+	switch {
+	case seat.wake == nil:
+	case c.reusable():
+		c.recycle()
+	default:
 		c.flights.wakes.Put(seat.wake)
 	}
-	return c.value, seat.joined, c.err
+	return value, seat.joined, err
+}
+
+// reusable reports whether nobody else refers to a call that has ended.
+func (c *Call[T]) reusable() bool { return c.entrusted && !c.watched && c.done == nil && c.made == nil }
+
+// recycle gives the memory of a call back to who has made it.
+func (c *Call[T]) recycle() {
+	e := c.errand
+	*c = Call[T]{first: c.first}
+	e.Recycle()
 }
 
 // leave takes one waiter away. With the last one the call is of no use: it is
@@ -246,12 +277,12 @@ func (c *Call[T]) leave() {
 	c.waiters--
 	last := c.waiters == 0 && c.stripe.land(c)
 	c.cancelled = c.cancelled || last
-	made, entrusted := c.made, c.entrusted
+	f, entrusted := function[T]{c.made, c.batch}, c.entrusted
 	c.stripe.mu.Unlock()
 	if !last {
 		return
 	}
-	c.cancel(made)
+	f.end()
 	if entrusted {
 		c.errand.Cancel()
 	}

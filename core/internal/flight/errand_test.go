@@ -2,6 +2,7 @@ package flight_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -24,6 +25,7 @@ type errand struct {
 	call     *call
 	given    time.Duration // 0: not given up
 	canceled time.Duration // 0: not cancelled
+	recycled time.Duration // 0: not recycled
 }
 
 func (e *errand) Begin() bool {
@@ -38,6 +40,8 @@ func (e *errand) Due() int64 { return e.clock.At(e.begun.Add(e.due)) }
 func (e *errand) GiveUp() { e.note(&e.given) }
 
 func (e *errand) Cancel() { e.note(&e.canceled) }
+
+func (e *errand) Recycle() { e.note(&e.recycled) }
 
 func (e *errand) note(at *time.Duration) {
 	e.mu.Lock()
@@ -120,18 +124,17 @@ func TestAnErrandEndsAtTheDeadline(t *testing.T) {
 	})
 }
 
-func TestAnErrandThatBeginsWhenItsCallHasEndedIsCancelled(t *testing.T) {
+func TestAnErrandIsCancelledWhileItBegins(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &errand{due: time.Second, begins: make(chan struct{})}
 		f, p := sent(e)
 		first := start(t.Context(), f, p)
 		joined := start(t.Context(), f, p)
 		want(t, joined, "", flight.ErrDeadline, time.Minute)
-		e.want(t, 0, 0) // nor was it given up
+		e.want(t, 59*time.Second, time.Minute)
 		time.Sleep(time.Second)
 		close(e.begins)
 		want(t, first, "", flight.ErrDeadline, time.Minute+time.Second)
-		e.want(t, 0, time.Minute+time.Second)
 	})
 }
 
@@ -156,9 +159,8 @@ func TestWhatAnErrandReturnsIsKeptUnlessItsCallWasDetached(t *testing.T) {
 			f, p := sent(e)
 			a := start(t.Context(), f, p)
 			f.Apply("k", func() bool { return removed })
-			kept, mine := 0, e.call
-			mine.Return("v", nil, func() { kept++ })
-			mine.Return("again", nil, func() { kept++ })
+			kept := 0
+			e.call.Return("v", nil, func() { kept++ })
 			want(t, a, "v", nil, 0)
 			if kept == 1 == removed {
 				t.Errorf("kept %d times; removed meanwhile: %v", kept, removed)
@@ -166,4 +168,57 @@ func TestWhatAnErrandReturnsIsKeptUnlessItsCallWasDetached(t *testing.T) {
 			e.want(t, 0, 0)
 		}
 	})
+}
+
+// Who has begun a call and got its answer gives the memory back, unless somebody
+// else may still refer to it.
+func TestAnErrandIsUsedAgainWhenNobodyRefersToIt(t *testing.T) {
+	answer := func(e *errand) { e.call.Return("v", nil, nil) }
+	for name, tt := range map[string]struct {
+		due     time.Duration
+		joined  bool
+		happens func(*errand)
+		again   bool
+	}{
+		"answered": {time.Hour, false, answer, true},
+		"failed":   {time.Hour, false, func(e *errand) { e.call.Return("", errors.New("failed"), nil) }, true},
+		"shared":   {time.Hour, true, answer, false},
+		"given up": {time.Second, false, func(e *errand) {
+			time.Sleep(2 * time.Second)
+			answer(e)
+		}, false},
+		"late": {time.Hour, false, func(*errand) {}, false},
+		"continued": {time.Hour, false, func(e *errand) {
+			e.call.Continue(func(context.Context, *call) (string, error) { return "v", nil })
+		}, false},
+		"with a context": {time.Hour, false, func(e *errand) {
+			e.call.Context().Done()
+			answer(e)
+		}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				e := &errand{due: tt.due}
+				f, p := sent(e)
+				seats := []<-chan result{start(t.Context(), f, p)}
+				if tt.joined {
+					seats = append(seats, start(t.Context(), f, p))
+				}
+				time.Sleep(time.Millisecond)
+				tt.happens(e)
+				for _, seat := range seats {
+					<-seat
+				}
+				synctest.Wait()
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				if again := e.recycled > 0; again != tt.again {
+					t.Errorf("used again: %v", again)
+				}
+				if tt.again && e.call.Key() != "" {
+					t.Errorf("the call is still that of %q", e.call.Key())
+				}
+			})
+		})
+	}
 }

@@ -55,9 +55,9 @@ type Rules[T any] struct {
 	// Run does the work, in a goroutine of its own. Its context has the values
 	// of the first caller's.
 	Run func(ctx context.Context, c *Call[T]) (T, error)
-	// Errand makes the call of a plan that asks for it, empty, and who may do its
-	// work without a goroutine: they can be one piece of memory. The lock of the
-	// key's stripe is held.
+	// Errand makes the call of a plan that asks for it, empty or given back by
+	// [Errand.Recycle], and who may do its work without a goroutine: they can be one
+	// piece of memory. The lock of the key's stripe is held.
 	Errand func() (*Call[T], Errand)
 	// Patience is how long after its start an errand may be due at the earliest.
 	Patience time.Duration
@@ -154,8 +154,11 @@ func (f *Flights[T]) board(ctx context.Context, p *Plan[T]) Seat[T] {
 		}
 	}
 	c := f.start(ctx, s, p)
-	if c.first, _ = f.wakes.Get().(chan struct{}); c.first == nil {
-		c.first = make(chan struct{}, 1)
+	c.entrusted = c.errand != nil
+	if c.first == nil { // it is not used again
+		if c.first, _ = f.wakes.Get().(chan struct{}); c.first == nil {
+			c.first = make(chan struct{}, 1)
+		}
 	}
 	if c.detached = alone; !alone {
 		s.calls[p.Role][p.Key] = c

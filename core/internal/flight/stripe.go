@@ -90,6 +90,7 @@ func (s *stripe[T]) ring() {
 	for _, c := range late {
 		s.land(c)
 		if c.entrusted {
+			c.watched = true
 			cancelled = append(cancelled, c.errand)
 		}
 	}
