@@ -3,24 +3,24 @@ package natstransport
 import (
 	"context"
 	"errors"
-	"io"
+	"fmt"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-// begun is what a call has that was begun with Begin, for which nobody waits:
-// whoever receives tells the exchange what comes.
+// begun is what a call of one key has that was begun with Begin, for which nobody
+// waits: whoever receives tells the exchange what comes.
 type begun struct {
 	exchange gcnode.Exchange // nil: somebody waits
-	to       gcnode.Peer
-	op       gcnode.Op
+	peer     string          // its ID
 	group    string
-	answers  wire.Answers
+	op       gcnode.Op
 
-	// Under the mutex of the session.
-	telling bool  // whoever receives tells the exchange something, and ends it if
-	over    error // is set meanwhile
+	answered bool // of the goroutine that receives
+	// telling says that whoever receives tells the exchange something, and ends it if
+	// the call is done meanwhile. It is under the mutex of the session.
+	telling bool
 }
 
 var errCancelled = errors.New("the request was abandoned")
@@ -43,74 +43,56 @@ func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x
 		return gcnode.Ticket{}, false
 	}
 	*buf = request
-	id := s.start(request, to, req, x)
+	id := s.start(request, begun{exchange: x, peer: to.ID, group: req.Group, op: req.Op})
 	return gcnode.Ticket{Of: s, Number: id}, id != 0
 }
 
 // start sends a request for which nobody waits, and returns its number; 0 when
 // the stream does not take it now.
-func (s *session) start(request []byte, to gcnode.Peer, req *gcnode.Request, x gcnode.Exchange) (id uint64) {
+func (s *session) start(request []byte, b begun) (id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.gone || !s.opened || s.full() != nil {
 		return 0
 	}
 	c := s.enter(request)
-	c.begun.exchange, c.begun.to, c.begun.op, c.begun.group = x, to, req.Op, req.Group
-	c.begun.answers.Reset(req)
+	c.begun = b
 	return c.id
 }
 
-// tell tells the exchange of a call what its frames have come to: a reply, or
-// nil; and whether it has ended with that.
-func (s *session) tell(c *call, reply *gcnode.Reply, ended bool, err error) {
-	b := &c.begun
-	if err == nil && reply != nil {
-		if err = b.answers.Add(*reply); err == nil {
-			if stopped := b.exchange.WriteReply(*reply); stopped != nil {
-				err = &writerError{stopped}
-			}
-		}
-	}
-	s.mu.Lock()
-	b.telling = false
+// add notes the reply to the key.
+func (b *begun) add(r gcnode.Reply) error {
 	switch {
-	case b.over != nil:
-		err = b.over
-	case err == nil && ended:
-		x := b.exchange
-		s.forgetCall(c)
-		s.reuse(c)
-		s.mu.Unlock()
-		x.End(nil)
-		return
-	case err == nil:
-		s.pay(c)
-		s.mu.Unlock()
-		return
-	case errors.Is(err, io.EOF):
-		err = nil
-		s.forgetCall(c)
-	default:
-		if _, said := errors.AsType[*wire.EndError](err); !said {
-			s.append(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
-		}
-		s.forgetCall(c)
+	case r.Key != 0:
+		return fmt.Errorf("%w: a reply to key %d, which was not asked for", wire.ErrMalformed, r.Key)
+	case b.answered && !r.Pending:
+		return fmt.Errorf("%w: a second reply to one key", wire.ErrMalformed)
 	}
-	s.mu.Unlock()
-	s.finished(c, err)
+	b.answered = b.answered || !r.Pending
+	if err := b.exchange.WriteReply(r); err != nil {
+		return &writerError{err}
+	}
+	return nil
+}
+
+// missing are the keys without an answer.
+func (b *begun) missing() []int {
+	if b.answered {
+		return nil
+	}
+	return []int{0}
 }
 
 // finished ends the exchange of a call that is not under way any more.
 func (s *session) finished(c *call, err error) {
 	b := &c.begun
-	err = refused(err, &b.answers, b.exchange)
+	err = refused(err, b.missing(), b.exchange)
 	lost, ok := errors.AsType[*lostError](err)
-	again := ok && lost.again && !b.answers.Complete()
+	again := ok && lost.again && !b.answered
 	if stopped, ok := errors.AsType[*writerError](err); ok {
 		err = stopped.err
 	} else if err != nil {
-		err = failed(b.to, b.op, b.group, err)
+		err = failed(b.peer, b.op, b.group, err)
 	}
 	x := b.exchange
 	s.recycle(c)
@@ -129,10 +111,8 @@ func (s *session) CancelRequest(number uint64) {
 		return
 	}
 	s.dropCall(c)
+	c.err = errCancelled
 	telling := c.begun.telling
-	if telling {
-		c.begun.over = errCancelled
-	}
 	s.mu.Unlock()
 	if !telling {
 		s.finished(c, errCancelled)

@@ -7,22 +7,28 @@ import (
 	"github.com/gcnode/gcnode/transport/wire"
 )
 
-// call is a request on a stream, on the side that asks.
+// call is a request on a stream, on the side that asks. There are as many as are
+// under way, and each is touched by who asks and by who receives: it is small.
 type call struct {
-	id   uint64
-	wake chan struct{}
-
+	id     uint64
 	frames wire.Collector // of the goroutine that receives
 	begun  begun
+	waiter *waiter // who waits for a call that was not begun
 
 	// Under the mutex of the session.
+	unpaid int   // what has come without credit for it
+	done   bool  // nothing more comes
+	err    error // beside done
+}
+
+// waiter is what a call has somebody waits for. Its fields are under the mutex of
+// the session.
+type waiter struct {
+	wake    chan struct{}
 	waiting bool           // for wake
 	busy    bool           // with replies that it has taken
 	replies []gcnode.Reply // that it has not taken
 	taken   []gcnode.Reply // the last ones that it has
-	unpaid  int            // what has come without credit for it
-	done    bool           // nothing more comes
-	err     error          // beside done
 }
 
 const (
@@ -36,11 +42,18 @@ const (
 func (s *session) newCall() *call {
 	n := len(s.free)
 	if n == 0 {
-		return &call{wake: make(chan struct{}, 1)}
+		return &call{}
 	}
 	c := s.free[n-1]
 	s.free = s.free[:n-1]
 	return c
+}
+
+// await has somebody wait for a call. The session is locked.
+func (c *call) await() {
+	if c.waiter == nil {
+		c.waiter = &waiter{wake: make(chan struct{}, 1)}
+	}
 }
 
 // recycle takes a call back that nobody refers to any more.
@@ -52,12 +65,14 @@ func (s *session) recycle(c *call) {
 
 // reuse is recycle when the session is locked.
 func (s *session) reuse(c *call) {
-	taken := c.taken
-	clear(taken)
-	if cap(taken) > maxKeptReplies {
-		taken = nil
+	*c = call{waiter: c.waiter}
+	if w := c.waiter; w != nil {
+		clear(w.taken)
+		if cap(w.taken) > maxKeptReplies {
+			w.taken = nil
+		}
+		*w = waiter{wake: w.wake, taken: w.taken[:0]}
 	}
-	*c = call{wake: c.wake, taken: taken[:0]}
 	if len(s.free) < maxFree {
 		s.free = append(s.free, c)
 	}
@@ -65,9 +80,9 @@ func (s *session) reuse(c *call) {
 
 // signal wakes the caller. The session is locked.
 func (c *call) signal() {
-	if c.waiting {
-		c.waiting = false
-		c.wake <- struct{}{} // there is room for one
+	if w := c.waiter; w != nil && w.waiting {
+		w.waiting = false
+		w.wake <- struct{}{} // there is room for one
 	}
 }
 

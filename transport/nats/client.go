@@ -226,12 +226,12 @@ func (c *Client) RoundTrip(ctx context.Context, to gcnode.Peer, req *gcnode.Requ
 	if ctx.Err() != nil {
 		return fmt.Errorf("peer %q: %w", to.ID, endOf(ctx))
 	}
-	return failed(to, req.Op, req.Group, err)
+	return failed(to.ID, req.Op, req.Group, err)
 }
 
 // failed is why a peer did not answer a request, if not because of its caller.
-func failed(to gcnode.Peer, op gcnode.Op, group string, err error) *gcnode.Error {
-	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: op, Group: group, Peer: to.ID, Err: err}
+func failed(peer string, op gcnode.Op, group string, err error) *gcnode.Error {
+	failure := &gcnode.Error{Kind: gcnode.KindUnreachable, Op: op, Group: group, Peer: peer, Err: err}
 	if said, ok := errors.AsType[*wire.EndError](err); ok {
 		failure.Kind, failure.RetryAfter = said.Cause.Kind, said.Cause.RetryAfter
 	} else if over, ok := errors.AsType[*requestError](err); ok {

@@ -43,20 +43,29 @@ func (in *incoming) feed(data []byte, take func([]byte) error) error {
 
 // next is the next message, or fails with errAgain.
 func (in *incoming) next() ([]byte, error) {
+	if b, rest, ok := in.whole(); ok {
+		in.rest = rest
+		return b, nil
+	}
 	if in.inside() {
 		return in.r.Next()
 	}
 	if len(in.rest) == 0 {
 		return nil, errAgain
 	}
-	if b, rest, ok := wire.WholeMessage(in.rest); ok {
-		in.rest = rest
-		return b, nil
-	}
 	if in.r == nil {
 		in.r = wire.NewMessageReader(in, wire.MaxReturnBytes)
 	}
 	return in.r.Next()
+}
+
+// whole is the next message if all of it lies in what is left of a packet, and what
+// comes after it.
+func (in *incoming) whole() (b, rest []byte, ok bool) {
+	if in.inside() {
+		return nil, nil, false
+	}
+	return wire.WholeMessage(in.rest)
 }
 
 // inside reports whether a message has come in part.

@@ -23,6 +23,7 @@ const (
 var (
 	errSessionGone = errors.New("the stream takes no further requests")
 	errSilent      = errors.New("the peer is silent")
+	errUnpaid      = errors.New("the peer sends more of an answer than it may")
 )
 
 // session is a stream to a peer that carries many exchanges at once. It begins
@@ -35,8 +36,11 @@ type session struct {
 	c      *Client
 	number uint64
 	where  place
-	in     incoming // of the goroutine that receives
-	ending []byte   // memory for a message, of the same
+
+	// Of the goroutine that receives.
+	in      incoming
+	ending  []byte        // memory for a message
+	replies [maxTold]told // and for replies
 
 	calls  calls
 	free   []*call
@@ -98,20 +102,20 @@ func (s *session) exchange(ctx context.Context, request []byte, rest string, ans
 			return &lostError{end.err, end.again && !answered, end.unsent}
 		}
 		if err != nil {
-			return refused(err, answers, w)
+			return refused(err, answers.Missing(), w)
 		}
 	}
 	return nil
 }
 
 // refused is err, unless that says that the peer refused the request: then
-// this is the answer to what is not answered.
-func refused(err error, answers *wire.Answers, w gcnode.ReplyWriter) error {
+// this is the answer to the keys that are missing.
+func refused(err error, missing []int, w gcnode.ReplyWriter) error {
 	said, ok := errors.AsType[*wire.EndError](err)
 	if !ok || !said.Refused {
 		return err
 	}
-	for _, key := range answers.Missing() {
+	for _, key := range missing {
 		if err := w.WriteReply(gcnode.Reply{Key: key, Err: said.Cause}); err != nil {
 			return &writerError{err}
 		}
@@ -128,7 +132,9 @@ func (s *session) begin(ctx context.Context, request []byte) (*call, error) {
 	if s.gone {
 		return nil, errSessionGone
 	}
-	return s.enter(request), nil
+	c := s.enter(request)
+	c.await()
+	return c, nil
 }
 
 // enter sends a request and notes its call. The session is locked.
@@ -185,26 +191,27 @@ func (s *session) sendValue(ctx context.Context, c *call, rest string) error {
 // await returns further replies, which are valid until the call after it, or
 // the end of the answer.
 func (s *session) await(ctx context.Context, c *call) (_ []gcnode.Reply, done bool, _ error) {
+	w := c.waiter
 	s.mu.Lock()
-	if c.busy { // it has done with what it has taken
-		c.busy = false
+	if w.busy { // it has done with what it has taken
+		w.busy = false
 		s.pay(c)
 	}
-	for len(c.replies) == 0 && !c.done {
-		c.waiting = true
+	for len(w.replies) == 0 && !c.done {
+		w.waiting = true
 		s.mu.Unlock()
 		select {
-		case <-c.wake:
+		case <-w.wake:
 		case <-ctx.Done():
 			return nil, false, endOf(ctx)
 		}
 		s.mu.Lock()
 	}
 	defer s.mu.Unlock()
-	c.busy = true
-	clear(c.taken)
-	c.taken, c.replies = c.replies, c.taken[:0]
-	return c.taken, c.done, c.err
+	w.busy = true
+	clear(w.taken)
+	w.taken, w.replies = w.replies, w.taken[:0]
+	return w.taken, c.done, c.err
 }
 
 // pay gives the peer credit for what the caller has done with, when it is
@@ -268,11 +275,7 @@ func (s *session) end(err error, last *gcnode.Error) {
 	for c := range s.calls.all() {
 		s.calls.remove(c)
 		c.finish(&lostError{err, again && !errors.Is(err, errClientClosed), !s.opened})
-		switch {
-		case c.begun.exchange == nil:
-		case c.begun.telling:
-			c.begun.over = c.err
-		default:
+		if c.begun.exchange != nil && !c.begun.telling {
 			begun = append(begun, c)
 		}
 	}
@@ -340,7 +343,7 @@ func (s *session) receive(data []byte) {
 	case p.Close != nil:
 		s.end(fmt.Errorf("the peer has ended it: %w", p.Close), nil)
 	default:
-		err = s.in.feed(p.Data, s.takeReturn)
+		err = s.takeReturns(p.Data)
 	}
 	if err != nil {
 		s.end(err, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: err})
@@ -379,6 +382,25 @@ func (s *session) note(p *wire.Packet) error {
 	return s.allow(p.Taken)
 }
 
+// takeReturns hands on the messages of the peer that data completes. An error ends
+// the session.
+func (s *session) takeReturns(data []byte) error {
+	s.in.rest = data
+	for {
+		s.tellAll()
+		b, err := s.in.next()
+		switch {
+		case errors.Is(err, errAgain):
+			return nil
+		case err != nil:
+			return err
+		}
+		if err := s.takeReturn(b); err != nil {
+			return err
+		}
+	}
+}
+
 // takeReturn hands on a message of the peer. An error ends the session.
 func (s *session) takeReturn(b []byte) error {
 	r, err := wire.DecodeReturn(b)
@@ -395,35 +417,31 @@ func (s *session) takeReturn(b []byte) error {
 		s.mu.Unlock()
 		return nil
 	}
+	if c.begun.exchange != nil {
+		s.replies[0] = s.toTell(c, r, len(b))
+		s.mu.Unlock()
+		s.tell(s.replies[:1])
+		return nil
+	}
 	over := c.unpaid >= wire.Window
 	c.unpaid += wire.Cost(len(b))
-	told := c.begun.exchange != nil
-	c.begun.telling = told
 	s.mu.Unlock()
 
 	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
 	if over && err == nil {
-		err = errors.New("the peer sends more of an answer than it may")
+		err = errUnpaid
 	}
 	ended := false
 	if complete && err == nil { // the end comes with the last reply
 		s.ending = wire.AppendEnd(s.ending[:0], r.Exchange, nil)
 		ended = s.in.skip(s.ending)
 	}
-	switch {
-	case told && complete:
-		s.tell(c, &reply, ended, err)
-		return nil
-	case told:
-		s.tell(c, nil, false, err)
-		return nil
-	}
-
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.calls.find(r.Exchange) != c {
 		return nil // abandoned meanwhile
 	}
+	w := c.waiter
 	switch {
 	case errors.Is(err, io.EOF):
 		c.finish(nil)
@@ -431,17 +449,15 @@ func (s *session) takeReturn(b []byte) error {
 	case err != nil:
 		c.finish(err)
 		s.forgetCall(c)
-		if _, said := errors.AsType[*wire.EndError](err); !said {
-			s.append(func(b []byte) []byte { return wire.AppendCallCancel(b, c.id) })
-		}
+		s.cancelUnlessSaid(c, err)
 	case ended:
-		c.replies = append(c.replies, reply)
+		w.replies = append(w.replies, reply)
 		c.finish(nil)
 		s.forgetCall(c)
 	case complete:
-		c.replies = append(c.replies, reply)
+		w.replies = append(w.replies, reply)
 		c.signal()
-	case !c.busy && len(c.replies) == 0:
+	case !w.busy && len(w.replies) == 0:
 		s.pay(c)
 	}
 	return nil

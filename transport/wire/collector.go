@@ -8,9 +8,21 @@ import (
 
 // Collector puts the replies of one exchange together from its frames. The
 // zero value is ready for use. It is for one goroutine at a time.
-type Collector struct {
-	reply gcnode.Reply // the one whose value is not complete
+type Collector struct{ open *collected }
+
+// collected is the reply whose value is not complete. Few have one, and then it
+// is kept for those that follow.
+type collected struct {
+	reply gcnode.Reply
 	value growing
+}
+
+// missing is how many bytes of it are still to come.
+func (c *Collector) missing() int {
+	if c.open == nil {
+		return 0
+	}
+	return c.open.value.missing()
 }
 
 // Add takes the next frame, of which it keeps nothing. complete says that a
@@ -18,18 +30,18 @@ type Collector struct {
 // peer says that something went wrong. It fails with [ErrMalformed] or
 // [gcnode.KindTooLarge]; nothing can be added after an error.
 func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
-	if string(b) == plainEnd && c.value.missing() == 0 {
+	if string(b) == plainEnd && c.missing() == 0 {
 		return gcnode.Reply{}, false, io.EOF
 	}
 	var f frame
 	if err := f.decode(b); err != nil {
 		return gcnode.Reply{}, false, err
 	}
-	if c.value.missing() > 0 {
+	if c.missing() > 0 {
 		if f.failure != nil {
 			return gcnode.Reply{}, false, &EndError{Cause: f.failure}
 		}
-		if err := c.value.add(f.piece); err != nil || c.value.missing() > 0 {
+		if err := c.open.value.add(f.piece); err != nil || c.missing() > 0 {
 			return gcnode.Reply{}, false, err
 		}
 		return c.whole(), true, nil
@@ -46,20 +58,32 @@ func (c *Collector) Add(b []byte) (_ gcnode.Reply, complete bool, _ error) {
 	case !f.isReply: // from a newer version
 		return gcnode.Reply{}, false, nil
 	case f.total != 0:
-		c.reply = f.reply
-		return gcnode.Reply{}, false, c.value.start(int(f.total), f.value)
+		if c.open == nil {
+			c.open = new(collected)
+		}
+		c.open.reply = f.reply
+		return gcnode.Reply{}, false, c.open.value.start(int(f.total), f.value)
 	default:
 		f.reply.Value = gcnode.BytesValue(f.value)
 		return f.reply, true, nil
 	}
 }
 
+// End takes the end of the exchange without an error, as Add does.
+func (c *Collector) End() error {
+	_, _, err := c.Add([]byte(plainEnd))
+	return err
+}
+
 // Room is where the next n bytes of the value that is being put together can be
 // read into, which [Collector.Filled] is to be told of; nil if they have to be
 // added in a frame.
 func (c *Collector) Room(n int) []byte {
-	g := &c.value
-	if n == 0 || n > g.missing() || n > cap(g.text)-g.size {
+	if n == 0 || n > c.missing() {
+		return nil
+	}
+	g := &c.open.value
+	if n > cap(g.text)-g.size {
 		return nil
 	}
 	return g.text[g.size : g.size+n]
@@ -68,7 +92,7 @@ func (c *Collector) Room(n int) []byte {
 // Filled takes the piece that was read into [Collector.Room]. complete says that
 // a reply has come.
 func (c *Collector) Filled(n int) (_ gcnode.Reply, complete bool) {
-	g := &c.value
+	g := &c.open.value
 	g.size += n
 	g.text = g.text[:g.size]
 	if g.missing() > 0 {
@@ -79,9 +103,9 @@ func (c *Collector) Filled(n int) (_ gcnode.Reply, complete bool) {
 
 // whole is the reply whose value is complete.
 func (c *Collector) whole() gcnode.Reply {
-	r := c.reply
-	r.Value = c.value.take()
-	c.reply = gcnode.Reply{}
+	r := c.open.reply
+	r.Value = c.open.value.take()
+	c.open.reply = gcnode.Reply{}
 	return r
 }
 
