@@ -15,7 +15,11 @@ import (
 type errand struct {
 	call flight.Call[answer]
 	question
+	journey
+}
 
+// journey is how far an errand has come.
+type journey struct {
 	ticket Ticket        // valid once it has begun
 	state  atomic.Uint32 // some of those below
 	heard  atomic.Int64  // when the peer gave the last sign of life, in nanoseconds since the question was sent
@@ -40,9 +44,7 @@ func (g *Group) errand() (*flight.Call[answer], flight.Errand) {
 // Recycle implements [flight.Errand].
 func (e *errand) Recycle() {
 	g := e.g
-	e.question, e.ticket = question{}, Ticket{}
-	e.state.Store(0)
-	e.heard.Store(0)
+	e.question, e.journey = question{}, journey{}
 	g.errands.Put(e)
 }
 

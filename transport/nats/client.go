@@ -78,8 +78,8 @@ type Client struct {
 	// are beside those of sessions.
 	broadcasts    map[uint64]*broadcast
 	confirmations wire.ConfirmationDecoder // of the goroutine of the subscription
-	// peers are the sessions that take requests. The map is replaced as a whole.
-	peers atomic.Pointer[map[place]*session]
+	// peers are the sessions that take requests. They are replaced as a whole.
+	peers atomic.Pointer[sessionsOfPeers]
 }
 
 // NewClient returns a client on a connection, which stays the program's. It
@@ -105,7 +105,7 @@ func NewClient(nc *nats.Conn, opts ClientOptions) (*Client, error) {
 		nc: nc, subjects: names, opts: opts, id: rand.Text(), era: era{nc: nc},
 		sessions: map[uint64]*session{}, broadcasts: map[uint64]*broadcast{},
 	}
-	c.peers.Store(&map[place]*session{})
+	c.peers.Store(&sessionsOfPeers{})
 	if err := c.subscribe(); err != nil {
 		return nil, fmt.Errorf("new NATS client: %w", err)
 	}
@@ -332,8 +332,18 @@ func placeOf(to gcnode.Peer) place {
 	return place{id: to.ID}
 }
 
+// sessionsOfPeers are those to instances, by their addresses, and to members, by
+// their IDs: who looks for one hashes one string.
+type sessionsOfPeers struct{ instances, members map[string]*session }
+
 // ready is the session that takes requests to a place, or nil.
-func (c *Client) ready(at place) *session { return (*c.peers.Load())[at] }
+func (c *Client) ready(at place) *session {
+	peers := c.peers.Load()
+	if at.addr != "" {
+		return peers.instances[at.addr]
+	}
+	return peers.members[at.id]
+}
 
 func (c *Client) isClosed() bool {
 	c.mu.RLock()
@@ -344,13 +354,25 @@ func (c *Client) isClosed() bool {
 // become replaces the session that takes requests to a place, by none if it is
 // nil. The client is locked.
 func (c *Client) become(at place, s *session) {
-	peers := maps.Clone(*c.peers.Load())
-	if s == nil {
-		delete(peers, at)
+	peers := *c.peers.Load()
+	if at.addr != "" {
+		peers.instances = with(peers.instances, at.addr, s)
 	} else {
-		peers[at] = s
+		peers.members = with(peers.members, at.id, s)
 	}
 	c.peers.Store(&peers)
+}
+
+// with is a copy of sessions with another one, or with none if it is nil.
+func with(sessions map[string]*session, name string, s *session) map[string]*session {
+	changed := map[string]*session{}
+	maps.Copy(changed, sessions)
+	if s == nil {
+		delete(changed, name)
+	} else {
+		changed[name] = s
+	}
+	return changed
 }
 
 // session is one with the peer that takes requests.

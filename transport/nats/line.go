@@ -180,7 +180,9 @@ func (l *line) add(fill func([]byte) []byte) {
 	}
 	l.buf = fill(l.buf)
 	l.added++
-	l.pub.added.Add(1)
+	if l.lingers {
+		l.pub.added.Add(1)
+	}
 	if l.sendable() {
 		l.kick()
 	}

@@ -35,7 +35,7 @@ type publisher struct {
 	over      bool // nothing is prompt any more
 	running   sync.WaitGroup
 
-	added atomic.Uint64 // how often something was
+	added atomic.Uint64 // how often something was, to lines that linger
 }
 
 // turns are lines, in the order in which it is their turn.
