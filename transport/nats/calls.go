@@ -10,9 +10,9 @@ const recentCalls = 1024
 // turn: only one that many others have outlived has to be searched for. The zero
 // value is empty.
 type calls struct {
-	recent [recentCalls]*call
-	older  map[uint64]*call
 	n      int
+	older  map[uint64]*call
+	recent [recentCalls]*call
 }
 
 // add adds a call.

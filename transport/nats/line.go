@@ -38,40 +38,44 @@ var (
 // line is one end of a stream: bytes in both directions, in numbered packets.
 // A packet that is missing ends it, and nothing is sent twice; whoever uses the
 // line begins anew with another one.
+//
+// Its first fields are those that change with whatever is added: the fewer cache
+// lines they lie in the less there is to be moved when somebody on another
+// processor is next.
 type line struct {
-	pub   *publisher
-	reply string // subject for what comes; empty: the other side knows it
-	// failed is told why nothing more can be sent. It closes the line.
-	failed func(error)
-
 	mu      sync.Mutex
-	to      string // subject of what is sent
-	closed  bool   // nothing more is sent but last
-	last    *gcnode.Error
+	closed  bool // nothing more is sent but last
 	busy    bool // somebody has the duty to publish what there is
 	lingers bool // the publisher will look at it in a moment
 	shared  bool // several exchanges are under way, or were a moment ago
-	added   int  // messages since the last packet
-
-	// Of a session: what is asked.
-	questions int    // since the last packet
-	asked     uint64 // bytes up to the last question that was sent
-	patient   bool   // what is pending are questions that wait for others
-	enough    bool   // of them have gathered
+	held    bool // nothing is sent yet: it is not known where to
+	patient bool // of a session: what is pending are questions that wait for others
+	enough  bool // of them have gathered
+	control bool
 
 	// What is sent: buf from off on, after room for a head.
-	buf      []byte
-	off      int
-	most     int  // of buf in use at a time, since trim
-	held     bool // nothing of it is sent yet: it is not known where to
+	buf    []byte
+	off    int
+	out    uint64 // bytes that were sent
+	theirs uint64 // of them, which the other side has taken
+
+	added     int    // messages since the last packet
+	questions int    // of a session, since the last packet
+	asked     uint64 // bytes up to the last question that was sent
+
+	pub   *publisher
+	to    string // subject of what is sent
+	reply string // subject for what comes; empty: the other side knows it
+	// failed is told why nothing more can be sent. It closes the line.
+	failed func(error)
+	last   *gcnode.Error
+
+	most     int // of buf in use at a time, since trim
 	number   uint64
-	out      uint64 // bytes that were sent
-	theirs   uint64 // of them, which the other side has taken
-	control  bool
 	ping     bool
+	sentOnce bool          // since it was last asked
 	at       string        // to be sent with the next packet
 	more     chan struct{} // closed when there is room in buf; nil: nobody waits
-	sentOnce bool          // since it was last asked
 	whenLess func()        // called once when there is room in buf
 	whenSent func()        // called once when nothing is pending
 

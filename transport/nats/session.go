@@ -33,24 +33,24 @@ type session struct {
 	line // its mutex is that of the session
 	gathering
 
+	opened bool // the peer has answered
+	gone   bool // it takes no further calls
+	heard  bool // since the last tick
+	used   bool // since idle was counted
+	free   []*call
+	last   uint64 // call that was begun
+	calls  calls
+
 	c      *Client
 	number uint64
 	where  place
+	silent int // ticks in a row
+	idle   int // ticks in a row
 
 	// Of the goroutine that receives.
 	in      incoming
 	ending  []byte        // memory for a message
 	replies [maxTold]told // and for replies
-
-	calls  calls
-	free   []*call
-	last   uint64 // call that was begun
-	opened bool   // the peer has answered
-	gone   bool   // it takes no further calls
-	heard  bool   // since the last tick
-	used   bool   // since idle was counted
-	silent int    // ticks in a row
-	idle   int    // ticks in a row
 }
 
 // newSession begins a session.

@@ -17,15 +17,16 @@ const never int64 = math.MaxInt64
 // call that sets it, and then at the first one that is left: a call that ends
 // before its deadline, as nearly all do, leaves it alone.
 type stripe[T any] struct {
-	clock    *clock.Clock
-	patience time.Duration // of errands
-
+	// What each call needs lies in one cache line.
 	mu     sync.Mutex
 	calls  [roles]map[string]*Call[T] // those that can be joined
 	flying []*Call[T]                 // all that have not ended
-	timer  *time.Timer
-	alarm  int64    // when the timer rings
-	_      [48]byte // two cache lines a stripe
+	alarm  int64                      // when the timer rings
+	clock  *clock.Clock
+
+	timer    *time.Timer
+	patience time.Duration // of errands
+	_        [48]byte      // two cache lines a stripe
 }
 
 func (s *stripe[T]) init(c *clock.Clock, patience time.Duration) {
