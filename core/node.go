@@ -121,8 +121,8 @@ type Node struct {
 	mode      atomic.Uint32 // what a hit has to think about
 	demoted   atomic.Int64  // until when others' values are served from the owned share, on the node's clock
 
-	mu     sync.Mutex
-	groups map[string]*Group
+	mu     sync.Mutex                        // to change the groups
+	groups atomic.Pointer[map[string]*Group] // by their names; replaced as a whole
 
 	running *running // what Close waits for
 
@@ -187,7 +187,6 @@ func NewNode(cfg Config) (*Node, error) {
 		log:         cfg.Logger,
 		incarnation: cfg.Random(),
 		clock:       clock.New(cfg.ClockResolution),
-		groups:      map[string]*Group{},
 		running:     newRunning(),
 		stamps:      stampClock{wall: cfg.Now},
 	}
@@ -197,6 +196,7 @@ func NewNode(cfg Config) (*Node, error) {
 	n.cfg.Hooks = cfg.Hooks.guarded(n.log)
 	n.agreed = &Ack{Incarnation: n.incarnation}
 	n.beginner, _ = cfg.Transport.(Beginner)
+	n.groups.Store(&map[string]*Group{})
 	n.removals = newRemovals(n.now)
 	n.knowledge = newKnowledge(n.now)
 	n.outboxes = newOutboxes(n)
@@ -226,10 +226,12 @@ func (n *Node) Group(name string, getter Getter[Value], opts GroupOptions) (*Gro
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if _, ok := n.groups[name]; ok {
+	groups := maps.Clone(*n.groups.Load())
+	if _, ok := groups[name]; ok {
 		return nil, fmt.Errorf("group %q: there is one of that name on this node", name)
 	}
-	n.groups[name] = g
+	groups[name] = g
+	n.groups.Store(&groups)
 	return g, nil
 }
 
@@ -251,10 +253,12 @@ func (n *Node) DropGroup(name string) bool {
 	})
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.groups[name] != g { // somebody else has just dropped it
+	groups := maps.Clone(*n.groups.Load())
+	if groups[name] != g { // somebody else has just dropped it
 		return false
 	}
-	delete(n.groups, name)
+	delete(groups, name)
+	n.groups.Store(&groups)
 	return true
 }
 
@@ -270,17 +274,13 @@ func (n *Node) Owner(key string) Peer {
 
 // Lookup returns an existing group.
 func (n *Node) Lookup(name string) (*Group, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	g, ok := n.groups[name]
+	g, ok := (*n.groups.Load())[name]
 	return g, ok
 }
 
 // allGroups are the groups, ordered by name.
 func (n *Node) allGroups() []*Group {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	groups := slices.Collect(maps.Values(n.groups))
+	groups := slices.Collect(maps.Values(*n.groups.Load()))
 	slices.SortFunc(groups, func(a, b *Group) int { return cmp.Compare(a.name, b.name) })
 	return groups
 }

@@ -218,7 +218,7 @@ func (n *Node) apply(r Removal) {
 func (n *Node) groupOrLearn(r Removal) *Group {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	g := n.groups[r.Group]
+	g, _ := n.Lookup(r.Group)
 	if g == nil {
 		for _, key := range r.weight() {
 			n.removals.learn(r, key)

@@ -135,12 +135,9 @@ func (n *Node) Stats() NodeStats {
 		}
 	}
 	slices.SortFunc(st.Peers, func(a, b PeerStats) int { return cmp.Compare(a.ID, b.ID) })
-	n.mu.Lock()
-	for _, g := range n.groups {
+	for _, g := range n.allGroups() {
 		st.Groups = append(st.Groups, g.Stats())
 	}
-	n.mu.Unlock()
-	slices.SortFunc(st.Groups, func(a, b GroupStats) int { return cmp.Compare(a.Name, b.Name) })
 	return st
 }
 

@@ -36,26 +36,19 @@ func (c *Client) Begin(_ context.Context, to gcnode.Peer, req *gcnode.Request, x
 	if s == nil {
 		return gcnode.Ticket{}, false
 	}
-	buf, _ := buffers.Get().(*[]byte)
-	defer keepBuffer(buf)
-	request, err := wire.AppendRequest((*buf)[:0], req)
-	if err != nil {
-		return gcnode.Ticket{}, false
-	}
-	*buf = request
-	id := s.start(request, begun{exchange: x, peer: to.ID, group: req.Group, op: req.Op})
+	id := s.start(req, begun{exchange: x, peer: to.ID, group: req.Group, op: req.Op})
 	return gcnode.Ticket{Of: s, Number: id}, id != 0
 }
 
 // start sends a request for which nobody waits, and returns its number; 0 when
-// the stream does not take it now.
-func (s *session) start(request []byte, b begun) (id uint64) {
+// the stream does not take it now, or at all.
+func (s *session) start(req *gcnode.Request, b begun) (id uint64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.gone || !s.opened || s.full() != nil {
+	if s.gone || !s.opened || s.full() != nil || s.begins.Set(req) != nil {
 		return 0
 	}
-	c := s.enter(request)
+	c := s.enter(func(b []byte, id uint64) []byte { return s.begins.AppendCall(b, id) })
 	c.begun = b
 	return c.id
 }

@@ -38,7 +38,8 @@ type session struct {
 	heard  bool // since the last tick
 	used   bool // since idle was counted
 	free   []*call
-	last   uint64 // call that was begun
+	begins wire.RequestEncoder // of calls that are begun
+	last   uint64              // call that was begun
 	calls  calls
 
 	c      *Client
@@ -132,20 +133,21 @@ func (s *session) begin(ctx context.Context, request []byte) (*call, error) {
 	if s.gone {
 		return nil, errSessionGone
 	}
-	c := s.enter(request)
+	c := s.enter(func(b []byte, id uint64) []byte { return wire.AppendCallRequest(b, id, request) })
 	c.await()
 	return c, nil
 }
 
-// enter sends a request and notes its call. The session is locked.
-func (s *session) enter(request []byte) *call {
+// enter sends a request, which fill appends, and notes its call. The session is
+// locked.
+func (s *session) enter(fill func(b []byte, id uint64) []byte) *call {
 	c := s.newCall()
 	s.last++
 	c.id = s.last
 	s.used = true
 	s.calls.add(c)
 	s.shared = s.shared || s.calls.n > 1
-	s.ask(func(b []byte) []byte { return wire.AppendCallRequest(b, c.id, request) })
+	s.ask(func(b []byte) []byte { return fill(b, c.id) })
 	return c
 }
 

@@ -81,11 +81,15 @@ func skipAll(b []byte, err error) error {
 // AppendCallRequest appends, with its length, the call that begins an exchange
 // with a request from [AppendRequest].
 func AppendCallRequest(b []byte, exchange uint64, request []byte) []byte {
-	size := sizeExchange(exchange) + protowire.SizeTag(callRequest) + protowire.SizeBytes(len(request))
-	b = protowire.AppendVarint(b, uint64(size))
+	return append(appendCallRequestHead(b, exchange, len(request)), request...)
+}
+
+// appendCallRequestHead appends the call but for its request of size bytes.
+func appendCallRequestHead(b []byte, exchange uint64, size int) []byte {
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+sizeElement(callRequest, size)))
 	b = appendVarint(b, callExchange, exchange)
 	b = protowire.AppendTag(b, callRequest, protowire.BytesType)
-	return protowire.AppendBytes(b, request)
+	return protowire.AppendVarint(b, uint64(size))
 }
 
 // AppendCallPiece appends, with its length, the call with the next piece of
