@@ -103,8 +103,8 @@ type Handler interface {
 // and spare itself another one. A [*Node] is one, for what it has in memory.
 //
 // AnswerNow answers a request of one key, or leaves it to ServePeer: then the
-// reply is not ok, and nothing has happened. It keeps nothing of req, whose
-// memory may be used again.
+// reply is not ok, and nothing has happened. It keeps nothing of req, not even its
+// strings, whose memory may be used again.
 type PromptHandler interface {
 	Handler
 	AnswerNow(req *Request) (r Reply, ok bool)

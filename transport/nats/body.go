@@ -25,7 +25,7 @@ func (v *conversation) begin(call wire.Call) error {
 		return fmt.Errorf("%w: exchange %d after %d", wire.ErrMalformed, call.Exchange, v.begun)
 	}
 	v.begun = call.Exchange
-	if err := v.request.Start(call.Request); err != nil {
+	if err := v.request.StartLent(call.Request); err != nil {
 		refusal, typed := errors.AsType[*gcnode.Error](err)
 		if !typed {
 			return err
@@ -42,6 +42,7 @@ func (v *conversation) begin(call wire.Call) error {
 	if prompt && reply.Value.Len() <= maxHeld && v.answer(call.Exchange, &reply) {
 		return nil
 	}
+	v.request.Own()
 	if err := v.s.place(); err != nil {
 		v.refuse(call.Exchange, err)
 		return nil

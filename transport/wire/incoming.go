@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"strings"
 
 	gcnode "github.com/gcnode/gcnode/core"
 )
@@ -25,6 +26,23 @@ func (i *Incoming) Start(b []byte) error {
 		return err
 	}
 	return i.value.start(cmp.Or(total, len(value)), value)
+}
+
+// StartLent is Start for who needs most requests for a moment only: as long as Own
+// is not called, the keys are valid as long as b.
+func (i *Incoming) StartLent(b []byte) error {
+	i.names.lends = true
+	err := i.Start(b)
+	i.names.lends = false
+	return err
+}
+
+// Own has keys that are a part of the message become strings of their own.
+func (i *Incoming) Own() {
+	if i.names.lent {
+		i.names.lent = false
+		i.req.Keys[0] = strings.Clone(i.req.Keys[0])
+	}
 }
 
 // Add takes the next piece of the value, of which it keeps nothing. It fails

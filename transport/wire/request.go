@@ -235,6 +235,8 @@ type RequestDecoder struct {
 	from, to, group string
 	sender, removed string // of a removal: its sender and group
 	alike           alike
+	lends           bool // the key of a request that is alike may be a part of its message,
+	lent            bool // and is that
 }
 
 // Decode is [DecodeRequest] into a request that may have been used before, of
@@ -258,9 +260,14 @@ func (d *RequestDecoder) Decode(b []byte, req *gcnode.Request) error {
 // with an error of gcnode.KindUnsupported.
 func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, total int, _ error) {
 	again := gcnode.Request{Keys: req.Keys[:0]}
+	d.lent = false
 	if key, ok := d.alike.key(b); ok && !d.Reuse {
 		*req = d.alike.req
-		req.Keys = append(again.Keys, string(key))
+		if d.lent = d.lends; d.lent {
+			req.Keys = append(again.Keys, stringOf(key))
+		} else {
+			req.Keys = append(again.Keys, string(key))
+		}
 		return nil, 0, nil
 	}
 	if d.Reuse {
