@@ -347,8 +347,12 @@ func (g *Group) cachedFrom(ctx context.Context, key string, owned look) (answer,
 	return g.hotAnswer(key)
 }
 
-// hotAnswer is the hot copy of the key whose life has not ended.
+// hotAnswer is the hot copy of the key whose life has not ended. Who is no member
+// has none.
 func (g *Group) hotAnswer(key string) (answer, bool) {
+	if !g.node.view.Load().member {
+		return answer{}, false
+	}
 	e, ok := g.hot.Get(key)
 	return answerOf(e, SourceHot), ok && e.Expires > g.node.clock.Now()
 }

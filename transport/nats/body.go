@@ -25,7 +25,7 @@ func (v *conversation) begin(call wire.Call) error {
 		return fmt.Errorf("%w: exchange %d after %d", wire.ErrMalformed, call.Exchange, v.begun)
 	}
 	v.begun = call.Exchange
-	if err := v.request.StartLent(call.Request); err != nil {
+	if err := v.understand(call); err != nil {
 		refusal, typed := errors.AsType[*gcnode.Error](err)
 		if !typed {
 			return err
@@ -62,6 +62,14 @@ func (v *conversation) begin(call wire.Call) error {
 	}
 	v.start(call.Exchange, j)
 	return nil
+}
+
+// understand takes the request of a call.
+func (v *conversation) understand(call wire.Call) error {
+	if call.Key != nil {
+		return v.request.StartLike(call.Key)
+	}
+	return v.request.Start(call.Request)
 }
 
 // answer sends a reply that is the whole answer, unless so much is pending that

@@ -272,7 +272,7 @@ func (v *conversation) takeCall(b []byte) error {
 	switch {
 	case err != nil:
 		return err
-	case call.Request != nil:
+	case call.Request != nil, call.Key != nil:
 		return v.begin(call)
 	case call.Piece != nil:
 		return v.addPiece(call)

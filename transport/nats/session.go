@@ -23,7 +23,6 @@ const (
 var (
 	errSessionGone = errors.New("the stream takes no further requests")
 	errSilent      = errors.New("the peer is silent")
-	errUnpaid      = errors.New("the peer sends more of an answer than it may")
 )
 
 // session is a stream to a peer that carries many exchanges at once. It begins
@@ -133,6 +132,7 @@ func (s *session) begin(ctx context.Context, request []byte) (*call, error) {
 	if s.gone {
 		return nil, errSessionGone
 	}
+	s.begins.Forget()
 	c := s.enter(func(b []byte, id uint64) []byte { return wire.AppendCallRequest(b, id, request) })
 	c.await()
 	return c, nil
@@ -431,7 +431,7 @@ func (s *session) takeReturn(b []byte) error {
 
 	reply, complete, err := c.frames.Add(r.Frame) // which may copy much
 	if over && err == nil {
-		err = errUnpaid
+		err = errors.New("the peer sends more of an answer than it may")
 	}
 	ended := false
 	if complete && err == nil { // the end comes with the last reply

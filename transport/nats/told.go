@@ -17,7 +17,6 @@ const maxTold = 16
 type told struct {
 	c     *call
 	frame []byte
-	over  bool  // there was no credit for it
 	ended bool  // the end has come with it
 	err   error // what it has come to
 
@@ -69,7 +68,7 @@ func (s *session) nextTold() (told, bool) {
 // that follows. The session is locked.
 func (s *session) toTell(c *call, r wire.Return, size int) told {
 	s.ending = wire.AppendEnd(s.ending[:0], r.Exchange, nil)
-	t := told{c: c, frame: r.Frame, over: c.unpaid >= wire.Window, ended: s.in.skip(s.ending)}
+	t := told{c: c, frame: r.Frame, ended: s.in.skip(s.ending)}
 	c.unpaid += wire.Cost(size)
 	c.begun.telling = true
 	return t
@@ -105,8 +104,6 @@ func (t *told) tell() {
 	reply, complete, err := c.frames.Add(t.frame) // which may copy much
 	switch {
 	case err != nil:
-	case t.over:
-		err = errUnpaid
 	case complete:
 		err = c.begun.add(reply)
 	case t.ended:

@@ -1,7 +1,6 @@
 package wire_test
 
 import (
-	"bytes"
 	"maps"
 	"math/rand/v2"
 	"reflect"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/encoding/protowire"
 
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/transport/wire"
@@ -61,33 +59,69 @@ func alike(t *testing.T) []*gcnode.Request {
 // Each request may follow on each.
 func TestRequestsThatAreLikeTheLastOne(t *testing.T) {
 	var encoder wire.RequestEncoder
-	var decoder wire.RequestDecoder
 	var incoming wire.Incoming
-	var decoded gcnode.Request
 	requests := alike(t)
 	r := rand.New(rand.NewPCG(1, 1))
+	likeLast := 0
 	for i := range 20_000 {
 		req := requests[r.IntN(len(requests))]
-		want, err := wire.AppendRequest(nil, req)
-		require.NoError(t, err)
+		if r.IntN(3) == 0 { // it is not always sent by this encoder
+			b, err := wire.AppendRequest(nil, req)
+			require.NoError(t, err)
+			require.NoError(t, incoming.Start(b))
+			encoder.Forget()
+			continue
+		}
 		require.NoError(t, encoder.Set(req))
-		call, err := wire.DecodeCall(message(t, encoder.AppendCall(nil, uint64(i+1))))
+		b := message(t, encoder.AppendCall(nil, uint64(i+1)))
+		call, err := wire.DecodeCall(b)
 		require.NoError(t, err)
 		require.Equal(t, uint64(i+1), call.Exchange)
-		require.Equal(t, want, call.Request)
-
-		fresh, err := wire.DecodeRequest(want)
-		require.NoError(t, err)
-		require.NoError(t, decoder.Decode(want, &decoded))
-		requireSame(t, fresh, &decoded)
-		require.NoError(t, incoming.StartLent(want))
-		lent := incoming.Complete()
-		requireSame(t, fresh, lent)
+		if call.Key != nil {
+			likeLast++
+			require.NoError(t, incoming.StartLike(call.Key))
+		} else {
+			require.NoError(t, incoming.Start(call.Request))
+		}
+		got := incoming.Complete()
+		requireSame(t, req, got)
 		incoming.Own()
-		clear(want)
-		requireSame(t, fresh, lent)
-		requireSame(t, fresh, &decoded)
+		clear(b)
+		requireSame(t, req, got)
 	}
+	require.Greater(t, likeLast, 200)
+}
+
+func TestNothingIsLikeARequestThatHasMore(t *testing.T) {
+	var incoming wire.Incoming
+	require.ErrorIs(t, incoming.StartLike([]byte("k")), wire.ErrMalformed, "there was none")
+	start := func(req *gcnode.Request) error {
+		b, err := wire.AppendRequest(nil, req)
+		require.NoError(t, err)
+		return incoming.Start(b)
+	}
+	one := &gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}}
+	require.NoError(t, start(one))
+	require.NoError(t, incoming.StartLike(nil))
+	require.NotNil(t, incoming.Complete())
+	for name, req := range sampleRequests() {
+		if len(req.Keys) == 1 && req.Removals == nil && req.Digests == nil && req.Value.Len() == 0 {
+			continue
+		}
+		require.NoError(t, start(one))
+		require.NoError(t, start(req))
+		require.ErrorIs(t, incoming.StartLike([]byte("k")), wire.ErrMalformed, name)
+		require.Nil(t, incoming.Complete(), name)
+	}
+}
+
+func TestWhatIsLikeARefusedRequestIsRefused(t *testing.T) {
+	var incoming wire.Incoming
+	b, err := wire.AppendRequest(nil, &gcnode.Request{Op: 99, Group: "g", Keys: []string{"k"}})
+	require.NoError(t, err)
+	require.Equal(t, gcnode.KindUnsupported, gcnode.KindOf(incoming.Start(b)))
+	require.Equal(t, gcnode.KindUnsupported, gcnode.KindOf(incoming.StartLike([]byte("l"))))
+	require.Nil(t, incoming.Complete())
 }
 
 // requireSame compares requests, lists without elements being the same.
@@ -111,64 +145,39 @@ func message(t *testing.T, stream []byte) []byte {
 
 func TestAKeyThatIsTooLongIsRefusedAlsoInARequestLikeTheLastOne(t *testing.T) {
 	var encoder wire.RequestEncoder
-	var decoder wire.RequestDecoder
+	var incoming wire.Incoming
 	req := gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}}
 	require.NoError(t, encoder.Set(&req))
-	before := encoder.AppendCall(nil, 1)
+	whole := encoder.AppendCall(nil, 1)
 	long := req
 	long.Keys = []string{strings.Repeat("k", gcnode.MaxKeyBytes+1)}
 	require.Equal(t, gcnode.KindTooLarge, gcnode.KindOf(encoder.Set(&long)))
 	require.NoError(t, encoder.Set(&req))
-	require.Equal(t, before, encoder.AppendCall(nil, 1))
+	require.Equal(t, whole, encoder.AppendCall(nil, 1))
 
-	b, err := wire.AppendRequest(nil, &req)
+	call, err := wire.DecodeCall(message(t, whole))
 	require.NoError(t, err)
-	var got gcnode.Request
-	require.NoError(t, decoder.Decode(b, &got))
-	i := bytes.Index(b, []byte("\x2a\x01k"))
-	element := protowire.AppendString(protowire.AppendTag(nil, 5, protowire.BytesType), long.Keys[0])
-	b = slices.Concat(b[:i], element, b[i+3:])
-	require.Equal(t, gcnode.KindTooLarge, gcnode.KindOf(decoder.Decode(b, &got)))
+	require.NoError(t, incoming.Start(call.Request))
+	require.Equal(t, gcnode.KindTooLarge, gcnode.KindOf(incoming.StartLike([]byte(long.Keys[0]))))
+	require.Nil(t, incoming.Complete())
+	require.NoError(t, incoming.StartLike([]byte("k")))
 }
 
 func TestRequestsThatAreAlikeAllocateNothing(t *testing.T) {
 	var encoder wire.RequestEncoder
 	var incoming wire.Incoming
 	req := gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}, Timeout: time.Second}
+	whole, err := wire.AppendRequest(nil, &req)
+	require.NoError(t, err)
+	require.NoError(t, incoming.Start(whole))
+	require.NoError(t, encoder.Set(&req))
 	b := make([]byte, 0, 1<<10)
 	require.Zero(t, testing.AllocsPerRun(100, func() {
 		require.NoError(t, encoder.Set(&req))
 		m, _, _ := wire.WholeMessage(encoder.AppendCall(b, 1))
 		call, err := wire.DecodeCall(m)
 		require.NoError(t, err)
-		require.NoError(t, incoming.StartLent(call.Request))
+		require.NoError(t, incoming.StartLike(call.Key))
 		require.NotNil(t, incoming.Complete())
 	}))
-}
-
-// FuzzRequestLikeAnother looks that a message is taken for the same whatever came
-// before it.
-func FuzzRequestLikeAnother(f *testing.F) {
-	var samples [][]byte
-	for _, req := range sampleRequests() {
-		b, err := wire.AppendRequest(nil, req)
-		require.NoError(f, err)
-		samples = append(samples, b)
-	}
-	for _, a := range samples {
-		for _, b := range samples {
-			f.Add(a, b)
-		}
-	}
-	f.Fuzz(func(t *testing.T, before, b []byte) {
-		var decoder wire.RequestDecoder
-		var got gcnode.Request
-		_ = decoder.Decode(before, &got)
-		want, wrong := wire.DecodeRequest(b)
-		err := decoder.Decode(b, &got)
-		require.Equal(t, wrong == nil, err == nil, "%v, and then %v", wrong, err)
-		if err == nil {
-			requireSame(t, want, &got)
-		}
-	})
 }

@@ -9,6 +9,7 @@ const (
 	callCancel   = 3
 	callCredit   = 4
 	callPiece    = 5
+	callKey      = 6
 )
 
 // Call is what the asking member sends on a stream. One of its parts is set,
@@ -26,6 +27,10 @@ type Call struct {
 	// Piece is the next one of the request's value, and a part of the message.
 	// It is nil if there is none.
 	Piece []byte
+	// Key is that of a request which is like the last one of the stream but for its
+	// key, for [Incoming.StartLike], and a part of the message. It is nil if there is
+	// none.
+	Key []byte
 }
 
 // DecodeCall decodes a message of the asking member. It fails with
@@ -51,6 +56,8 @@ func DecodeCall(b []byte) (Call, error) {
 			piece := frame{piece: []byte{}}
 			f.message(piece.decodePiece)
 			c.Piece = piece.piece
+		case callKey<<3 | lengthDelimited:
+			c.Key = f.bytes()
 		default:
 			f.skip()
 			parts-- // from a newer version
@@ -90,6 +97,13 @@ func appendCallRequestHead(b []byte, exchange uint64, size int) []byte {
 	b = appendVarint(b, callExchange, exchange)
 	b = protowire.AppendTag(b, callRequest, protowire.BytesType)
 	return protowire.AppendVarint(b, uint64(size))
+}
+
+// AppendCallKey appends, with its length, the call that begins an exchange with a
+// request which is like the last one but for its key.
+func AppendCallKey(b []byte, exchange uint64, key string) []byte {
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+sizeElement(callKey, len(key))))
+	return appendElement(appendVarint(b, callExchange, exchange), callKey, key)
 }
 
 // AppendCallPiece appends, with its length, the call with the next piece of

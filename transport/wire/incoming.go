@@ -15,32 +15,53 @@ type Incoming struct {
 	req   gcnode.Request
 	begun bool // and not returned
 	value growing
+
+	last    gcnode.Request // without its key, if it has one and nothing that others have not; that of no operation is none
+	refused error          // or why it was refused
+	lent    bool           // the key of the request is a part of the message
 }
 
 // Start takes the next request, of which it keeps nothing. Its errors are those
 // of [DecodeRequest].
 func (i *Incoming) Start(b []byte) error {
 	value, total, err := i.names.decode(b, &i.req)
-	i.begun = err == nil
+	i.begun, i.lent, i.refused = err == nil, false, err
+	i.last.Op = 0
 	if err != nil {
 		return err
+	}
+	if total == 0 && len(value) == 0 && hasOneKey(&i.req) {
+		i.last = i.req
+		i.last.Keys = nil
 	}
 	return i.value.start(cmp.Or(total, len(value)), value)
 }
 
-// StartLent is Start for who needs most requests for a moment only: as long as Own
-// is not called, the keys are valid as long as b.
-func (i *Incoming) StartLent(b []byte) error {
-	i.names.lends = true
-	err := i.Start(b)
-	i.names.lends = false
-	return err
+// StartLike takes a request that is like the last one but for its key, from
+// [Call.Key]. The key is valid as long as that is, unless Own is called. It fails as
+// Start did with the last one, or with [ErrMalformed] if there is none with one key
+// and nothing else that is not in all requests.
+func (i *Incoming) StartLike(key []byte) error {
+	i.begun = false
+	switch {
+	case i.refused != nil:
+		return i.refused
+	case i.last.Op == 0:
+		return malformed("a request like another one, which there is not")
+	case len(key) > gcnode.MaxKeyBytes:
+		return new(batch).add("keys", len(key))
+	}
+	keys := i.req.Keys[:0]
+	i.req = i.last
+	i.req.Keys = append(keys, stringOf(key))
+	i.begun, i.lent = true, true
+	return i.value.start(0, nil)
 }
 
-// Own has keys that are a part of the message become strings of their own.
+// Own has the key of the request become a string of its own.
 func (i *Incoming) Own() {
-	if i.names.lent {
-		i.names.lent = false
+	if i.lent {
+		i.lent = false
 		i.req.Keys[0] = strings.Clone(i.req.Keys[0])
 	}
 }

@@ -31,8 +31,11 @@ func sampleCalls(tb testing.TB) (ours []byte, theirs []*peerpb.Call) {
 		ours = wire.AppendCallRequest(ours, exchange, request)
 		theirs = append(theirs, &peerpb.Call{Exchange: exchange, Kind: &peerpb.Call_Request{Request: requestToProto(req)}})
 	}
+	ours = wire.AppendCallKey(wire.AppendCallKey(ours, 1<<40+1, "another"), 1<<40+2, "")
 	ours = wire.AppendCallCredit(wire.AppendCallCancel(ours, 300), 1, 1<<20)
 	return ours, append(theirs,
+		&peerpb.Call{Exchange: 1<<40 + 1, Kind: &peerpb.Call_Key{Key: []byte("another")}},
+		&peerpb.Call{Exchange: 1<<40 + 2, Kind: &peerpb.Call_Key{Key: []byte{}}},
 		&peerpb.Call{Exchange: 300, Kind: &peerpb.Call_Cancel{Cancel: &peerpb.Cancel{}}},
 		&peerpb.Call{Exchange: 1, Kind: &peerpb.Call_Credit{Credit: 1 << 20}})
 }
@@ -272,6 +275,9 @@ func FuzzCall(f *testing.F) {
 		require.Equal(t, theirs.GetCredit(), call.Credit)
 		require.Equal(t, theirs.GetCancel() != nil, call.Cancel)
 		require.Equal(t, theirs.GetRequest() != nil, call.Request != nil)
+		_, key := theirs.GetKind().(*peerpb.Call_Key)
+		require.Equal(t, key, call.Key != nil)
+		require.Equal(t, string(theirs.GetKey()), string(call.Key))
 		if req, err := wire.DecodeRequest(call.Request); call.Request != nil && err == nil {
 			require.Equal(t, requestFromProto(theirs.GetRequest()), req)
 		}

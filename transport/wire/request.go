@@ -45,7 +45,7 @@ func appendRequest(b []byte, req *gcnode.Request, value string) ([]byte, error) 
 	out = appendFixed64(out, 3, req.ListHash)
 	out = appendString(out, 4, req.Group)
 	for _, key := range req.Keys {
-		out = appendElement(out, requestKeys, key)
+		out = appendElement(out, 5, key)
 	}
 	for i := range req.Removals {
 		out = appendMessage(out, 6, func(b []byte) []byte { return appendRemoval(b, &req.Removals[i]) })
@@ -225,18 +225,14 @@ func DecodeRequest(b []byte) (*gcnode.Request, error) {
 }
 
 // RequestDecoder decodes requests in which names come again and again, as in
-// those of one peer: those of the last request are not allocated anew, and of one that
-// differs from an earlier one in its key only no more than that is decoded. The zero
-// value is ready for use. It is for one goroutine at a time.
+// those of one peer: those of the last request are not allocated anew. The zero value
+// is ready for use. It is for one goroutine at a time.
 type RequestDecoder struct {
 	// Reuse has Decode use the memory of all lists of removals again, too.
 	Reuse bool
 
 	from, to, group string
 	sender, removed string // of a removal: its sender and group
-	alike           alike
-	lends           bool // the key of a request that is alike may be a part of its message,
-	lent            bool // and is that
 }
 
 // Decode is [DecodeRequest] into a request that may have been used before, of
@@ -260,16 +256,6 @@ func (d *RequestDecoder) Decode(b []byte, req *gcnode.Request) error {
 // with an error of gcnode.KindUnsupported.
 func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, total int, _ error) {
 	again := gcnode.Request{Keys: req.Keys[:0]}
-	d.lent = false
-	if key, ok := d.alike.key(b); ok && !d.Reuse {
-		*req = d.alike.req
-		if d.lent = d.lends; d.lent {
-			req.Keys = append(again.Keys, stringOf(key))
-		} else {
-			req.Keys = append(again.Keys, string(key))
-		}
-		return nil, 0, nil
-	}
 	if d.Reuse {
 		again.Removals, again.Finished = req.Removals[:0], req.Finished[:0]
 	}
@@ -277,9 +263,8 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 	var op uint64
 	var size uint64
 	var keys, removed batch
-	var keyFrom, keyTo int // of the last key
 	f := fields{rest: b}
-	for at := 0; f.next(); at = len(b) - len(f.rest) {
+	for f.next() {
 		switch f.tag {
 		case 1<<3 | varint:
 			op = f.varint()
@@ -290,9 +275,8 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 			req.ListHash = f.fixed64()
 		case 4<<3 | lengthDelimited:
 			req.Group = f.name(&d.group, "the group's name")
-		case requestKeys<<3 | lengthDelimited:
+		case 5<<3 | lengthDelimited:
 			req.Keys = f.key("keys", req.Keys, &keys)
-			keyFrom, keyTo = at, len(b)-len(f.rest)
 		case 6<<3 | lengthDelimited:
 			if len(req.Removals) == MaxRemovals {
 				return nil, 0, tooMany("removals", MaxRemovals)
@@ -351,9 +335,6 @@ func (d *RequestDecoder) decode(b []byte, req *gcnode.Request) (value []byte, to
 		return nil, 0, malformed("%d digests for %d keys; there is one for each, or none", n, len(req.Keys))
 	}
 	req.Op = gcnode.Op(op)
-	if size == 0 && len(value) == 0 && !d.Reuse && hasOneKey(req) {
-		d.alike.learn(req, b, keyFrom, keyTo)
-	}
 	return value, int(size), nil
 }
 

@@ -1,7 +1,11 @@
 package test
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	gcnode "github.com/gcnode/gcnode/core"
+	"github.com/gcnode/gcnode/core/transporttest"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
 	"github.com/gcnode/gcnode/transport/wire"
 )
@@ -86,9 +91,14 @@ func TestBadClients(t *testing.T) {
 		"took what was not sent": {
 			[]wire.Packet{{Number: 2, Taken: 1}}, "were taken of 0",
 		},
-		"no message":          {[]wire.Packet{{Number: 2, Data: []byte("\xff\xff\xff\xff\xff\xff")}}, "message"},
-		"no call":             {[]wire.Packet{{Number: 2, Data: []byte("\x01\xff")}}, "malformed"},
-		"an old exchange":     {[]wire.Packet{{Number: 2, Data: call(t, 2)}, {Number: 3, Data: call(t, 1)}}, "exchange 1 after 2"},
+		"no message":      {[]wire.Packet{{Number: 2, Data: []byte("\xff\xff\xff\xff\xff\xff")}}, "message"},
+		"no call":         {[]wire.Packet{{Number: 2, Data: []byte("\x01\xff")}}, "malformed"},
+		"an old exchange": {[]wire.Packet{{Number: 2, Data: call(t, 2)}, {Number: 3, Data: call(t, 1)}}, "exchange 1 after 2"},
+		"like no other":   {[]wire.Packet{{Number: 2, Data: wire.AppendCallKey(nil, 1, "k")}}, "which there is not"},
+		"like a set": {
+			[]wire.Packet{{Number: 2, Data: call(t, 1)}, {Number: 3, Data: set(t, 2)}, {Number: 4, Data: wire.AppendCallKey(nil, 3, "k")}},
+			"which there is not",
+		},
 		"more than asked for": {[]wire.Packet{{Number: 2, Data: wire.AppendCallRequest(nil, 1, largeStart(t))}, {Number: 3, Data: tooLong()}}, "has more"},
 	}
 	for name, test := range tests {
@@ -104,6 +114,14 @@ func TestBadClients(t *testing.T) {
 	}
 	require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "server"}, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, &collect{}))
 	eventually(t, func() bool { return server.Stats().Streams == 1 && server.Stats().Running == 0 }, "nothing is left of the strangers")
+}
+
+// set is a request with a small value as data of a packet.
+func set(t *testing.T, exchange uint64) []byte {
+	t.Helper()
+	request, err := wire.AppendRequest(nil, &gcnode.Request{Op: gcnode.OpSet, Keys: []string{"k"}, Value: gcnode.StringValue("v")})
+	require.NoError(t, err)
+	return wire.AppendCallRequest(nil, exchange, request)
 }
 
 // largeStart is a request with the first piece of a value.
@@ -268,4 +286,139 @@ func TestBadServers(t *testing.T) {
 			require.ErrorContains(t, err, test.want)
 		})
 	}
+}
+
+// TestBadAnswersToBegunRequests has three requests that were begun, "a", "b" and
+// "c", and an answer to each in one packet. What is wrong with one of them does not
+// concern the others.
+func TestBadAnswersToBegunRequests(t *testing.T) {
+	reply := func(exchange uint64, key int, value string) []byte {
+		out, err := wire.AppendReply(nil, exchange, &gcnode.Reply{Key: key, Value: gcnode.StringValue(value)})
+		require.NoError(t, err)
+		return append(out.Head, out.Data...)
+	}
+	end := func(exchange uint64) []byte { return wire.AppendEnd(nil, exchange, nil) }
+	whole := func(exchange uint64, value string) []byte { return append(reply(exchange, 0, value), end(exchange)...) }
+	start, err := wire.AppendReply(nil, 3, &gcnode.Reply{Value: gcnode.StringValue(strings.Repeat("v", wire.PieceBytes+1))})
+	require.NoError(t, err)
+	large := append(start.Head, start.Data...)
+	pending, err := wire.AppendReply(nil, 3, &gcnode.Reply{Pending: true})
+	require.NoError(t, err)
+	tests := map[string]struct {
+		b    []byte // the answer to "b"
+		want string // empty: it is in order
+	}{
+		"in order":                    {whole(3, "v"), ""},
+		"with the end apart":          {slices.Concat(reply(3, 0, "v"), reply(9, 0, "nobody's"), end(3)), ""},
+		"pending":                     {slices.Concat(pending.Head, pending.Head, whole(3, "v")), ""},
+		"without a reply":             {end(3), "without an answer"},
+		"another key":                 {slices.Concat(reply(3, 1, "v"), end(3)), "not asked for"},
+		"the right key after another": {slices.Concat(reply(3, 1, "v"), whole(3, "v")), "not asked for"},
+		"a key twice":                 {slices.Concat(reply(3, 0, "v"), reply(3, 0, "w"), end(3)), "second reply"},
+		"ended amid the value":        {slices.Concat(large, end(3)), "missing"},
+		"refused":                     {wire.AppendRefusal(nil, 3, &gcnode.Error{Kind: gcnode.KindDenied}), ""},
+		"failed":                      {wire.AppendEnd(nil, 3, &gcnode.Error{Kind: gcnode.KindInternal}), "internal"},
+		"no frame":                    {[]byte("\x07\x08\x03\x12\x03\xff\xff\xff"), "malformed"},
+		"of a newer version":          {slices.Concat([]byte("\x08\x08\x03\x12\x04\x9a\x3f\x01x"), whole(3, "v")), ""},
+		"newer, and then its end":     {slices.Concat([]byte("\x08\x08\x03\x12\x04\x9a\x3f\x01x"), end(3)), "without an answer"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			url := startServer(t, nil).ClientURL()
+			nc := connect(t, url)
+			var number, taken uint64 = 1, 0
+			answer := func(m *nats.Msg, data []byte) {
+				for part := range slices.Chunk(data, 100<<10) {
+					number++
+					p := wire.Packet{Number: number, Taken: taken, Data: part}
+					if err := nc.Publish(m.Reply, wire.AppendPacket(nil, &p)); err != nil {
+						t.Error(err)
+					}
+				}
+			}
+			_, err := nc.Subscribe("gcnode.default.node.server", func(m *nats.Msg) {
+				if err := nc.Publish(m.Reply, wire.AppendPacket(nil, &wire.Packet{Number: 1, At: "THEM.1"})); err != nil {
+					t.Error(err)
+				}
+			})
+			require.NoError(t, err)
+			asked := 0
+			_, err = nc.Subscribe("gcnode.default.at.THEM.1", func(m *nats.Msg) {
+				p, err := wire.DecodePacket(m.Data)
+				if err != nil {
+					t.Error(err)
+				}
+				taken += uint64(len(p.Data))
+				for rest := p.Data; len(rest) > 0; {
+					b, after, _ := wire.WholeMessage(rest)
+					rest = after
+					if call, err := wire.DecodeCall(b); err != nil || call.Request == nil && call.Key == nil {
+						continue // a cancel
+					}
+					switch asked++; asked {
+					case 1:
+						answer(m, whole(1, "first"))
+					case 4:
+						answer(m, slices.Concat(whole(2, "a"), test.b, whole(4, "c")))
+					}
+				}
+			})
+			require.NoError(t, err)
+			require.NoError(t, nc.Flush())
+			client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+			_, err = fetch(t.Context(), client, "k")
+			require.NoError(t, err)
+			a, _ := begin(t, client, "a")
+			b, _ := begin(t, client, "b")
+			c, _ := begin(t, client, "c")
+			replies, err := b.Wait(t)
+			if test.want == "" {
+				require.NoError(t, err)
+				require.NotEmpty(t, replies)
+			} else {
+				require.ErrorContains(t, cmp.Or(err, noAnswer(replies)), test.want)
+			}
+			for x, want := range map[*transporttest.Queue]string{a: "a", c: "c"} {
+				replies, err := x.Wait(t)
+				require.NoError(t, err)
+				require.Equal(t, want, replies[0].Value.String())
+			}
+		})
+	}
+}
+
+// noAnswer is an error if there are no replies: an exchange may end without.
+func noAnswer(replies []gcnode.Reply) error {
+	if len(replies) == 0 {
+		return errors.New("without an answer")
+	}
+	return nil
+}
+
+// TestQuestionsThatAreAlike come in packets of a few bytes, so that they lie in
+// memory that is used again. What the member keeps of them stays as it was.
+func TestQuestionsThatAreAlike(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	const asked = 100
+	kept := make(chan string, asked)
+	serve(t, connect(t, url), handlerFunc(func(_ context.Context, req *gcnode.Request, _ gcnode.ReplyWriter) error {
+		kept <- req.Keys[0]
+		return nil
+	}), natstransport.ServerOptions{})
+	s := newStranger(t, url)
+	data, want := call(t, 1), []string{"k"}
+	for i := range asked - 1 {
+		want = append(want, "key "+strconv.Itoa(i))
+		data = wire.AppendCallKey(data, uint64(i+2), want[i+1])
+	}
+	number := uint64(1)
+	for part := range slices.Chunk(data, 7) {
+		number++
+		s.send(wire.Packet{Number: number, Data: part})
+	}
+	got := make([]string, asked)
+	for i := range got {
+		got[i] = <-kept
+	}
+	require.ElementsMatch(t, want, got)
 }

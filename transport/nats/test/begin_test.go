@@ -163,6 +163,32 @@ func TestWhatCannotBeginIsLeftToRoundTrip(t *testing.T) {
 	}
 }
 
+// What is asked after something else is not taken for the like of that.
+func TestQuestionsAfterOthers(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	serve(t, connect(t, url), handlerFunc(func(_ context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
+		return w.WriteReply(gcnode.Reply{Value: gcnode.StringValue(req.Op.String() + req.Group + req.Keys[0])})
+	}), natstransport.ServerOptions{})
+	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	_, err := fetch(t.Context(), client, "k")
+	require.NoError(t, err)
+	for _, between := range []*gcnode.Request{
+		{Op: gcnode.OpFetch, Group: "other", Keys: []string{"k"}},
+		{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k", "l"}},
+		{Op: gcnode.OpSet, Group: "g", Keys: []string{"k"}, Value: gcnode.StringValue("v")},
+	} {
+		for range 2 {
+			for _, key := range []string{"a", "b"} {
+				x, _ := begin(t, client, key)
+				replies, err := x.Wait(t)
+				require.NoError(t, err)
+				require.Equal(t, "fetchg"+key, replies[0].Value.String())
+			}
+			require.NoError(t, client.RoundTrip(t.Context(), gcnode.Peer{ID: "server"}, between, &collect{}))
+		}
+	}
+}
+
 // A stream that is not open yet is no place to begin: whether anybody is there
 // may take several attempts to find out.
 func TestNothingBeginsBeforeTheStreamIsOpen(t *testing.T) {

@@ -872,6 +872,7 @@ type Call struct {
 	//	*Call_Cancel
 	//	*Call_Credit
 	//	*Call_Piece
+	//	*Call_Key
 	Kind          isCall_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -957,6 +958,15 @@ func (x *Call) GetPiece() *Piece {
 	return nil
 }
 
+func (x *Call) GetKey() []byte {
+	if x != nil {
+		if x, ok := x.Kind.(*Call_Key); ok {
+			return x.Key
+		}
+	}
+	return nil
+}
+
 type isCall_Kind interface {
 	isCall_Kind()
 }
@@ -983,6 +993,13 @@ type Call_Piece struct {
 	Piece *Piece `protobuf:"bytes,5,opt,name=piece,proto3,oneof"`
 }
 
+type Call_Key struct {
+	// key begins the exchange with a request that is like the last one of the
+	// stream but for its key. That one had a key, and neither removals nor
+	// digests, known lives or a value. Not all carriers of streams have that.
+	Key []byte `protobuf:"bytes,6,opt,name=key,proto3,oneof"`
+}
+
 func (*Call_Request) isCall_Kind() {}
 
 func (*Call_Cancel) isCall_Kind() {}
@@ -990,6 +1007,8 @@ func (*Call_Cancel) isCall_Kind() {}
 func (*Call_Credit) isCall_Kind() {}
 
 func (*Call_Piece) isCall_Kind() {}
+
+func (*Call_Key) isCall_Kind() {}
 
 // Cancel has no fields yet.
 type Cancel struct {
@@ -1944,13 +1963,14 @@ const file_peer_proto_rawDesc = "" +
 	"\x05piece\x18\x02 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05piece\x121\n" +
 	"\arefusal\x18\x03 \x01(\v2\x15.gcnode.peer.v1.ErrorH\x00R\arefusal\x12'\n" +
 	"\x03end\x18\x04 \x01(\v2\x13.gcnode.peer.v1.EndH\x00R\x03endB\x06\n" +
-	"\x04kind\"\xda\x01\n" +
+	"\x04kind\"\xee\x01\n" +
 	"\x04Call\x12\x1a\n" +
 	"\bexchange\x18\x01 \x01(\x04R\bexchange\x123\n" +
 	"\arequest\x18\x02 \x01(\v2\x17.gcnode.peer.v1.RequestH\x00R\arequest\x120\n" +
 	"\x06cancel\x18\x03 \x01(\v2\x16.gcnode.peer.v1.CancelH\x00R\x06cancel\x12\x18\n" +
 	"\x06credit\x18\x04 \x01(\x04H\x00R\x06credit\x12-\n" +
-	"\x05piece\x18\x05 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05pieceB\x06\n" +
+	"\x05piece\x18\x05 \x01(\v2\x15.gcnode.peer.v1.PieceH\x00R\x05piece\x12\x12\n" +
+	"\x03key\x18\x06 \x01(\fH\x00R\x03keyB\x06\n" +
 	"\x04kind\"\b\n" +
 	"\x06Cancel\"\xbc\x01\n" +
 	"\x06Return\x12\x1a\n" +
@@ -2148,6 +2168,7 @@ func file_peer_proto_init() {
 		(*Call_Cancel)(nil),
 		(*Call_Credit)(nil),
 		(*Call_Piece)(nil),
+		(*Call_Key)(nil),
 	}
 	file_peer_proto_msgTypes[9].OneofWrappers = []any{
 		(*Return_Frame)(nil),
