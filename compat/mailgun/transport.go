@@ -96,12 +96,19 @@ func (f *fetch) End(err error) {
 // ended counts a peer that has not answered. What is asked again is counted then,
 // and what nobody waits for any more says nothing of the peer.
 func (f *fetch) ended(err error) {
-	if err == nil || f.answered || errors.Is(f.ctx.Err(), context.Canceled) {
+	if err == nil || f.answered || f.left() {
 		return
 	}
 	if _, again := errors.AsType[*gcnode.RepeatError](err); !again {
 		f.g.Stats.PeerErrors.Add(1)
 	}
+}
+
+// left reports whether who has asked does not wait any more. The context of a
+// RoundTrip has a deadline of its own, that of Begin is the caller's.
+func (f *fetch) left() bool {
+	err := f.ctx.Err()
+	return errors.Is(err, context.Canceled) || f.exchange != nil && err != nil
 }
 
 // served is the node of a pool as its peers see it. It counts what they ask for,
