@@ -11,7 +11,7 @@ import (
 // maxTold is for how many replies the session is locked at a time, before and
 // after they are handed on: those who get answers ask further questions on another
 // processor, which would have to wait for each other at each reply.
-const maxTold = 16
+const maxTold = 64
 
 // told is a reply to a call that was begun, or a part of one.
 type told struct {
