@@ -191,8 +191,10 @@ func (g *Group) loadInTurn(ctx context.Context, call *flight.Call[answer], acqui
 // there may be removals that it cannot carry, or this node is not told of
 // removals.
 func (g *Group) alone(role flight.Role, key string) bool {
-	return role == flight.Ask && !g.node.view.Load().member || g.dropped.Load() || g.node.removals.full() || g.node.is(joining) ||
-		role == flight.Ask && g.node.removals.crowded(g.name, key)
+	if role == flight.Ask && (!g.node.view.Load().member || g.node.removals.crowded(g.name, key)) {
+		return true
+	}
+	return g.dropped.Load() || g.node.removals.full() || g.node.is(joining)
 }
 
 // reportDefect logs what the getter should not have done.

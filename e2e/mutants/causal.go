@@ -32,7 +32,7 @@ func causal() []mutant {
 			"remove.go", "n.removals.learn(r, key)\n\t\t}\n\t}\n\treturn g", "_ = key\n\t\t}\n\t}\n\treturn g",
 			"TestARemovalIsAppliedByAMemberThatHasNotTheGroupYet"),
 		one("crowded", "a key with more removals than a request can carry is like any other",
-			"load.go", "(g.node.removals.crowded(g.name, key) || ", "(",
+			"load.go", " || g.node.removals.crowded(g.name, key))", ")",
 			"TestAKeyWithTooManyRemovalsIsNotKept"),
 		one("full-joined", "flights are joined though there are removals that the node cannot remember",
 			"load.go", "|| g.node.removals.full() || ", "|| ",

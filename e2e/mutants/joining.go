@@ -18,7 +18,7 @@ func joining() []mutant {
 			"join.go", "return n.is(joined) || n.is(solo)", "return !n.is(client)",
 			"TestANodeThatJoinsServesNothing"),
 		one("barrier-joins-flights", "gets join one another's flights while a node joins",
-			"load.go", "g.node.is(joining) ||\n", "false ||\n",
+			"load.go", "g.node.removals.full() || g.node.is(joining)\n", "g.node.removals.full()\n",
 			"TestGetsOfANodeThatJoinsDoNotWaitForOneAnother"),
 		one("barrier-hash", "members that answer under another list count",
 			"join.go", "case theirs == hash:", "case theirs == hash || true:",

@@ -37,7 +37,7 @@ func lists() []mutant {
 			"group.go", "v.member && g.node.keeps()", "(g.node.keeps() || g.node.is(client))",
 			"TestANodeThatIsNotOnItsOwnListKeepsNothing"),
 		one("client-joins", "gets of a node that is not on its own list join one another's flights",
-			"load.go", " || !g.node.view.Load().member)", ")",
+			"load.go", "(!g.node.view.Load().member || ", "(",
 			"TestGetsOfAClientDoNotWaitForOneAnother"),
 		one("owned-elsewhere", "a stand-in keeps what it has loaded as if it were the owner",
 			"load.go", "case g.owns(key):\n\t\tg.keepOwned", "case true:\n\t\tg.keepOwned",
