@@ -347,14 +347,19 @@ func (g *Group) cachedFrom(ctx context.Context, key string, owned look) (answer,
 	return g.hotAnswer(key)
 }
 
-// hotAnswer is the hot copy of the key whose life has not ended. Who is no member
-// has none.
+// hotAnswer is the hot copy of the key whose life has not ended.
 func (g *Group) hotAnswer(key string) (answer, bool) {
-	if !g.node.view.Load().member {
-		return answer{}, false
-	}
-	e, ok := g.hot.Get(key)
+	e, ok := g.hotEntry(key)
 	return answerOf(e, SourceHot), ok && e.Expires > g.node.clock.Now()
+}
+
+// hotEntry is the hot copy of the key, also for some time after its life. Who is no
+// member has none.
+func (g *Group) hotEntry(key string) (store.Entry, bool) {
+	if !g.node.view.Load().member {
+		return store.Entry{}, false
+	}
+	return g.hot.Get(key)
 }
 
 // ownedAnswer is what this node keeps as the key's owner. It may be beyond its

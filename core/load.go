@@ -393,7 +393,7 @@ func (g *Group) noAnswer(p *peer, key string, err error) *Error {
 // aged is a hot copy that has to be vouched for anew, and the digest to ask
 // with; zero if there is none, or it is too small to be worth it.
 func (g *Group) aged(key string) (answer, Digest) {
-	e, ok := g.hot.Get(key)
+	e, ok := g.hotEntry(key)
 	if !ok || e.NotFound || len(e.Value) < minDigest {
 		return answer{}, Digest{}
 	}

@@ -47,9 +47,6 @@ func (q *question) word(w *wording, key string) {
 	removals, _ := q.g.node.removals.active(q.g.name, key) // too many: the flight is alone
 	w.keys[0] = key
 	w.req = Request{Op: OpFetch, Group: q.g.name, Keys: w.keys[:], Removals: removals}
-	if !q.v.member { // others keep no copies
-		return
-	}
 	if old, digest := q.g.aged(key); digest != (Digest{}) {
 		q.old, w.digests[0] = new(old), digest
 		w.req.Digests = w.digests[:]

@@ -388,19 +388,14 @@ func (s *session) note(p *wire.Packet) error {
 // the session.
 func (s *session) takeReturns(data []byte) error {
 	s.in.rest = data
-	for {
-		s.tellAll()
-		b, err := s.in.next()
-		switch {
-		case errors.Is(err, errAgain):
-			return nil
-		case err != nil:
-			return err
-		}
+	s.tellAll()
+	return s.in.feed(s.in.rest, func(b []byte) error {
 		if err := s.takeReturn(b); err != nil {
 			return err
 		}
-	}
+		s.tellAll()
+		return nil
+	})
 }
 
 // takeReturn hands on a message of the peer. An error ends the session.

@@ -24,8 +24,7 @@ type told struct {
 }
 
 // tellAll hands on the replies that lie at the beginning of what has come, until
-// there is something that concerns others or is not complete. An error ends the
-// session.
+// there is something that concerns others or is not complete.
 func (s *session) tellAll() {
 	for {
 		s.mu.Lock()

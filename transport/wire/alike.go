@@ -1,10 +1,9 @@
 package wire
 
-import (
-	"google.golang.org/protobuf/encoding/protowire"
+import gcnode "github.com/gcnode/gcnode/core"
 
-	gcnode "github.com/gcnode/gcnode/core"
-)
+// maxKeptRequest is for how large an encoded request memory is kept.
+const maxKeptRequest = 64 << 10
 
 // hasOneKey reports whether others could differ from a request in its key only.
 func hasOneKey(req *gcnode.Request) bool {
@@ -36,6 +35,9 @@ func (e *RequestEncoder) Set(req *gcnode.Request) error {
 		return nil
 	}
 	e.Forget()
+	if cap(e.whole) > maxKeptRequest {
+		e.whole = nil
+	}
 	whole, err := AppendRequest(e.whole[:0], req)
 	if err != nil {
 		return err
@@ -60,8 +62,3 @@ func (e *RequestEncoder) AppendCall(b []byte, exchange uint64) []byte {
 // Forget has the next request be sent as a whole, because one was sent that was not
 // set here.
 func (e *RequestEncoder) Forget() { e.last.Op = 0 }
-
-// sizeElement is how many bytes an element of so many takes.
-func sizeElement(num protowire.Number, size int) int {
-	return protowire.SizeTag(num) + protowire.SizeBytes(size)
-}

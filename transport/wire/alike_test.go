@@ -4,6 +4,7 @@ import (
 	"maps"
 	"math/rand/v2"
 	"reflect"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -180,4 +181,29 @@ func TestRequestsThatAreAlikeAllocateNothing(t *testing.T) {
 		require.NoError(t, incoming.StartLike(call.Key))
 		require.NotNil(t, incoming.Complete())
 	}))
+}
+
+// A request with many removals is rare, and there is an encoder for each stream.
+func TestAnEncoderKeepsLittleMemory(t *testing.T) {
+	large := gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}}
+	for range wire.MaxRemovals / 2 {
+		large.Removals = append(large.Removals, gcnode.Removal{Group: strings.Repeat("g", gcnode.MaxIDBytes)})
+	}
+	small := gcnode.Request{Op: gcnode.OpFetch, Group: "g", Keys: []string{"k"}}
+	encoders := make([]wire.RequestEncoder, 100)
+	heap := func() uint64 {
+		var m runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	before := heap()
+	for i := range encoders {
+		require.NoError(t, encoders[i].Set(&large))
+		require.NoError(t, encoders[i].Set(&small))
+	}
+	size := len(encoders[0].AppendCall(nil, 1))
+	require.Less(t, size, 100)
+	require.Less(t, heap(), before+uint64(len(encoders)*(64<<10)/2))
+	runtime.KeepAlive(encoders)
 }

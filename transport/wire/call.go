@@ -88,15 +88,10 @@ func skipAll(b []byte, err error) error {
 // AppendCallRequest appends, with its length, the call that begins an exchange
 // with a request from [AppendRequest].
 func AppendCallRequest(b []byte, exchange uint64, request []byte) []byte {
-	return append(appendCallRequestHead(b, exchange, len(request)), request...)
-}
-
-// appendCallRequestHead appends the call but for its request of size bytes.
-func appendCallRequestHead(b []byte, exchange uint64, size int) []byte {
-	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+sizeElement(callRequest, size)))
+	b = protowire.AppendVarint(b, uint64(sizeExchange(exchange)+sizeElement(callRequest, len(request))))
 	b = appendVarint(b, callExchange, exchange)
 	b = protowire.AppendTag(b, callRequest, protowire.BytesType)
-	return protowire.AppendVarint(b, uint64(size))
+	return protowire.AppendBytes(b, request)
 }
 
 // AppendCallKey appends, with its length, the call that begins an exchange with a
@@ -133,6 +128,11 @@ func AppendCallCredit(b []byte, exchange, credit uint64) []byte {
 	b = protowire.AppendVarint(b, uint64(size))
 	b = appendVarint(b, callExchange, exchange)
 	return protowire.AppendVarint(protowire.AppendTag(b, callCredit, protowire.VarintType), credit)
+}
+
+// sizeElement is the size of a field with so many bytes.
+func sizeElement(num protowire.Number, size int) int {
+	return protowire.SizeTag(num) + protowire.SizeBytes(size)
 }
 
 // sizeExchange is the size of the field with the number of an exchange.
