@@ -254,6 +254,7 @@ func TestAKeyOfABatchIsLoadedOnce(t *testing.T) {
 type careless struct {
 	gcnode.Getter[string]
 	sizes []int
+	over  chan struct{} // closed when the first batch has been answered
 }
 
 func (b *careless) GetItems(_ context.Context, keys []string, yield func(int, gcnode.Item[string], error)) error {
@@ -267,15 +268,19 @@ func (b *careless) GetItems(_ context.Context, keys []string, yield func(int, gc
 		yield(i, gcnode.Item[string]{Value: key}, nil)
 		yield(i, gcnode.Item[string]{}, gcnode.ErrPermanent)
 	}
-	go yield(0, gcnode.Item[string]{Value: "late"}, nil)
+	go func() {
+		<-b.over
+		yield(0, gcnode.Item[string]{Value: "late"}, nil)
+	}()
 	return nil
 }
 
 func TestACarelessBatchGetterHarmsNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		g := &careless{Getter: byKey}
+		g := &careless{Getter: byKey, over: make(chan struct{})}
 		c := newCache(t, g, stringCacheO{})
 		got, err := c.GetMany(t.Context(), []string{"passed over", "a"})
+		close(g.over)
 		if !maps.Equal(got, map[string]string{"a": "a"}) || !errors.Is(err, gcnode.ErrTransient) || !strings.Contains(err.Error(), `get "passed over"`) {
 			t.Errorf("%v, %v", got, err)
 		}
@@ -287,7 +292,8 @@ func TestACarelessBatchGetterHarmsNobody(t *testing.T) {
 }
 
 func TestLargeBatchesAreCutForTheGetter(t *testing.T) {
-	g := &careless{Getter: byKey}
+	g := &careless{Getter: byKey, over: make(chan struct{})}
+	defer close(g.over)
 	c := newCache(t, g, stringCacheO{MaxLoads: 1, MaxEntries: 100_000})
 	keys := make([]string, 2*gcnode.MaxBatchKeys+1)
 	for i := range keys {
