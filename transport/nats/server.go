@@ -76,9 +76,10 @@ type Server struct {
 	packets  *nats.Subscription
 	byID     *nats.Subscription // in place of the service, as is
 	events   *nats.Subscription // for what is broadcast
-	places   chan struct{}      // one element for each request that is being served
-	work     chan job           // for goroutines that have nothing to do
-	spare    atomic.Int32       // how many these are
+	farewell *farewell
+	places   chan struct{} // one element for each request that is being served
+	work     chan job      // for goroutines that have nothing to do
+	spare    atomic.Int32  // how many these are
 	ctx      context.Context
 	cancel   context.CancelFunc
 	counts   counts
@@ -148,6 +149,11 @@ func newServer(nc *nats.Conn, h gcnode.Handler, opts ServerOptions) (*Server, er
 
 // start subscribes, and returns when NATS knows of it.
 func (s *Server) start() (err error) {
+	before, subject := s.nc.LastError(), s.subjects.at(s.instance, "*")
+	if s.farewell, err = newFarewell(s.nc, s.subjects); err != nil {
+		s.cancel()
+		return err
+	}
 	s.pub = newPublisher(s.nc)
 	s.watch = newWatch(s.nc, s.changed, s.tick)
 	defer func() {
@@ -155,7 +161,6 @@ func (s *Server) start() (err error) {
 			s.Close()
 		}
 	}()
-	before, subject := s.nc.LastError(), s.subjects.at(s.instance, "*")
 	if s.packets, err = s.nc.Subscribe(subject, s.receive); err == nil {
 		err = s.packets.SetPendingLimits(-1, s.opts.MaxPendingBytes)
 	}
@@ -276,9 +281,14 @@ func (s *Server) changed(status nats.Status) {
 			s.tell(reply, &gcnode.Error{Kind: gcnode.KindUnreachable, Err: errDisconnected})
 		}
 	case nats.DRAINING_SUBS: // nothing of the peers arrives any more, not even what they have taken
+		s.mu.Lock()
+		s.closing = true
+		s.mu.Unlock()
 		for _, v := range s.all() {
 			v.end(unusable(status), &gcnode.Error{Kind: gcnode.KindDraining})
 		}
+		s.pub.close()
+		s.farewell.said()
 	default:
 		s.mu.Lock()
 		over := s.era.over(status)

@@ -102,4 +102,5 @@ func (s *Server) Close() {
 	if s.packets != nil {
 		_ = s.packets.Unsubscribe() // the connection may be closed
 	}
+	s.farewell.said()
 }

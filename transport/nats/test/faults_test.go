@@ -2,6 +2,8 @@ package test
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"net/url"
 	"strconv"
 	"strings"
@@ -17,6 +19,7 @@ import (
 	gcnode "github.com/gcnode/gcnode/core"
 	"github.com/gcnode/gcnode/core/transporttest"
 	natstransport "github.com/gcnode/gcnode/transport/nats"
+	"github.com/gcnode/gcnode/transport/wire"
 )
 
 // gate is a handler that answers the key "slow" only when it is let.
@@ -238,14 +241,73 @@ func TestDrainedConnections(t *testing.T) {
 			answered <- err
 		}()
 		<-g.begun
-		start := time.Now()
 		require.NoError(t, nc.Drain())
 		require.ErrorIs(t, <-answered, gcnode.ErrUnreachable)
-		require.Less(t, time.Since(start), time.Second, "the client is told, and need not find out")
 		_, err := fetch(t.Context(), client, "k")
 		require.ErrorIs(t, err, gcnode.ErrUnreachable)
 		eventually(t, nc.IsClosed, "the connection is drained")
 	})
+}
+
+// TestAMemberThatIsDrainedSaysGoodbye drains the connection of a member while its
+// log takes its time: it tells all whose streams there are, and all who are about
+// to open one, so that nobody has to find out.
+func TestAMemberThatIsDrainedSaysGoodbye(t *testing.T) {
+	url := startServer(t, nil).ClientURL()
+	nc, peer := connect(t, url), connect(t, url)
+	serve(t, nc, handlerFunc(echo), natstransport.ServerOptions{Logger: slog.New(&slowLog{})})
+	inbox := nats.NewInbox()
+	said, err := peer.SubscribeSync(inbox + ".*")
+	require.NoError(t, err)
+	require.NoError(t, said.SetPendingLimits(-1, -1))
+	opened := 0
+	open := func() {
+		opened++
+		require.NoError(t, peer.PublishRequest("gcnode.default.node.server", inbox+"."+strconv.Itoa(opened), nil))
+	}
+	for range 4 {
+		open()
+	}
+	require.NoError(t, peer.Flush())
+	time.AfterFunc(time.Millisecond, func() { _ = nc.Drain() })
+	for !nc.IsDraining() && !nc.IsClosed() {
+		open()
+	}
+	for range 100 {
+		open()
+	}
+	eventually(t, nc.IsClosed, "the connection is drained")
+	require.NoError(t, peer.Flush())
+	refused, ended := 0, map[string]bool{}
+	for pending, _, _ := said.Pending(); pending > 0; pending-- {
+		m, err := said.NextMsg(patience)
+		if errors.Is(err, nats.ErrNoResponders) {
+			refused++
+			continue
+		}
+		require.NoError(t, err)
+		p, err := wire.DecodePacket(m.Data)
+		require.NoError(t, err)
+		if p.Close != nil {
+			require.Equal(t, gcnode.KindDraining, p.Close.Kind)
+			ended[m.Subject] = true
+		}
+	}
+	t.Logf("%d streams, of which %d were refused by NATS", opened, refused)
+	require.Equal(t, opened-refused, len(ended))
+}
+
+// slowLog takes more time for its first record than NATS for draining a connection.
+type slowLog struct {
+	slog.Handler
+	first sync.Once
+}
+
+func (*slowLog) Enabled(context.Context, slog.Level) bool { return true }
+
+func (l *slowLog) Handle(context.Context, slog.Record) error {
+	l.first.Do(func() { time.Sleep(100 * time.Millisecond) })
+	return nil
 }
 
 // startCluster starts two NATS servers that know each other.
