@@ -1,15 +1,36 @@
 #!/bin/sh
-# Prints the flag with which "go test" runs programs for linux/arm64: none where
-# the machine can, else -exec with qemu. Fails, and says why, without either.
+# emulator.sh ARCH... prints the first of these for which this machine runs
+# programs for Linux, and the flag with which "go test" does: none where the
+# machine can by itself, else -exec with qemu. Fails, and says why, without any.
 set -u
 
-[ "$(go env GOHOSTOS)/$(go env GOHOSTARCH)" = linux/arm64 ] && exit
+try=$(mktemp -d) || exit
+trap 'rm -rf "$try"' EXIT
+printf 'package main\n\nfunc main() {}\n' >"$try/main.go"
 
-for qemu in qemu-aarch64-static qemu-aarch64; do
-	if command -v "$qemu" >/dev/null; then
-		echo "-exec $qemu"
+# runs reports whether a program built for the architecture runs here, by "$@".
+# Not every x86 machine has 32-bit programs, and not every qemu those of Go.
+runs() { "$@" "$try/main" >"$try/said" 2>&1; }
+
+missing=
+for arch; do
+	case $arch in
+	386) cpu=i386 ;;
+	arm64) cpu=aarch64 ;;
+	*) cpu=$arch ;;
+	esac
+	GOOS=linux GOARCH=$arch go build -o "$try/main" "$try/main.go" || exit
+	if runs; then
+		echo "$arch"
 		exit
 	fi
+	for qemu in qemu-$cpu-static qemu-$cpu; do
+		if runs "$qemu"; then
+			echo "$arch -exec $qemu"
+			exit
+		fi
+	done
+	missing="$missing qemu-$cpu-static"
 done
-echo "cannot run programs for linux/arm64: install qemu-aarch64-static or qemu-aarch64 (Debian: qemu-user-static)" >&2
+echo "cannot run programs for linux on $*: install one of$missing (Debian: qemu-user-static)" >&2
 exit 1
