@@ -43,6 +43,10 @@ ARM64 ?= ./core/internal/ring
 # on all platforms or nearly so, which take minutes under qemu.
 STATISTICS := TestKeysSpread|TestNobodyExceedsTheCap|TestLargeListsMoveLittleMore|TestFewKeysMove|TestZipf|TestScans|TestLoops|TestPhases|TestExpiredEntriesGoFirst|TestWhatIsUsedAgainStays|TestHammer
 
+# Packages with many tests take long on a small machine: only what hangs is to be
+# ended.
+PATIENTLY := -timeout=30m
+
 # How long each fuzz target runs.
 FUZZTIME ?= 2s
 
@@ -93,7 +97,7 @@ demo-nats: ## the same over NATS
 .PHONY: test
 test: ## test all modules, with the race detector where it works
 	@set -e; race=$$(tools/race.sh); mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; \
-	status=0; (set -x; tools/test.sh $$race -vet=off -shuffle=on) || status=$$?; \
+	status=0; (set -x; tools/test.sh $$race -vet=off -shuffle=on $(PATIENTLY)) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; \
 	[ -z "$$race" ] || (set -x; go test -vet=off -shuffle=on $(COMPUTING) && go test -vet=off -shuffle=on -run='^TestConformance$$' ./transport/http) || status=$$?; \
 	exit $$status
@@ -101,7 +105,7 @@ test: ## test all modules, with the race detector where it works
 
 .PHONY: test-e2e
 test-e2e: ## run the end-to-end tests alone (GCNODE_E2E_PARTITIONS=netns or proxy, how nodes are kept apart)
-	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 ./e2e/...) || status=$$?; \
+	@mkdir -p bin; rm -f "$$GCNODE_E2E_REPORT"; status=0; (set -x; go test -count=1 $(PATIENTLY) ./e2e/...) || status=$$?; \
 	cat "$$GCNODE_E2E_REPORT" || status=1; exit $$status
 
 .PHONY: test-plugins
@@ -117,12 +121,12 @@ test-plugins: ## build the examples in all languages as documented, and test all
 
 .PHONY: test-e2e-nats
 test-e2e-nats: ## run those end-to-end tests over NATS that run over HTTP elsewhere, with servers in the nodes
-	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -vet=off -count=1 -skip='$(E2E_OWN_TRANSPORT)' ./e2e
+	GCNODE_E2E_TRANSPORT=nats GCNODE_E2E_REPORT= go test -vet=off -count=1 $(PATIENTLY) -skip='$(E2E_OWN_TRANSPORT)' ./e2e
 	go test -count=1 -run='TestAHundredNodes|TestRemovalsAndSlowConsumers|TestAFetchAllocates' ./transport/nats/test
 
 .PHONY: test-e2e-nats-server
 test-e2e-nats-server: ## the same with a server that is not in them
-	GCNODE_E2E_TRANSPORT=nats-server GCNODE_E2E_REPORT= go test -vet=off -count=1 -skip='$(E2E_OWN_TRANSPORT)|GarbageOnThePeerPort' ./e2e
+	GCNODE_E2E_TRANSPORT=nats-server GCNODE_E2E_REPORT= go test -vet=off -count=1 $(PATIENTLY) -skip='$(E2E_OWN_TRANSPORT)|GarbageOnThePeerPort' ./e2e
 
 .PHONY: model
 model: ## search the schedules of the removal protocol further (up to STATES of each scenario)

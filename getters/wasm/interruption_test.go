@@ -96,7 +96,6 @@ func branching(a *assembler, depth int32) []byte {
 
 // TestEngineInterruptsHostileGuests has another plugin work in the meantime.
 func TestEngineInterruptsHostileGuests(t *testing.T) {
-	const timeout = 500 * time.Millisecond
 	other := loadModule(t, minimal().bytes(), Options{})
 	for name, c := range map[string]struct {
 		code func(a *assembler, f *hostileImports) []byte
@@ -121,6 +120,10 @@ func TestEngineInterruptsHostileGuests(t *testing.T) {
 		}, gcnode.KindTimeout, "the deadline has passed"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			timeout := 500 * time.Millisecond
+			if c.kind == gcnode.KindPermanent {
+				timeout = patience // it ends by itself
+			}
 			p := loadWithoutFuel(t, Options{Instances: 1, Timeout: timeout}, c.code)
 			ctx, cancel := context.WithCancel(t.Context())
 			answers := 0
