@@ -22,6 +22,7 @@ func newFarewell(nc *nats.Conn, names subjects) (*farewell, error) {
 		return nil, fmt.Errorf("subscribe to %s: %w", subject, err)
 	}
 	if err := nc.Publish(subject, nil); err != nil {
+		_ = sub.Unsubscribe() // the connection may be closed
 		return nil, fmt.Errorf("publish on %s: %w", subject, err)
 	}
 	return &farewell{sub}, nil
