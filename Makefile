@@ -39,9 +39,9 @@ COMPUTING := ./core ./core/internal/ring ./core/internal/store ./e2e/model ./get
 # has to be the same on all platforms.
 ARM64 ?= ./core/internal/ring
 
-# Tests that count what becomes of millions of keys or hammer the store, the same
-# on all platforms or nearly so, which take minutes under qemu.
-STATISTICS := TestKeysSpread|TestNobodyExceedsTheCap|TestLargeListsMoveLittleMore|TestFewKeysMove|TestZipf|TestScans|TestLoops|TestPhases|TestExpiredEntriesGoFirst|TestWhatIsUsedAgainStays|TestHammer
+# Tests that count what becomes of millions of keys, the same on all platforms,
+# which take minutes under qemu.
+STATISTICS := TestKeysSpread|TestNobodyExceedsTheCap|TestLargeListsMoveLittleMore|TestFewKeysMove|TestZipf|TestScans|TestLoops|TestPhases
 
 # Packages with many tests take long on a small machine: only what hangs is to be
 # ended.

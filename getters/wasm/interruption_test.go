@@ -96,6 +96,7 @@ func branching(a *assembler, depth int32) []byte {
 
 // TestEngineInterruptsHostileGuests has another plugin work in the meantime.
 func TestEngineInterruptsHostileGuests(t *testing.T) {
+	const timeout = 500 * time.Millisecond
 	other := loadModule(t, minimal().bytes(), Options{})
 	for name, c := range map[string]struct {
 		code func(a *assembler, f *hostileImports) []byte
@@ -120,11 +121,11 @@ func TestEngineInterruptsHostileGuests(t *testing.T) {
 		}, gcnode.KindTimeout, "the deadline has passed"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			timeout := 500 * time.Millisecond
+			opts := Options{Instances: 1, Timeout: timeout}
 			if c.kind == gcnode.KindPermanent {
-				timeout = patience // it ends by itself
+				opts.Timeout = patience // it ends by itself
 			}
-			p := loadWithoutFuel(t, Options{Instances: 1, Timeout: timeout}, c.code)
+			p := loadWithoutFuel(t, opts, c.code)
 			ctx, cancel := context.WithCancel(t.Context())
 			answers := 0
 			var wg sync.WaitGroup

@@ -77,6 +77,9 @@ func (b *bundler) takes(request []byte) bool {
 
 // exchange sends a request, alone or with others, and hands the reply to w.
 func (b *bundler) exchange(ctx context.Context, request []byte, req *gcnode.Request, w gcnode.ReplyWriter) error {
+	if ctx.Err() != nil { // the answer may be there before that is looked at
+		return endOf(ctx)
+	}
 	f := &fetch{b: b, done: make(chan outcome, 1)}
 	b.add(f, request)
 	var got outcome

@@ -221,9 +221,6 @@ func endOf(ctx context.Context) error {
 
 // exchange sends the request and hands the replies to w.
 func (c *Client) exchange(ctx context.Context, to gcnode.Peer, req *gcnode.Request, w gcnode.ReplyWriter) error {
-	if ctx.Err() != nil { // an answer might be there before that is looked at
-		return endOf(ctx)
-	}
 	p, err := c.peer(to)
 	if err != nil {
 		return err

@@ -270,9 +270,10 @@ func TestAMemberThatIsDrainedSaysGoodbye(t *testing.T) {
 	}
 	require.NoError(t, peer.Flush())
 	time.AfterFunc(time.Millisecond, func() { _ = nc.Drain() })
-	for !nc.IsDraining() && !nc.IsClosed() {
+	for opened < gcnode.MaxPeers && !nc.IsDraining() && !nc.IsClosed() { // more would be refused as too many
 		open()
 	}
+	eventually(t, func() bool { return nc.IsDraining() || nc.IsClosed() }, "the connection is being drained")
 	for range 100 {
 		open()
 	}
