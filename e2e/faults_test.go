@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"math"
 	"math/rand/v2"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -192,15 +191,7 @@ func TestARollingRestartUnderLoadIsNotNoticed(t *testing.T) {
 					w.set(t.Context(), n, 100, key)
 					continue
 				}
-				w.remove(t.Context(), n, 100, key)
-				loads := w.origin.count()
-				var reading sync.WaitGroup
-				reading.Go(func() { w.read(t.Context(), n, key) })
-				for deadline := time.Now().Add(time.Second); w.origin.count() == loads && time.Now().Before(deadline); {
-					runtime.Gosched()
-				}
-				w.remove(t.Context(), n, 100, key) // in the middle of the load
-				reading.Wait()
+				w.cross(t.Context(), n, 100, key)
 			}
 		})
 		for _, n := range w.nodes {

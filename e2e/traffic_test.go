@@ -41,6 +41,7 @@ func someKeys(prefix string, n int) []string {
 // start lets the clients begin, and returns what ends them.
 func (w *world) start(t *testing.T, traffic traffic) (stop func()) {
 	t.Helper()
+	w.traffic = traffic
 	ctx, cancel := context.WithCancel(t.Context())
 	var running sync.WaitGroup
 	for i := range traffic.clients {
@@ -218,6 +219,25 @@ func (w *world) remove(ctx context.Context, n *node, client int, keys ...string)
 	w.origin.change(keys...)
 	op := history.Op{Kind: history.Remove, Client: client, Keys: keys}
 	return w.change(ctx, n, op, http.MethodPost, n.groupURL("versions", "removals"), func(history.Op) (string, string) { return "application/x-ndjson", listed(keys) })
+}
+
+// cross removes a key in the middle of a load of it, if there is one.
+func (w *world) cross(ctx context.Context, n *node, client int, key string) {
+	w.remove(ctx, n, client, key)
+	loading, release := w.origin.hold(key)
+	defer release()
+	read := make(chan struct{})
+	go func() {
+		defer close(read)
+		w.read(ctx, n, key)
+	}()
+	select {
+	case <-loading:
+		w.remove(ctx, n, client, key)
+	case <-read: // somebody else has loaded it, or set it
+	}
+	release()
+	<-read
 }
 
 func (w *world) set(ctx context.Context, n *node, client int, key string) *failure {

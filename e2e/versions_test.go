@@ -25,7 +25,14 @@ type versionOrigin struct {
 
 	mu       sync.Mutex
 	versions map[string]int
+	held     map[string]*held
 	loads    int
+}
+
+// held is a key whose loads do not end.
+type held struct {
+	once           sync.Once
+	loading, ended chan struct{}
 }
 
 // startVersions starts an origin on a port of an address.
@@ -33,7 +40,7 @@ func startVersions(t *testing.T, host string, rec *history.Recorder) *versionOri
 	t.Helper()
 	listener, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
 	require.NoError(t, err)
-	o := &versionOrigin{rec: rec, url: "http://" + listener.Addr().String(), versions: map[string]int{}}
+	o := &versionOrigin{rec: rec, url: "http://" + listener.Addr().String(), versions: map[string]int{}, held: map[string]*held{}}
 	server := &http.Server{Handler: o, ReadHeaderTimeout: patience}
 	var running sync.WaitGroup
 	running.Go(func() { _ = server.Serve(listener) }) // it says that it was closed
@@ -58,7 +65,15 @@ func (o *versionOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	o.loads++
 	v.Load, v.Version = fmt.Sprintf("%s/%d/%d", id, life, o.loads), o.versions[v.Key]+1
 	v.Begin = o.rec.BeginLoad(history.Load{ID: v.Load, Node: id, Life: life, Key: v.Key, Version: v.Version})
+	kept := o.held[v.Key]
 	o.mu.Unlock()
+	if kept != nil {
+		kept.once.Do(func() { close(kept.loading) })
+		select {
+		case <-kept.ended:
+		case <-r.Context().Done():
+		}
+	}
 	takes := time.Duration(rand.Int64N(int64(5 * time.Millisecond)))
 	if rand.IntN(8) == 0 {
 		takes *= 10
@@ -83,9 +98,17 @@ func (o *versionOrigin) change(keys ...string) {
 	}
 }
 
-// count is how many loads there were.
-func (o *versionOrigin) count() int {
+// hold makes loads of a key that begin from now on wait until they are
+// released. The channel is closed when there is one.
+func (o *versionOrigin) hold(key string) (loading <-chan struct{}, release func()) {
+	h := &held{loading: make(chan struct{}), ended: make(chan struct{})}
 	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.loads
+	o.held[key] = h
+	o.mu.Unlock()
+	return h.loading, sync.OnceFunc(func() {
+		o.mu.Lock()
+		delete(o.held, key)
+		o.mu.Unlock()
+		close(h.ended)
+	})
 }

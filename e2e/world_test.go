@@ -44,6 +44,7 @@ type world struct {
 	rec      *history.Recorder
 	begun    time.Time
 	origin   *versionOrigin
+	traffic  traffic
 	logs     map[string][]*process // of each node, by its lives
 	outages  []outage
 
@@ -360,14 +361,6 @@ func (w *world) judge(t *testing.T, musts ...string) {
 	if w.fabric.discovers() {
 		h.Events = append(h.Events, w.lists(t)...)
 	}
-	w.met["removals that crossed loads"] = crossings(h)
-	for _, n := range w.nodes {
-		g := n.stats(t).group("versions")
-		w.met["hot hits"] += int(g.HotHits)
-		w.met["peeks"] += int(g.Peeks)
-		w.met["inherited"] += int(g.Inherited)
-		w.met["failovers"] += int(g.Failovers)
-	}
 	verdict := history.Check(h)
 	var met []string
 	for _, what := range slices.Sorted(maps.Keys(w.met)) {
@@ -380,7 +373,7 @@ func (w *world) judge(t *testing.T, musts ...string) {
 		require.NoError(t, err)
 		t.Log("the history is in", path)
 	}
-	for _, must := range append(musts, "answers", "removals that crossed loads", "hot hits") {
+	for _, must := range musts {
 		assert.Positive(t, w.met[must], must)
 	}
 	for _, rule := range []string{history.RuleBarrier, history.RuleLostWrite, history.RuleOrigin, history.RuleConvergence} {
@@ -389,6 +382,29 @@ func (w *world) judge(t *testing.T, musts ...string) {
 	if len(w.outages) > 0 {
 		assert.Positive(t, verdict.Judged[history.RuleHeal], history.RuleHeal)
 	}
+}
+
+// tally counts what the nodes and the history tell of.
+func (w *world) tally(t *testing.T) {
+	t.Helper()
+	told := map[string]int{"removals that crossed loads": crossings(w.rec.History())}
+	for _, n := range w.nodes {
+		g := n.stats(t).group("versions")
+		told["hot hits"] += int(g.HotHits)
+		told["peeks"] += int(g.Peeks)
+		told["inherited"] += int(g.Inherited)
+		told["failovers"] += int(g.Failovers)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	maps.Copy(w.met, told)
+}
+
+// missing are those of some things that have not happened yet.
+func (w *world) missing(musts []string) []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(musts), func(must string) bool { return w.met[must] > 0 })
 }
 
 // crossings is how many changes ran beside a load of one of their keys.
@@ -412,15 +428,23 @@ func crossings(h *history.History) (n int) {
 	return n
 }
 
-// finish lets traffic go on for some time after everything is healed. When it
-// has ended and older copies have, too, it reads all keys from all nodes for
-// the last time, and judges.
+// finish lets traffic go on for some time after everything is healed, and until
+// everything has happened that must have. When it has ended and older copies
+// have, too, it reads all keys from all nodes for the last time, and judges.
 func (w *world) finish(t *testing.T, stopTraffic func(), keys []string, musts ...string) {
 	t.Helper()
 	if len(w.outages) > 0 {
 		w.pass(t, w.settings.hotTTL+w.settings.hotTTL/2)
 	}
 	w.more(t, "answers", 100) // to which the bounds apply
+	musts = append(musts, "answers", "removals that crossed loads", "hot hits")
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); w.more(t, "answers", 10) {
+		w.cross(t.Context(), w.nodes[0], 0, w.traffic.written[0])
+		w.tally(t)
+		if len(w.missing(musts)) == 0 {
+			break
+		}
+	}
 	stopTraffic()
 	w.pass(t, w.settings.hotTTL+w.settings.hotTTL/2)
 	for range 2 {
