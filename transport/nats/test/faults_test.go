@@ -65,17 +65,21 @@ func restart(t *testing.T, s *natsserver.Server, change func(*natsserver.Options
 	})
 }
 
-// TestAbsentMemberIsKnownAtOnce expects NATS to say that nobody is there, long
-// before any time is up.
+// TestAbsentMemberIsKnownAtOnce expects NATS to say that nobody is there, before
+// any time is up: once in some tries, as a machine may be slow.
 func TestAbsentMemberIsKnownAtOnce(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
 	for _, addr := range []string{"", "gone"} {
-		start := time.Now()
-		err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: addr}, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, &collect{})
-		require.ErrorIs(t, err, gcnode.ErrUnreachable)
-		require.ErrorContains(t, err, "no responders")
-		require.Less(t, time.Since(start), time.Second)
+		quickest := patience
+		for range 5 {
+			start := time.Now()
+			err := client.RoundTrip(t.Context(), gcnode.Peer{ID: "server", Addr: addr}, &gcnode.Request{Op: gcnode.OpFetch, Keys: []string{"k"}}, &collect{})
+			quickest = min(quickest, time.Since(start))
+			require.ErrorIs(t, err, gcnode.ErrUnreachable)
+			require.ErrorContains(t, err, "no responders")
+		}
+		require.Less(t, quickest, natstransport.DefaultReconnectWait)
 	}
 }
 
@@ -472,18 +476,24 @@ type replyFunc func(gcnode.Reply) error
 
 func (f replyFunc) WriteReply(r gcnode.Reply) error { return f(r) }
 
-// TestCancelReachesTheMember expects a handler to end with the request, long
-// before the member would notice that nobody is there.
+// TestCancelReachesTheMember expects a handler to end with the request, although
+// the client is still there and waits for another answer.
 func TestCancelReachesTheMember(t *testing.T) {
 	url := startServer(t, nil).ClientURL()
 	g := newGate()
-	ended := make(chan error, 1)
+	ended := make(chan error, 2)
 	serve(t, connect(t, url), handlerFunc(func(ctx context.Context, req *gcnode.Request, w gcnode.ReplyWriter) error {
 		err := g.ServePeer(ctx, req, w)
 		ended <- err
 		return err
 	}), natstransport.ServerOptions{})
 	client := newClient(t, connect(t, url), natstransport.ClientOptions{})
+	other := make(chan error, 1)
+	go func() {
+		_, err := fetch(t.Context(), client, "slow")
+		other <- err
+	}()
+	<-g.begun
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-g.begun
@@ -491,9 +501,14 @@ func TestCancelReachesTheMember(t *testing.T) {
 	}()
 	_, err := fetch(ctx, client, "slow")
 	require.ErrorIs(t, err, context.Canceled)
-	start := time.Now()
-	require.ErrorIs(t, <-ended, context.Canceled)
-	require.Less(t, time.Since(start), 3*time.Second)
+	select {
+	case err := <-ended:
+		require.ErrorIs(t, err, context.Canceled)
+	case <-time.After(patience):
+		t.Error("the member goes on")
+	}
+	close(g.open)
+	require.NoError(t, <-other)
 }
 
 // TestASlowLoadIsNotGivenUp has a handler that says nothing for longer than
