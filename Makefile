@@ -33,7 +33,7 @@ E2E_OWN_TRANSPORT := OwnersAreKilled|OwnerThatHangs|StandsStill|CannotReachEachO
 
 # Packages some of whose tests compute in one goroutine, or are too much for the race
 # detector, and are run without it.
-COMPUTING := ./core ./core/internal/ring ./core/internal/store ./e2e/model ./getters/wasm/fuel ./getters/wasm/wasmtest ./plugins/godoc ./plugins/internal/guesttest
+COMPUTING := ./core ./core/internal/ring ./core/internal/store ./e2e/model ./e2e/sim ./getters/wasm/fuel ./getters/wasm/wasmtest ./plugins/godoc ./plugins/internal/guesttest
 
 # What "make test-arm64" tests, which takes ten times as long under qemu: what
 # has to be the same on all platforms.

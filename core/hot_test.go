@@ -3,7 +3,6 @@ package gcnode_test
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"testing"
@@ -11,7 +10,6 @@ import (
 	"time"
 
 	gcnode "github.com/gcnode/gcnode/core"
-	"github.com/gcnode/gcnode/core/internal/store"
 	"github.com/gcnode/gcnode/core/transporttest"
 )
 
@@ -38,28 +36,6 @@ func TestOnlyPopularValuesAreCopied(t *testing.T) {
 			t.Errorf("%d copies were made, one of what is asked for once in a while", n)
 		}
 	})
-}
-
-// The shares of the smallest group are large enough for what a store needs, and
-// those of the largest can be counted.
-func TestTheSmallestAndTheLargestGroupWork(t *testing.T) {
-	for _, limit := range []int64{gcnode.MinBytes, math.MaxInt64} {
-		synctest.Test(t, func(t *testing.T) {
-			c := newCluster(t, 2, gcnode.GroupOptions{MaxBytes: limit})
-			for i := range 3000 { // all of 1000 keys once, and some of them often
-				if _, err := c.groups[0].Get(t.Context(), strconv.Itoa(max(i%20, 1000-i))); err != nil {
-					t.Fatal(err)
-				}
-			}
-			st := c.groups[0].Stats()
-			if st.Hot.MaxBytes < store.MinBytes || st.Hot.MaxBytes > limit/8 || st.Owned.MaxBytes > limit-limit/8 {
-				t.Errorf("limit %d: shares of %d and %d bytes", limit, st.Owned.MaxBytes, st.Hot.MaxBytes)
-			}
-			if st.Hot.Bytes > st.Hot.MaxBytes || st.Owned.Bytes > st.Owned.MaxBytes || st.HotHits < 500 || st.Hits < 500 || (limit == gcnode.MinBytes) != (st.Hot.Evicted > 0) {
-				t.Errorf("limit %d: %+v", limit, st)
-			}
-		})
-	}
 }
 
 // A scan over many keys, each asked for once, takes no place from popular ones.

@@ -3,7 +3,6 @@ package gcnode_test
 import (
 	"context"
 	"errors"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -769,47 +768,6 @@ func TestFinishedRemovalsCrowdOutNothing(t *testing.T) {
 		c.wantLoads(key, 1)
 		if st := c.groups[0].Stats(); st.Fetches != 1 {
 			t.Errorf("%d fetches", st.Fetches)
-		}
-	})
-}
-
-// The keys of removals are bounded in bytes too, and an id that comes with a
-// second group takes up no memory.
-func TestRemovalsFromOutsideTakeBoundedMemory(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		c := newCluster(t, 1, defaultOptions)
-		serve := func(seq int, group string, keys ...string) {
-			req := &gcnode.Request{Op: gcnode.OpRemove, Removals: []gcnode.Removal{{
-				ID: gcnode.RemovalID{Sender: "n9", Incarnation: 1, Seq: uint64(seq)}, Group: group, Keys: keys,
-			}}}
-			if err := c.nodes[0].ServePeer(t.Context(), req, writer(func(gcnode.Reply) error { return nil })); err != nil {
-				t.Fatal(err)
-			}
-		}
-		var before, after runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&before)
-		serve(0, "no such group", "k")
-		for i := range 100_000 {
-			serve(0, "another group", strconv.Itoa(i))
-		}
-		for i := range 4096 { // 256 MiB
-			serve(i, "no such group", strconv.Itoa(i)+strings.Repeat("k", gcnode.MaxKeyBytes-8))
-		}
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 64<<20 {
-			t.Errorf("the heap has grown by %d MiB", grown>>20)
-		}
-		if err := c.groups[0].Remove(t.Context(), "k"); !errors.Is(err, gcnode.ErrOverloaded) {
-			t.Errorf("got %v", err)
-		}
-		time.Sleep(time.Minute)
-		c.mustRemove(0, "k")
-		runtime.GC()
-		runtime.ReadMemStats(&after)
-		if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); grown > 16<<20 {
-			t.Errorf("the heap is still %d MiB larger", grown>>20)
 		}
 	})
 }

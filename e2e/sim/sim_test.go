@@ -97,7 +97,7 @@ func TestTheSameSeedGivesTheSameHistory(t *testing.T) {
 	var workers sync.WaitGroup
 	for range runtime.GOMAXPROCS(0) {
 		workers.Go(func() {
-			for seed := next.Add(1) - 1; seed < 200; seed = next.Add(1) - 1 {
+			for seed := next.Add(1) - 1; seed < replayed; seed = next.Add(1) - 1 {
 				first, second := runSeed(t, seed), runSeed(t, seed)
 				if bytes.Equal(first.Lines(), second.Lines()) {
 					continue

@@ -1,3 +1,7 @@
+//go:build !race
+
+// These tests fill stores in one goroutine, as those in sizes_test.go do.
+
 package store_test
 
 import (

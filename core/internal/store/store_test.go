@@ -3,8 +3,6 @@ package store_test
 import (
 	"fmt"
 	"math"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -220,22 +218,6 @@ func TestClearTakesEverything(t *testing.T) {
 	}
 }
 
-// What is written over and over again does not hold the memory of others.
-func TestReplacedEntriesMakeRoom(t *testing.T) {
-	s := newStore(4<<20, new(clock))
-	value := strings.Repeat("v", 100)
-	for i := range 10_000 {
-		s.Set("kept-"+strconv.Itoa(i), entry(value))
-	}
-	for i := range 500_000 {
-		s.Set("hot-"+strconv.Itoa(i%5000), entry(value))
-	}
-	kept := slices.Collect(s.Keys())
-	if st := s.Stats(); len(kept) != 15_000 || st.Evicted != 0 {
-		t.Errorf("%d of 15000 entries are there, stats %+v", len(kept), st)
-	}
-}
-
 func TestTheHitPathAllocatesNothing(t *testing.T) {
 	s := newStore(1<<20, new(clock))
 	s.Set("k", store.Entry{Value: "v", Expires: 100})
@@ -288,29 +270,6 @@ func TestQuickReadersDoNotHoldUpAWriter(t *testing.T) {
 	if s.Stats().Evicted == 0 {
 		t.Error("nothing was evicted: the test did not test it")
 	}
-}
-
-func TestWhatWasRemovedIsNotHeld(t *testing.T) {
-	const limit, shards = 64 << 20, 16
-	large := strings.Repeat("v", limit/5)
-	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, shards)
-	var before, after runtime.MemStats
-	runtime.GC()
-	runtime.ReadMemStats(&before)
-	for i := range 4 * shards {
-		s.Set(strconv.Itoa(i), entry(large))
-		s.Remove(strconv.Itoa(i))
-	}
-	for range 200_000 { // has what is of no use given up
-		s.Set("k", entry(large[:1000]))
-	}
-	runtime.GC()
-	runtime.ReadMemStats(&after)
-	if used := int64(after.HeapAlloc - before.HeapAlloc); used > limit*11/10 {
-		t.Errorf("%d bytes on the heap, with a limit of %d", used, limit)
-	}
-	runtime.KeepAlive(s)
-	runtime.KeepAlive(large)
 }
 
 // A large value need not wait until it is asked for again where there is
@@ -433,24 +392,6 @@ func TestLargeEntriesStayWithinTheLimit(t *testing.T) {
 	}
 	if err := store.Check(s); err != nil {
 		t.Error(err)
-	}
-}
-
-// What a large value takes the place of need not be free before.
-func TestALargeEntryThatIsReplacedPushesNothingOut(t *testing.T) {
-	const limit = 4 << 20
-	s := store.NewSharded(store.Options{MaxBytes: limit, Now: new(clock).now}, 4)
-	for i := range 3 {
-		s.Set("large-"+strconv.Itoa(i), entry(strings.Repeat("v", limit/5)))
-	}
-	for i := 0; s.Stats().Bytes < limit*9/10; i++ {
-		s.Set(strconv.Itoa(i), entry(strings.Repeat("v", 100)))
-	}
-	for i := range 300 {
-		s.Set("large-"+strconv.Itoa(i%3), entry(strings.Repeat("w", limit/5)))
-	}
-	if st := s.Stats(); st.Evicted > 0 || st.Replaced != 300 {
-		t.Errorf("stats %+v", st)
 	}
 }
 

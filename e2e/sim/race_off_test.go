@@ -1,0 +1,8 @@
+//go:build !race
+
+package sim
+
+const (
+	replayed = 200
+	ordered  = 60
+)
