@@ -112,8 +112,11 @@ func build(ctx context.Context, dir string) (artefacts, error) {
 	if !detectsRaces() {
 		return a, nil
 	}
-	// Fuel is injected in one goroutine, at each start.
-	return a, buildOne(ctx, "../cmd/gcnode", a.gcnode, []string{"-race", "-gcflags=github.com/gcnode/gcnode/getters/wasm/fuel=-race=false"}, nil)
+	flags, err := exec.CommandContext(ctx, "../tools/race.sh").Output()
+	if err != nil {
+		return artefacts{}, fmt.Errorf("find the flags for the race detector: %w", err)
+	}
+	return a, buildOne(ctx, "../cmd/gcnode", a.gcnode, strings.Fields(string(flags)), nil)
 }
 
 // buildOne builds the program in a directory, with more arguments for the

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -112,18 +111,21 @@ func TestAHundredNodes(t *testing.T) {
 		watchers[i] = watch(t, m.nc, gcnode.Peer{ID: id, Addr: m.server.Addr()}, beat)
 	}
 	started := time.Now()
+	lists := make([][]gcnode.Peer, n)
 	eventually(t, func() bool {
-		return !slices.ContainsFunc(watchers, func(w *watcher) bool {
+		for i, w := range watchers {
 			peers, err := w.list()
-			return err != nil || len(peers) != n
-		})
+			if err != nil || len(peers) != n {
+				return false
+			}
+			lists[i] = peers
+		}
+		return true
 	}, "all know all")
 	took := time.Since(started)
 	require.Less(t, took, 3*beat)
 	for i, m := range members {
-		list, err := watchers[i].list()
-		require.NoError(t, err)
-		require.NoError(t, m.node.SetPeers(list))
+		require.NoError(t, m.node.SetPeers(lists[i]))
 	}
 	for _, m := range members {
 		require.NoError(t, m.node.Joined(t.Context()))
