@@ -42,10 +42,8 @@ func (b batchSource) GetItems(ctx context.Context, keys []string, yield func(int
 var byKey = gcnode.GetterFunc[string](func(ctx context.Context, key string) (gcnode.Item[string], error) {
 	word, seconds, _ := strings.Cut(key, ":")
 	n, _ := strconv.Atoi(seconds)
-	select {
-	case <-time.After(time.Duration(n) * time.Second):
-	case <-ctx.Done():
-		return gcnode.Item[string]{}, ctx.Err()
+	if err := pause(ctx, time.Duration(n)*time.Second); err != nil {
+		return gcnode.Item[string]{}, err
 	}
 	switch word {
 	case "none":

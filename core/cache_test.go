@@ -35,12 +35,8 @@ func (s *source) GetItem(ctx context.Context, key string) (gcnode.Item[string], 
 	s.loads[key]++
 	n, takes, keep, fail := s.loads[key], s.takes, s.keep, s.fail
 	s.mu.Unlock()
-	if takes > 0 {
-		select {
-		case <-time.After(takes):
-		case <-ctx.Done():
-			return gcnode.Item[string]{}, ctx.Err()
-		}
+	if err := pause(ctx, takes); err != nil {
+		return gcnode.Item[string]{}, err
 	}
 	if fail != nil {
 		return gcnode.Item[string]{Keep: keep}, fail
