@@ -63,18 +63,26 @@ func TestTheLimitBoundsTheHeap(t *testing.T) {
 	}
 }
 
+// What an entry takes beyond its key and value depends on how lately the indices
+// of the shards have grown, each when a random hash says so. While one grows there
+// are two of it.
 func TestOverheadPerEntry(t *testing.T) {
-	const most = 40 // bytes beyond key and value
+	const mean, most = 32, 64 // bytes
 	s := newStore(64<<20, new(clock))
 	value := strings.Repeat("v", 100)
+	var sum, worst float64
+	samples := 0
 	for n := 1; s.Stats().Evicted == 0; n++ {
 		s.Set(fmt.Sprintf("%016d", n), entry(value))
-		if n%25_000 == 0 {
-			if got := float64(s.Stats().Bytes)/float64(n) - 116; got > most {
-				t.Errorf("%d entries: %.1f bytes each beyond key and value, want at most %d", n, got, most)
-			}
+		if n >= 25_000 && n%100 == 0 {
+			got := float64(s.Stats().Bytes)/float64(n) - 116
+			sum, worst, samples = sum+got, max(worst, got), samples+1
 		}
 	}
+	if got := sum / float64(samples); got > mean || worst > most {
+		t.Errorf("%.1f bytes beyond key and value in the mean of %d sizes, and up to %.1f, want %d and %d", got, samples, worst, mean, most)
+	}
+	t.Logf("%.1f bytes in the mean, up to %.1f", sum/float64(samples), worst)
 }
 
 // Live entries are evicted only when expired ones hold less than a twentieth
