@@ -225,7 +225,6 @@ func (w *world) remove(ctx context.Context, n *node, client int, keys ...string)
 func (w *world) cross(ctx context.Context, n *node, client int, key string) {
 	w.remove(ctx, n, client, key)
 	loading, release := w.origin.hold(key)
-	defer release()
 	read := make(chan struct{})
 	go func() {
 		defer close(read)

@@ -105,10 +105,10 @@ func (o *versionOrigin) hold(key string) (loading <-chan struct{}, release func(
 	o.mu.Lock()
 	o.held[key] = h
 	o.mu.Unlock()
-	return h.loading, sync.OnceFunc(func() {
+	return h.loading, func() {
 		o.mu.Lock()
 		delete(o.held, key)
 		o.mu.Unlock()
 		close(h.ended)
-	})
+	}
 }
