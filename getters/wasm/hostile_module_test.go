@@ -142,7 +142,7 @@ func TestNoModuleGetsMoreFuel(t *testing.T) {
 // next one is not affected.
 func TestGoGuestThatCorruptsItsMemory(t *testing.T) {
 	t.Parallel()
-	p := loadVerbs(t, Options{Instances: 1, Timeout: time.Second})
+	p := loadVerbs(t, Options{Instances: 1, Timeout: 10 * time.Second})
 	for i, from := range []string{"0", "1024", "65536", "1048576"} {
 		_, err := p.GetItem(t.Context(), "corrupt:"+from)
 		var e *gcnode.Error
