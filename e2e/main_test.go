@@ -112,11 +112,13 @@ func build(ctx context.Context, dir string) (artefacts, error) {
 	if !detectsRaces() {
 		return a, nil
 	}
-	flags, err := exec.CommandContext(ctx, "../tools/race.sh").Output()
+	out, err := exec.CommandContext(ctx, "../tools/race.sh").Output()
 	if err != nil {
-		return artefacts{}, fmt.Errorf("find the flags for the race detector: %w", err)
+		return artefacts{}, fmt.Errorf("ask tools/race.sh: %w", err)
 	}
-	return a, buildOne(ctx, "../cmd/gcnode", a.gcnode, strings.Fields(string(flags)), nil)
+	// Fuel is injected in one goroutine, at each start.
+	flags := slices.Concat([]string{"-race"}, strings.Fields(string(out)), []string{"-gcflags=github.com/gcnode/gcnode/getters/wasm/fuel=-race=false"})
+	return a, buildOne(ctx, "../cmd/gcnode", a.gcnode, flags, nil)
 }
 
 // buildOne builds the program in a directory, with more arguments for the

@@ -29,10 +29,10 @@ type versionOrigin struct {
 	loads    int
 }
 
-// held is a key whose loads do not end.
+// held is a key whose loads wait.
 type held struct {
-	once           sync.Once
-	loading, ended chan struct{}
+	loading  chan struct{} // has an element when there is one
+	released chan struct{}
 }
 
 // startVersions starts an origin on a port of an address.
@@ -68,9 +68,12 @@ func (o *versionOrigin) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	kept := o.held[v.Key]
 	o.mu.Unlock()
 	if kept != nil {
-		kept.once.Do(func() { close(kept.loading) })
 		select {
-		case <-kept.ended:
+		case kept.loading <- struct{}{}:
+		default:
+		}
+		select {
+		case <-kept.released:
 		case <-r.Context().Done():
 		}
 	}
@@ -99,9 +102,9 @@ func (o *versionOrigin) change(keys ...string) {
 }
 
 // hold makes loads of a key that begin from now on wait until they are
-// released. The channel is closed when there is one.
+// released. The channel has an element when there is one.
 func (o *versionOrigin) hold(key string) (loading <-chan struct{}, release func()) {
-	h := &held{loading: make(chan struct{}), ended: make(chan struct{})}
+	h := &held{loading: make(chan struct{}, 1), released: make(chan struct{})}
 	o.mu.Lock()
 	o.held[key] = h
 	o.mu.Unlock()
@@ -109,6 +112,6 @@ func (o *versionOrigin) hold(key string) (loading <-chan struct{}, release func(
 		o.mu.Lock()
 		delete(o.held, key)
 		o.mu.Unlock()
-		close(h.ended)
+		close(h.released)
 	}
 }

@@ -373,9 +373,7 @@ func (w *world) judge(t *testing.T, musts ...string) {
 		require.NoError(t, err)
 		t.Log("the history is in", path)
 	}
-	for _, must := range musts {
-		assert.Positive(t, w.met[must], must)
-	}
+	assert.Empty(t, w.missing(musts), "what has not happened")
 	for _, rule := range []string{history.RuleBarrier, history.RuleLostWrite, history.RuleOrigin, history.RuleConvergence} {
 		assert.Positive(t, verdict.Judged[rule], rule)
 	}

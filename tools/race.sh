@@ -3,11 +3,11 @@
 # Otherwise it prints nothing, says why on standard error, and fails if
 # RACE=required.
 #
-# Modules are compiled, and fuel is injected into them, in one goroutine, which
-# takes ten times as long when it is looked at: those packages are not. Only
-# packages without "sync" and "sync/atomic" can be left out: what is generic
-# (sync.Map is) may be used by the whole program as they were built with it.
-# Tests that build nodes ask this script, too.
+# wazero compiles a module in one goroutine, which takes ten times as long when it
+# is looked at: the packages that do so are not. Only packages without "sync" and
+# "sync/atomic" can be left out: what is generic (sync.Map is) may be used by the
+# whole program as they were built with it. Tests that build nodes ask this script,
+# too.
 set -u
 
 off() {
@@ -28,7 +28,5 @@ if [ "$(go env CGO_ENABLED)" = 1 ]; then
 		off "the C compiler \"$(go env CC)\" does not work: $(head -n 1 "$dir/log")"
 fi
 
-unwatched() { echo "-gcflags=$1=-race=false"; }
-echo -race "$(unwatched github.com/gcnode/gcnode/getters/wasm/fuel)" \
-	"$(unwatched github.com/tetratelabs/wazero/internal/engine/wazevo/ssa)" \
-	"$(unwatched github.com/tetratelabs/wazero/internal/engine/wazevo/backend/...)"
+compiler=github.com/tetratelabs/wazero/internal/engine/wazevo
+echo "-race -gcflags=$compiler/ssa=-race=false -gcflags=$compiler/backend/...=-race=false"

@@ -71,7 +71,7 @@ func carriers(t *testing.T) []carrier {
 		{name: "plain with the user's client", server: overTLS, client: plain(users(trusting)), tls: trusting, alike: true},
 		{name: "under a path", stream: true, path: "/cluster/peers/", server: underPath, client: own, alike: true},
 		{name: "TLS", stream: true, server: overTLS, client: ownTLS(trusting), tls: trusting, alike: true},
-		{name: "mutual TLS", stream: true, server: mutual, client: ownTLS(mutualTLS), tls: mutualTLS, alike: true},
+		{name: "mutual TLS", stream: true, server: mutual, client: ownTLS(mutualTLS), tls: mutualTLS},
 		{name: "HTTP2", server: overHTTP2, client: usersHTTP2(trusting), tls: trusting, alike: true},
 		{name: "HTTP2 without TLS", server: overH2C, client: usersHTTP2(nil)},
 		{name: "unknown connection", stream: true, server: overTCP, client: changed(func(c *http.Client) { c.Transport = untraced{c.Transport} })},

@@ -67,22 +67,25 @@ func TestTheLimitBoundsTheHeap(t *testing.T) {
 // of the shards have grown, each when a random hash says so. While one grows there
 // are two of it.
 func TestOverheadPerEntry(t *testing.T) {
-	const mean, most = 32, 64 // bytes
+	const mean, usual, most = 32, 40, 64 // bytes
 	s := newStore(64<<20, new(clock))
 	value := strings.Repeat("v", 100)
 	var sum, worst float64
-	samples := 0
+	samples, growing := 0, 0
 	for n := 1; s.Stats().Evicted == 0; n++ {
 		s.Set(fmt.Sprintf("%016d", n), entry(value))
 		if n >= 25_000 && n%100 == 0 {
 			got := float64(s.Stats().Bytes)/float64(n) - 116
 			sum, worst, samples = sum+got, max(worst, got), samples+1
+			if got > usual {
+				growing++
+			}
 		}
 	}
-	if got := sum / float64(samples); got > mean || worst > most {
-		t.Errorf("%.1f bytes beyond key and value in the mean of %d sizes, and up to %.1f, want %d and %d", got, samples, worst, mean, most)
+	if got := sum / float64(samples); got > mean || worst > most || growing > samples/8 {
+		t.Errorf("%.1f bytes beyond key and value in the mean, up to %.1f, and more than %d at %d of %d sizes", got, worst, usual, growing, samples)
 	}
-	t.Logf("%.1f bytes in the mean, up to %.1f", sum/float64(samples), worst)
+	t.Logf("%.1f bytes in the mean, up to %.1f, more than %d at %d of %d sizes", sum/float64(samples), worst, usual, growing, samples)
 }
 
 // Live entries are evicted only when expired ones hold less than a twentieth

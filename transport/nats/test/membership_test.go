@@ -118,7 +118,7 @@ func await(t *testing.T, want string, all ...*watcher) {
 // TestMembersComeAndGo has members that come, say goodbye, and are gone without
 // a word.
 func TestMembersComeAndGo(t *testing.T) {
-	const beat = 2 * time.Second // in half of which a goodbye comes on any machine
+	const beat = 2 * time.Second // a goodbye has twice that
 	url := startServer(t, nil).ClientURL()
 	a := joinEvery(t, beat, url, gcnode.Peer{ID: "a", Addr: "1"})
 	b := joinEvery(t, beat, url, gcnode.Peer{ID: "b", Addr: "2", Weight: 3})
